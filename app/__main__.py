@@ -1,0 +1,98 @@
+"""python -m app: start the app, try the demo, make accounts and tokens."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from dotenv import dotenv_values
+
+from app.errors import AppError
+from app.models import Role
+from app.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; answers the exit status. A bad setting is one sentence on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = Settings.from_env({**_dotenv(), **os.environ})
+        status: int = options.run(settings, options)
+    except AppError as exc:
+        print(exc.message, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+    return status
+
+
+def _dotenv() -> dict[str, str]:
+    return {name: value for name, value in dotenv_values(".env").items() if value is not None}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
+    parser.set_defaults(run=serve)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands.add_parser("serve", help="start the app (the default)").set_defaults(run=serve)
+    demo = commands.add_parser("demo", help="start it with a simulated ServiceNow and samples")
+    demo.add_argument("--reset", action="store_true", help="start over with fresh sample data")
+    demo.set_defaults(run=run_demo)
+    user = commands.add_parser("create-user", help="make an account")
+    user.add_argument("email")
+    user.add_argument("--role", choices=[role.value for role in Role], required=True)
+    user.add_argument(
+        "--password-stdin", action="store_true", help="read the password from standard input"
+    )
+    user.set_defaults(run=create_user)
+    token = commands.add_parser("create-token", help="make an API token and print it alone")
+    token.add_argument("email")
+    token.add_argument("--name", required=True)
+    token.set_defaults(run=create_token)
+    return parser
+
+
+def serve(settings: Settings, _options: argparse.Namespace) -> int:
+    """Migrate, make the first admin if there is nobody, and listen."""
+    from app.main import create_app
+    from app.serving import listen
+
+    app = create_app(settings)
+    accounts = app.state.services.accounts
+    password = accounts.ensure_admin(settings.admin_email, settings.admin_password)
+    if password:
+        email = settings.admin_email or "admin@localhost"
+        print(f"First admin: {email}, password {password} (shown this once)", flush=True)
+    return listen(app, settings)
+
+
+def run_demo(settings: Settings, options: argparse.Namespace) -> int:
+    """The app and a simulated instance on loopback, with sample data."""
+    from app.demo.run import run
+
+    return run(settings, reset=options.reset)
+
+
+def create_user(settings: Settings, options: argparse.Namespace) -> int:
+    """Make an account; a generated password is printed once."""
+    from app.main import offline_services
+
+    accounts = offline_services(settings).accounts
+    password = sys.stdin.readline().rstrip("\r\n") if options.password_stdin else None
+    user, generated = accounts.create_user(options.email, Role(options.role), password)
+    print(f"{user.email} ({user.role})" + (f", password {generated}" if generated else ""))
+    return 0
+
+
+def create_token(settings: Settings, options: argparse.Namespace) -> int:
+    """Make an API token; standard output is the token alone."""
+    from app.main import offline_services
+
+    accounts = offline_services(settings).accounts
+    _, secret = accounts.create_token(accounts.user_by_email(options.email), options.name)
+    print(secret)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

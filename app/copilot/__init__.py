@@ -1,0 +1,1 @@
+"""The Copilot's engine: pure, without database or network."""

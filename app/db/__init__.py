@@ -1,0 +1,1 @@
+"""The database: functions that take a connection and return values of app.models."""

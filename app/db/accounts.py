@@ -1,0 +1,139 @@
+"""Users, their sessions and their reset links."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, select, update
+
+from app.db.tables import password_resets, sessions, users
+from app.errors import NotFound
+from app.models import Role, User
+
+PUBLIC = (users.c.id, users.c.email, users.c.role, users.c.active, users.c.created_at)
+
+
+def _user(row: RowMapping) -> User:
+    return User(
+        id=row["id"],
+        email=row["email"],
+        role=Role(row["role"]),
+        active=row["active"],
+        created_at=row["created_at"],
+    )
+
+
+# -- users -----------------------------------------------------------------------------------
+
+
+def add_user(
+    conn: Connection, email: str, *, password_hash: str, role: Role, now: datetime
+) -> User:
+    """Raises IntegrityError when the address is taken."""
+    values = {"email": email, "password_hash": password_hash, "role": role, "created_at": now}
+    statement = users.insert().values(active=True, **values).returning(*PUBLIC)
+    return _user(conn.execute(statement).mappings().one())
+
+
+def get_user(conn: Connection, user_id: int) -> User:
+    row = conn.execute(select(*PUBLIC).where(users.c.id == user_id)).mappings().first()
+    if row is None:
+        raise NotFound("There is no such account.")
+    return _user(row)
+
+
+def find_user(conn: Connection, email: str) -> User | None:
+    row = conn.execute(select(*PUBLIC).where(users.c.email == email)).mappings().first()
+    return _user(row) if row else None
+
+
+def find_credentials(conn: Connection, email: str) -> tuple[User, str] | None:
+    """The account with this address and the hash of its password."""
+    query = select(*PUBLIC, users.c.password_hash).where(users.c.email == email)
+    row = conn.execute(query).mappings().first()
+    return (_user(row), row["password_hash"]) if row else None
+
+
+def list_users(conn: Connection) -> list[User]:
+    """Active ones first, by address."""
+    query = select(*PUBLIC).order_by(users.c.active.desc(), users.c.email)
+    return [_user(row) for row in conn.execute(query).mappings()]
+
+
+def any_user(conn: Connection) -> bool:
+    return conn.execute(select(users.c.id).limit(1)).first() is not None
+
+
+def active_admin_ids(conn: Connection) -> Sequence[int]:
+    """Their rows stay locked until the transaction ends, so two cannot leave at once."""
+    query = select(users.c.id).where(users.c.role == Role.ADMIN, users.c.active)
+    return conn.execute(query.order_by(users.c.id).with_for_update()).scalars().all()
+
+
+def change_user(conn: Connection, user_id: int, **values: Any) -> None:
+    conn.execute(update(users).where(users.c.id == user_id).values(**values))
+
+
+# -- sessions --------------------------------------------------------------------------------
+
+
+def add_session(
+    conn: Connection, key_hash: str, user_id: int, *, now: datetime, expires_at: datetime
+) -> None:
+    """Remember a session; forgets those that ended by themselves."""
+    conn.execute(delete(sessions).where(sessions.c.expires_at <= now))
+    conn.execute(
+        sessions.insert().values(
+            key_hash=key_hash, user_id=user_id, created_at=now, expires_at=expires_at
+        )
+    )
+
+
+def find_user_of_session(conn: Connection, key_hash: str, *, now: datetime) -> User | None:
+    """The active user of a session that has not ended."""
+    query = select(*PUBLIC).join(sessions, sessions.c.user_id == users.c.id)
+    live = (sessions.c.key_hash == key_hash, sessions.c.expires_at > now, users.c.active)
+    row = conn.execute(query.where(*live)).mappings().first()
+    return _user(row) if row else None
+
+
+def remove_session(conn: Connection, key_hash: str) -> None:
+    conn.execute(delete(sessions).where(sessions.c.key_hash == key_hash))
+
+
+def remove_sessions(conn: Connection, user_id: int, *, keep: str = "") -> None:
+    """End every session of a user but the one with the hash `keep`."""
+    conn.execute(delete(sessions).where(sessions.c.user_id == user_id, sessions.c.key_hash != keep))
+
+
+# -- reset links -----------------------------------------------------------------------------
+
+
+def store_reset(conn: Connection, token: str, user_id: int, *, expires_at: datetime) -> None:
+    """Remember the hash of a link; an earlier link of the same user ends."""
+    remove_resets(conn, user_id)
+    conn.execute(
+        password_resets.insert().values(token_hash=token, user_id=user_id, expires_at=expires_at)
+    )
+
+
+def find_user_of_reset(conn: Connection, token: str, *, now: datetime) -> User | None:
+    """The active user of a link that still works."""
+    query = select(*PUBLIC).join(password_resets, password_resets.c.user_id == users.c.id)
+    live = (
+        password_resets.c.token_hash == token,
+        password_resets.c.expires_at > now,
+        users.c.active,
+    )
+    row = conn.execute(query.where(*live)).mappings().first()
+    return _user(row) if row else None
+
+
+def take_reset(conn: Connection, token: str) -> bool:
+    """Use a link up; False when somebody else just did."""
+    taken = delete(password_resets).where(password_resets.c.token_hash == token)
+    return conn.execute(taken).rowcount == 1
+
+
+def remove_resets(conn: Connection, user_id: int) -> None:
+    conn.execute(delete(password_resets).where(password_resets.c.user_id == user_id))

@@ -1,0 +1,91 @@
+"""The timeline of a ticket."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, select, update
+
+from app.db.tables import ticket_events
+from app.models import NOTES, EventKind, NotePush, TicketEvent
+
+NAMES = tuple(TicketEvent.__dataclass_fields__)
+
+
+def _event(row: RowMapping) -> TicketEvent:
+    values: dict[str, Any] = {name: row[name] for name in NAMES}
+    values["kind"] = EventKind(row["kind"])
+    values["push"] = NotePush(row["push"]) if row["push"] else None
+    return TicketEvent(**values)
+
+
+def add(
+    conn: Connection,
+    ticket_id: int,
+    kind: EventKind,
+    body: str,
+    *,
+    author: str | None,
+    internal: bool,
+    now: datetime,
+    push: NotePush | None = None,
+) -> TicketEvent:
+    """Write one entry."""
+    row = conn.execute(
+        ticket_events.insert()
+        .values(
+            ticket_id=ticket_id,
+            kind=kind,
+            body=body,
+            author=author,
+            internal=internal,
+            created_at=now,
+            push=push,
+        )
+        .returning(ticket_events)
+    )
+    return _event(row.mappings().one())
+
+
+def get(conn: Connection, event_id: int) -> TicketEvent:
+    query = select(ticket_events).where(ticket_events.c.id == event_id)
+    return _event(conn.execute(query).mappings().one())
+
+
+def of_ticket(conn: Connection, ticket_id: int, *, internal: bool) -> tuple[TicketEvent, ...]:
+    """The whole timeline, oldest first; internal entries only when asked for."""
+    query = select(ticket_events).where(ticket_events.c.ticket_id == ticket_id)
+    if not internal:
+        query = query.where(ticket_events.c.internal.is_(False))
+    rows = conn.execute(query.order_by(ticket_events.c.created_at, ticket_events.c.id))
+    return tuple(_event(row) for row in rows.mappings())
+
+
+def unsent_notes(conn: Connection, ticket_id: int) -> tuple[TicketEvent, ...]:
+    """Notes that ServiceNow does not have and may have, oldest first."""
+    query = select(ticket_events).where(
+        ticket_events.c.ticket_id == ticket_id,
+        ticket_events.c.kind.in_(NOTES),
+        ticket_events.c.pushed_at.is_(None),
+        ticket_events.c.push != NotePush.NEVER,
+    )
+    rows = conn.execute(query.order_by(ticket_events.c.id)).mappings()
+    return tuple(_event(row) for row in rows)
+
+
+def find_note(
+    conn: Connection, ticket_id: int, *, author: str, body: str, since: datetime
+) -> TicketEvent | None:
+    """The internal note that this author wrote with this very text since then."""
+    query = select(ticket_events).where(
+        ticket_events.c.ticket_id == ticket_id,
+        ticket_events.c.kind == EventKind.INTERNAL_NOTE,
+        ticket_events.c.author == author,
+        ticket_events.c.body == body,
+        ticket_events.c.created_at >= since,
+    )
+    row = conn.execute(query).mappings().first()
+    return _event(row) if row else None
+
+
+def mark_pushed(conn: Connection, event_id: int, *, now: datetime) -> None:
+    conn.execute(update(ticket_events).where(ticket_events.c.id == event_id).values(pushed_at=now))

@@ -1,0 +1,154 @@
+"""The mirror of incidents, what is known of the instance, and its small lists."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.schema import Table
+
+from app.db.tables import choices, connections, incidents, tickets
+from app.models import Incident, MirroredIncident
+
+COLUMNS = tuple(Incident.__dataclass_fields__)
+COUNT_CAP = 10_000
+
+
+def upsert(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows or replace those with the same primary key, on either database."""
+    if not rows:
+        return
+    maker = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    statement = maker(table)
+    keys = [column.name for column in table.primary_key]
+    new = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=new), rows)
+
+
+def store(conn: Connection, found: Iterable[Incident], *, now: datetime) -> None:
+    """Put incidents into the mirror as just seen."""
+    upsert(conn, incidents, [asdict(incident) | {"fetched_at": now} for incident in found])
+
+
+def remove(conn: Connection, sys_id: str) -> None:
+    """Forget an incident that the instance no longer shows."""
+    conn.execute(incidents.delete().where(incidents.c.sys_id == sys_id))
+
+
+def _mirrored(row: RowMapping) -> MirroredIncident:
+    return MirroredIncident(
+        incident=Incident(**{name: row[name] for name in COLUMNS}),
+        fetched_at=row["fetched_at"],
+        ticket_id=row["ticket_id"],
+    )
+
+
+def _with_ticket() -> Any:
+    joined = incidents.outerjoin(tickets, tickets.c.sn_sys_id == incidents.c.sys_id)
+    return select(incidents, tickets.c.id.label("ticket_id")).select_from(joined)
+
+
+def find(conn: Connection, sys_id: str) -> MirroredIncident | None:
+    query = _with_ticket().where(incidents.c.sys_id == sys_id)
+    row = conn.execute(query).mappings().first()
+    return _mirrored(row) if row else None
+
+
+def known(conn: Connection, sys_ids: Sequence[str]) -> dict[str, Incident]:
+    """Those of the given incidents that the mirror holds."""
+    rows = conn.execute(select(incidents).where(incidents.c.sys_id.in_(sys_ids))).mappings()
+    return {row["sys_id"]: Incident(**{name: row[name] for name in COLUMNS}) for row in rows}
+
+
+def _matching(search: str, state: str) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = []
+    if state:
+        where.append(incidents.c.state == state)
+    if search:
+        where.append(
+            or_(
+                incidents.c.number.icontains(search, autoescape=True),
+                incidents.c.short_description.icontains(search, autoescape=True),
+                incidents.c.caller_name.icontains(search, autoescape=True),
+            )
+        )
+    return where
+
+
+def recent(
+    conn: Connection, *, search: str, state: str, limit: int, offset: int
+) -> tuple[MirroredIncident, ...]:
+    """One page of the mirror, latest update first."""
+    query = (
+        _with_ticket()
+        .where(*_matching(search, state))
+        .order_by(incidents.c.updated_at.desc(), incidents.c.sys_id.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    return tuple(_mirrored(row) for row in conn.execute(query).mappings())
+
+
+def count(conn: Connection, *, search: str, state: str) -> int:
+    """How many match, counted up to COUNT_CAP."""
+    capped = select(incidents.c.sys_id).where(*_matching(search, state)).limit(COUNT_CAP)
+    return conn.execute(select(func.count()).select_from(capped.subquery())).scalar_one()
+
+
+def states(conn: Connection) -> tuple[str, ...]:
+    """The state values present in the mirror."""
+    query = select(incidents.c.state).distinct().order_by(incidents.c.state)
+    return tuple(conn.execute(query).scalars())
+
+
+def connection(conn: Connection, host: str) -> RowMapping | None:
+    return conn.execute(select(connections).where(connections.c.host == host)).mappings().first()
+
+
+def remember_connection(conn: Connection, host: str, **values: Any) -> None:
+    """Note how the instance was last seen."""
+    changed = conn.execute(
+        update(connections).where(connections.c.host == host).values(**values)
+    ).rowcount
+    if not changed:
+        upsert(conn, connections, [{"host": host, **values}])
+
+
+def known_choices(
+    conn: Connection, host: str, element: str, *, since: datetime
+) -> tuple[tuple[str, str], ...] | None:
+    """(value, label) pairs read after `since`; None when there are none that fresh."""
+    query = (
+        select(choices.c.value, choices.c.label)
+        .where(choices.c.host == host, choices.c.element == element)
+        .where(choices.c.fetched_at >= since)
+        .order_by(choices.c.position)
+    )
+    rows = conn.execute(query).all()
+    return tuple((value, label) for value, label in rows) or None
+
+
+def store_choices(
+    conn: Connection,
+    host: str,
+    element: str,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    now: datetime,
+) -> None:
+    """Replace one list of the instance."""
+    conn.execute(choices.delete().where(choices.c.host == host, choices.c.element == element))
+    rows = [
+        {
+            "host": host,
+            "element": element,
+            "value": value,
+            "label": label,
+            "position": position,
+            "fetched_at": now,
+        }
+        for position, (value, label) in enumerate(dict(pairs).items())
+    ]
+    upsert(conn, choices, rows)

@@ -1,0 +1,216 @@
+"""The tie between a ticket and an incident: the `sn_*` columns, and what they owe."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, select, update
+
+from app.db import outbox
+from app.db.tables import installation, ticket_events, tickets
+from app.models import EventKind, Incident, OutboxItem, OutboxKind, SyncStatus, Ticket, TicketEvent
+
+FIELDS = (
+    "subject",
+    "status",
+    "priority",
+    "category",
+    "assignee",
+    "resolution_code",
+    "resolution_notes",
+)
+CLEARABLE = ("assignee", "resolution_code", "resolution_notes")
+Values = Mapping[str, str | None]
+
+
+def installation_id(conn: Connection) -> str:
+    """The UUID that the first migration gave this installation."""
+    return str(conn.execute(select(installation.c.id)).scalar_one())
+
+
+def values_of(ticket: Ticket) -> dict[str, str | None]:
+    """The fields of a ticket that ServiceNow has too."""
+    return {name: getattr(ticket, name) for name in FIELDS}
+
+
+def ticket_of(conn: Connection, sys_id: str) -> int | None:
+    """The id of the ticket that is linked to this incident."""
+    query = select(tickets.c.id).where(tickets.c.sn_sys_id == sys_id)
+    return conn.execute(query).scalar_one_or_none()
+
+
+def link(
+    conn: Connection,
+    ticket_id: int,
+    *,
+    sys_id: str,
+    number: str,
+    host: str,
+    ours: Values,
+    theirs: Values,
+    now: datetime,
+) -> None:
+    """Tie the ticket to its incident. Raises IntegrityError when another ticket has it."""
+    conn.execute(
+        update(tickets)
+        .where(tickets.c.id == ticket_id)
+        .values(
+            sn_sys_id=sys_id,
+            sn_number=number,
+            sn_host=host,
+            sn_last_sync_at=now,
+            sn_sync_status=SyncStatus.OK,
+            sn_last_error=None,
+            sn_agreed={"ours": dict(ours), "theirs": dict(theirs)},
+        )
+    )
+
+
+def unlink(conn: Connection, ticket: Ticket) -> None:
+    """Undo the tie; the next create is a new generation and so a new incident."""
+    conn.execute(
+        update(tickets)
+        .where(tickets.c.id == ticket.id)
+        .values(
+            sn_sys_id=None,
+            sn_number=None,
+            sn_host=None,
+            sn_last_sync_at=None,
+            sn_sync_status=None,
+            sn_last_error=None,
+            sn_agreed=None,
+            sn_generation=ticket.sn_generation + 1,
+        )
+    )
+
+
+def confirm(conn: Connection, ticket_id: int, *, now: datetime) -> None:
+    """A write arrived."""
+    conn.execute(
+        update(tickets)
+        .where(tickets.c.id == ticket_id)
+        .values(sn_last_sync_at=now, sn_sync_status=SyncStatus.OK, sn_last_error=None)
+    )
+
+
+def agree(conn: Connection, ticket: Ticket, *, theirs: Values, names: Iterable[str]) -> None:
+    """Both sides have the same in the named fields now."""
+    agreed = {side: dict(ticket.sn_agreed.get(side, {})) for side in ("ours", "theirs")}
+    ours = values_of(ticket)
+    for name in names:
+        agreed["ours"][name] = ours[name]
+        agreed["theirs"][name] = theirs[name]
+    conn.execute(update(tickets).where(tickets.c.id == ticket.id).values(sn_agreed=agreed))
+
+
+def note_failure(conn: Connection, ticket_id: int, error: str) -> None:
+    """The last attempt did not succeed, even if it will be tried again."""
+    conn.execute(
+        update(tickets)
+        .where(tickets.c.id == ticket_id)
+        .values(sn_sync_status=SyncStatus.FAILED, sn_last_error=error)
+    )
+
+
+def owe_update(
+    conn: Connection, ticket: Ticket, *, host: str, by: str, now: datetime
+) -> OutboxItem:
+    """Owe ServiceNow the ticket's status; a push not yet taken for sending is joined."""
+    waiting = outbox.find_update(conn, ticket.id)
+    if waiting is not None:
+        if waiting.state == "blocked":
+            outbox.revive(conn, waiting.id, now=now, error=None, close_code=None)
+        return waiting
+    return outbox.add(
+        conn,
+        ticket_id=ticket.id,
+        generation=ticket.sn_generation,
+        kind=OutboxKind.UPDATE,
+        host=host,
+        created_by=by,
+        now=now,
+    )
+
+
+def owe_note(
+    conn: Connection, ticket: Ticket, note: TicketEvent, *, host: str, by: str, now: datetime
+) -> OutboxItem:
+    """Owe ServiceNow one note, once."""
+    return outbox.find_note(conn, note.id) or outbox.add(
+        conn,
+        ticket_id=ticket.id,
+        generation=ticket.sn_generation,
+        kind=OutboxKind.NOTE,
+        event_id=note.id,
+        host=host,
+        created_by=by,
+        now=now,
+    )
+
+
+def import_ticket(
+    conn: Connection, incident: Incident, *, host: str, theirs: Values, now: datetime
+) -> int:
+    """A ticket for an incident that came from there, linked to it; answers the ticket's id."""
+    values = {name: theirs[name] for name in FIELDS}
+    row = conn.execute(
+        tickets.insert()
+        .values(
+            **values,
+            description=incident.description,
+            requester_email=incident.caller_email.casefold(),
+            created_at=incident.opened_at or incident.updated_at,
+            updated_at=now,
+            sn_sys_id=incident.sys_id,
+            sn_number=incident.number,
+            sn_host=host,
+            sn_last_sync_at=now,
+            sn_sync_status=SyncStatus.OK,
+            sn_agreed={"ours": values, "theirs": values},
+        )
+        .returning(tickets.c.id)
+    )
+    ticket_id: int = row.scalar_one()
+    _tell(conn, ticket_id, f"Imported from incident {incident.number}.", now=now)
+    return ticket_id
+
+
+def refresh(
+    conn: Connection, ticket: Ticket, *, theirs: Values, names: Iterable[str], now: datetime
+) -> None:
+    """Take over what changed there; a value that says nothing here is left as it is."""
+    ours = values_of(ticket)
+    taken = {
+        name: theirs[name]
+        for name in names
+        if ours[name] != theirs[name] and (theirs[name] is not None or name in CLEARABLE)
+    }
+    agreed = {"ours": ours | taken, "theirs": dict(theirs)}
+    conn.execute(
+        update(tickets)
+        .where(tickets.c.id == ticket.id)
+        .values(
+            **taken,
+            updated_at=now,
+            version=ticket.version + 1,
+            sn_agreed=agreed,
+            sn_last_sync_at=now,
+        )
+    )
+    changes = "; ".join(
+        f"{name}: {ours[name] or 'none'} → {taken[name] or 'none'}" for name in taken
+    )
+    if changes:
+        _tell(conn, ticket.id, f"Refreshed from {ticket.sn_number}. {changes}", now=now)
+
+
+def _tell(conn: Connection, ticket_id: int, text: str, *, now: datetime) -> None:
+    conn.execute(
+        ticket_events.insert().values(
+            ticket_id=ticket_id,
+            kind=EventKind.SERVICENOW,
+            author=None,
+            body=text,
+            internal=True,
+            created_at=now,
+        )
+    )

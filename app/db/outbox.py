@@ -1,0 +1,211 @@
+"""The outbox: pushes we owe, claimed and settled by guarded updates."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
+
+from app.db.tables import outbox
+from app.models import OutboxItem, OutboxKind, OutboxState
+
+CLAIMABLE = (OutboxState.PENDING, OutboxState.UNCONFIRMED)
+OPEN = (OutboxState.PENDING, OutboxState.SENDING, OutboxState.UNCONFIRMED)
+WAITING = (*OPEN, OutboxState.BLOCKED)
+LONGEST_DELAY = timedelta(hours=4)
+
+
+def _item(row: RowMapping) -> OutboxItem:
+    names = OutboxItem.__dataclass_fields__
+    values = {name: row[name] for name in names}
+    return OutboxItem(
+        **values | {"kind": OutboxKind(row["kind"]), "state": OutboxState(row["state"])}
+    )
+
+
+def _first_in_line() -> ColumnElement[bool]:
+    """No earlier push of the same ticket is still on its way; a blocked create holds all."""
+    earlier = outbox.alias("earlier")
+    return ~exists().where(
+        earlier.c.ticket_id == outbox.c.ticket_id,
+        earlier.c.id < outbox.c.id,
+        or_(
+            earlier.c.state.in_(OPEN),
+            and_(earlier.c.kind == OutboxKind.CREATE, earlier.c.state == OutboxState.BLOCKED),
+        ),
+    )
+
+
+def add(conn: Connection, *, now: datetime, **values: Any) -> OutboxItem:
+    """Insert one pending item, due at once."""
+    row = conn.execute(
+        outbox.insert()
+        .values(state=OutboxState.PENDING, not_before=now, created_at=now, **values)
+        .returning(outbox)
+    )
+    return _item(row.mappings().one())
+
+
+def find_create(conn: Connection, ticket_id: int, generation: int) -> OutboxItem | None:
+    """The create of this ticket and generation that was not discarded."""
+    mine = (outbox.c.ticket_id == ticket_id, outbox.c.generation == generation)
+    query = select(outbox).where(
+        *mine, outbox.c.kind == OutboxKind.CREATE, outbox.c.state != OutboxState.DISCARDED
+    )
+    row = conn.execute(query).mappings().first()
+    return _item(row) if row else None
+
+
+def find_update(conn: Connection, ticket_id: int) -> OutboxItem | None:
+    """The status push that has not been taken for sending yet: a newer status joins it."""
+    joinable = (OutboxState.PENDING, OutboxState.UNCONFIRMED, OutboxState.BLOCKED)
+    query = select(outbox).where(
+        outbox.c.ticket_id == ticket_id,
+        outbox.c.kind == OutboxKind.UPDATE,
+        outbox.c.state.in_(joinable),
+    )
+    row = conn.execute(query.order_by(outbox.c.id.desc())).mappings().first()
+    return _item(row) if row else None
+
+
+def find_note(conn: Connection, event_id: int) -> OutboxItem | None:
+    row = conn.execute(select(outbox).where(outbox.c.event_id == event_id)).mappings().first()
+    return _item(row) if row else None
+
+
+def find_by_correlation(conn: Connection, correlation_id: str) -> OutboxItem | None:
+    """The waiting create that carries this key."""
+    query = select(outbox).where(
+        outbox.c.correlation_id == correlation_id, outbox.c.state.in_(WAITING)
+    )
+    row = conn.execute(query).mappings().first() if correlation_id else None
+    return _item(row) if row else None
+
+
+def get(conn: Connection, item_id: int) -> OutboxItem | None:
+    row = conn.execute(select(outbox).where(outbox.c.id == item_id)).mappings().first()
+    return _item(row) if row else None
+
+
+def of_ticket(conn: Connection, ticket_id: int) -> tuple[OutboxItem, ...]:
+    """What waits for this ticket, in the order it will be sent."""
+    query = select(outbox).where(outbox.c.ticket_id == ticket_id, outbox.c.state.in_(WAITING))
+    return tuple(_item(row) for row in conn.execute(query.order_by(outbox.c.id)).mappings())
+
+
+def waiting(conn: Connection, *, limit: int) -> tuple[OutboxItem, ...]:
+    """What waits, of all tickets, blocked first."""
+    query = (
+        select(outbox)
+        .where(outbox.c.state.in_(WAITING))
+        .order_by(outbox.c.state != OutboxState.BLOCKED, outbox.c.id)
+        .limit(limit)
+    )
+    return tuple(_item(row) for row in conn.execute(query).mappings())
+
+
+def count_waiting(conn: Connection) -> int:
+    query = select(func.count()).select_from(outbox).where(outbox.c.state.in_(WAITING))
+    return conn.execute(query).scalar_one()
+
+
+def due(conn: Connection, *, now: datetime, limit: int) -> tuple[int, ...]:
+    """Ids that may be claimed now, oldest first."""
+    query = (
+        select(outbox.c.id)
+        .where(outbox.c.state.in_(CLAIMABLE), outbox.c.not_before <= now, _first_in_line())
+        .order_by(outbox.c.not_before, outbox.c.id)
+        .limit(limit)
+    )
+    return tuple(conn.execute(query).scalars())
+
+
+def claim(conn: Connection, item_id: int, *, now: datetime) -> OutboxItem | None:
+    """Take the item for sending; None when it is taken, not due, or not the first in line."""
+    row = conn.execute(
+        update(outbox)
+        .where(
+            outbox.c.id == item_id,
+            outbox.c.state.in_(CLAIMABLE),
+            outbox.c.not_before <= now,
+            _first_in_line(),
+        )
+        .values(state=OutboxState.SENDING, claimed_at=now, attempts=outbox.c.attempts + 1)
+        .returning(outbox)
+    )
+    found = row.mappings().first()
+    return _item(found) if found else None
+
+
+def settle(conn: Connection, item: OutboxItem, state: OutboxState, **values: Any) -> bool:
+    """Write the end or the next try of the attempt that `item` is; False when it was overtaken."""
+    row = conn.execute(
+        update(outbox)
+        .where(
+            outbox.c.id == item.id,
+            outbox.c.state == OutboxState.SENDING,
+            outbox.c.attempts == item.attempts,
+        )
+        .values(state=state, **values)
+    )
+    return row.rowcount == 1
+
+
+def release_stale(conn: Connection, *, claimed_before: datetime, now: datetime) -> int:
+    """Items whose sender died become unconfirmed, to be looked up at once."""
+    row = conn.execute(
+        update(outbox)
+        .where(outbox.c.state == OutboxState.SENDING, outbox.c.claimed_at <= claimed_before)
+        .values(
+            state=OutboxState.UNCONFIRMED,
+            unconfirmed_since=outbox.c.claimed_at,
+            not_before=now,
+        )
+    )
+    return row.rowcount
+
+
+def revive(conn: Connection, item_id: int, *, now: datetime, **values: Any) -> bool:
+    """Make a waiting item due now; one whose end is unknown will be looked up first."""
+    row = conn.execute(
+        update(outbox)
+        .where(outbox.c.id == item_id, outbox.c.state.in_((OutboxState.BLOCKED, *CLAIMABLE)))
+        .values(
+            state=case(
+                (outbox.c.unconfirmed_since.is_not(None), OutboxState.UNCONFIRMED),
+                else_=OutboxState.PENDING,
+            ),
+            not_before=now,
+            **values,
+        )
+    )
+    return row.rowcount == 1
+
+
+def discard_waiting(conn: Connection, ticket_id: int, *, now: datetime, reason: str) -> int:
+    """Drop what waits for this ticket and is not being sent this moment."""
+    row = conn.execute(
+        update(outbox)
+        .where(
+            outbox.c.ticket_id == ticket_id,
+            outbox.c.state.in_((OutboxState.BLOCKED, *CLAIMABLE)),
+        )
+        .values(state=OutboxState.DISCARDED, settled_at=now, error=reason)
+    )
+    return row.rowcount
+
+
+def backoff(attempts: int, *, first: timedelta) -> timedelta:
+    """`first`, doubled per attempt, four hours at most."""
+    doublings = min(max(attempts - 1, 0), 20)
+    return min(first * (1 << doublings), LONGEST_DELAY)

@@ -1,0 +1,197 @@
+"""Tickets: rows in, values out."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    case,
+    func,
+    or_,
+    select,
+    update,
+)
+
+from app.db.tables import idempotency_keys, tickets
+from app.errors import NotFound
+from app.models import Priority, SyncStatus, Ticket, TicketFilter, TicketStatus
+
+NAMES = tuple(Ticket.__dataclass_fields__)
+COUNT_CAP = 1_000
+# Sorting by priority means by weight, the person's own before the predicted one.
+_effective = func.coalesce(tickets.c.priority, tickets.c.predicted_priority)
+_weight = case(
+    {priority.value: weight for weight, priority in enumerate(Priority, start=1)},
+    value=_effective,
+    else_=0,
+)
+SORTS: dict[str, tuple[ColumnElement[Any], ...]] = {
+    "updated": (tickets.c.updated_at.desc(), tickets.c.id.desc()),
+    "created": (tickets.c.created_at.desc(), tickets.c.id.desc()),
+    "oldest": (tickets.c.created_at, tickets.c.id),
+    "priority": (_weight.desc(), tickets.c.updated_at.desc(), tickets.c.id.desc()),
+    "id": (tickets.c.id.desc(),),
+}
+
+
+def _ticket(row: RowMapping) -> Ticket:
+    values = {name: row[name] for name in NAMES}
+    values["status"] = TicketStatus(row["status"])
+    values["priority"] = Priority(row["priority"]) if row["priority"] else None
+    predicted = row["predicted_priority"]
+    values["predicted_priority"] = Priority(predicted) if predicted else None
+    values["sn_sync_status"] = SyncStatus(row["sn_sync_status"]) if row["sn_sync_status"] else None
+    values["sn_agreed"] = row["sn_agreed"] or {}
+    return Ticket(**values)
+
+
+def get(conn: Connection, ticket_id: int, *, for_update: bool = False) -> Ticket:
+    """The ticket. Raises NotFound. `for_update` locks its row on PostgreSQL."""
+    query = select(tickets).where(tickets.c.id == ticket_id)
+    if for_update:
+        query = query.with_for_update()
+    row = conn.execute(query).mappings().first()
+    if row is None:
+        raise NotFound(f"There is no ticket {ticket_id}.")
+    return _ticket(row)
+
+
+def add(conn: Connection, **values: Any) -> Ticket:
+    row = conn.execute(tickets.insert().values(**values).returning(tickets))
+    return _ticket(row.mappings().one())
+
+
+def change(conn: Connection, ticket: Ticket, *, now: datetime, **values: Any) -> Ticket:
+    """Write some columns of a ticket that was read in this transaction."""
+    row = conn.execute(
+        update(tickets)
+        .where(tickets.c.id == ticket.id)
+        .values(updated_at=now, version=ticket.version + 1, **values)
+        .returning(tickets)
+    )
+    return _ticket(row.mappings().one())
+
+
+def touch(conn: Connection, ticket_id: int, *, now: datetime) -> None:
+    """Something was said on the ticket; no form that is open on it is out of date for that."""
+    conn.execute(update(tickets).where(tickets.c.id == ticket_id).values(updated_at=now))
+
+
+def _where(wanted: TicketFilter) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = []
+    if wanted.requester is not None:
+        where.append(tickets.c.requester_email == wanted.requester)
+    if wanted.status == "unfinished":
+        where.append(tickets.c.status.in_(("open", "in_progress", "pending")))
+    elif wanted.status:
+        where.append(tickets.c.status == wanted.status)
+    if wanted.priority:
+        where.append(_effective == wanted.priority)
+    if wanted.category:
+        category = func.coalesce(tickets.c.category, tickets.c.predicted_category)
+        where.append(category == wanted.category)
+    if wanted.assignee == "nobody":
+        where.append(tickets.c.assignee.is_(None))
+    elif wanted.assignee:
+        where.append(tickets.c.assignee == wanted.assignee)
+    if wanted.q:
+        where.append(_matching(wanted.q))
+    return where
+
+
+def _matching(q: str) -> ColumnElement[bool]:
+    number = q.removeprefix("#")
+    if number.isascii() and number.isdigit() and len(number) < 10:
+        by_id: ColumnElement[bool] = tickets.c.id == int(number)
+    else:
+        by_id = tickets.c.id == -1
+    return or_(
+        by_id,
+        tickets.c.subject.icontains(q, autoescape=True),
+        tickets.c.description.icontains(q, autoescape=True),
+        tickets.c.requester_email.icontains(q, autoescape=True),
+        tickets.c.sn_number.icontains(q, autoescape=True),
+    )
+
+
+def page(
+    conn: Connection, wanted: TicketFilter, *, sort: str, limit: int, offset: int
+) -> tuple[Ticket, ...]:
+    """One page of a list, sorted by one of SORTS."""
+    query = select(tickets).where(*_where(wanted)).order_by(*SORTS[sort])
+    rows = conn.execute(query.limit(limit).offset(offset)).mappings()
+    return tuple(_ticket(row) for row in rows)
+
+
+def after(
+    conn: Connection, wanted: TicketFilter, *, last: int | None, limit: int
+) -> tuple[Ticket, ...]:
+    """The tickets with ids below `last`, newest first: a list that is stable while it is read."""
+    query: Select[Any] = select(tickets).where(*_where(wanted)).order_by(tickets.c.id.desc())
+    if last is not None:
+        query = query.where(tickets.c.id < last)
+    return tuple(_ticket(row) for row in conn.execute(query.limit(limit)).mappings())
+
+
+def count(conn: Connection, wanted: TicketFilter) -> int:
+    """How many match, counted up to one more than COUNT_CAP."""
+    capped = select(tickets.c.id).where(*_where(wanted)).limit(COUNT_CAP + 1).subquery()
+    return conn.execute(select(func.count()).select_from(capped)).scalar_one()
+
+
+def counts(
+    conn: Connection, *, requester: str | None, since: Sequence[datetime]
+) -> tuple[dict[str, int], dict[str, int], tuple[int, ...]]:
+    """Tickets by status; unfinished ones by effective priority; unfinished ones by age.
+
+    Ages: how many were created since each of the given moments, and the rest, each once.
+    """
+    mine = [tickets.c.requester_email == requester] if requester is not None else []
+    unfinished = tickets.c.status.in_(("open", "in_progress", "pending"))
+    by_status = conn.execute(
+        select(tickets.c.status, func.count()).where(*mine).group_by(tickets.c.status)
+    ).all()
+    by_priority = conn.execute(
+        select(_effective, func.count()).where(unfinished, *mine).group_by(_effective)
+    ).all()
+    edges = [None, *since, None]
+    buckets = [
+        func.sum(case((and_(*_between(newest, oldest)), 1), else_=0))
+        for newest, oldest in pairwise(edges)
+    ]
+    ages = conn.execute(select(*buckets).where(unfinished, *mine)).one()
+    return (
+        {row[0]: row[1] for row in by_status},
+        {row[0] or "": row[1] for row in by_priority},
+        tuple(int(number or 0) for number in ages),
+    )
+
+
+def _between(newest: datetime | None, oldest: datetime | None) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = [tickets.c.id > 0]
+    if newest is not None:
+        where.append(tickets.c.created_at < newest)
+    if oldest is not None:
+        where.append(tickets.c.created_at >= oldest)
+    return where
+
+
+def find_idempotent(conn: Connection, user_id: int, key: str) -> tuple[str, int] | None:
+    """(body hash, ticket id) of an earlier request with this key."""
+    keys = idempotency_keys
+    row = conn.execute(
+        select(keys.c.body_hash, keys.c.ticket_id).where(
+            keys.c.user_id == user_id, keys.c.key == key
+        )
+    ).first()
+    return (row[0], row[1]) if row else None
+
+
+def add_idempotent(conn: Connection, **values: Any) -> None:
+    conn.execute(idempotency_keys.insert().values(**values))

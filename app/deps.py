@@ -1,0 +1,103 @@
+"""What a route may ask for."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.errors import NotAllowed, SignInNeeded
+from app.models import Role, User
+from app.security import SESSION_COOKIE, bearer_token
+from app.services.accounts import AccountService
+from app.services.copilot import CopilotService
+from app.services.servicenow import ServiceNowService
+from app.services.tickets import TicketService
+
+CLICKS_AT_ONCE = 8
+PULL_WAITS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The services of one running app; `main` puts them on `app.state.services`."""
+
+    accounts: AccountService
+    tickets: TicketService
+    copilot: CopilotService
+    servicenow: ServiceNowService
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+async def get_accounts(request: Request) -> AccountService:
+    return _services(request).accounts
+
+
+async def get_tickets(request: Request) -> TicketService:
+    return _services(request).tickets
+
+
+async def get_copilot(request: Request) -> CopilotService:
+    return _services(request).copilot
+
+
+async def get_servicenow(request: Request) -> ServiceNowService:
+    return _services(request).servicenow
+
+
+async def live_servicenow(request: Request) -> AsyncIterator[ServiceNowService]:
+    """For routes that wait for the instance: the ninth waits here without holding a thread."""
+    yield _services(request).servicenow
+
+
+async def waiting_servicenow(request: Request) -> AsyncIterator[ServiceNowService]:
+    """For scripts that wait for a pull to end; a bound of its own."""
+    yield _services(request).servicenow
+
+
+Accounts = Annotated[AccountService, Depends(get_accounts)]
+Tickets = Annotated[TicketService, Depends(get_tickets)]
+Copilot = Annotated[CopilotService, Depends(get_copilot)]
+# Works on our own database; a push tries once, and only if a call slot is free now.
+ServiceNow = Annotated[ServiceNowService, Depends(get_servicenow)]
+LiveServiceNow = Annotated[
+    ServiceNowService,
+    Depends(live_servicenow, scope="function", max_concurrency=CLICKS_AT_ONCE),
+]
+WaitingServiceNow = Annotated[
+    ServiceNowService,
+    Depends(waiting_servicenow, scope="function", max_concurrency=PULL_WAITS_AT_ONCE),
+]
+
+
+def current_user(request: Request, accounts: Accounts, servicenow: ServiceNow) -> User:
+    """Who asks, by bearer token or session cookie. Raises SignInNeeded."""
+    token = bearer_token(request.headers.get("Authorization"))
+    if token:
+        user = accounts.user_of_token(token)
+    else:
+        user = accounts.user_of_session(request.cookies.get(SESSION_COOKIE))
+    if user is None:
+        raise SignInNeeded("Sign in first, or send a valid API token.")
+    request.state.user = user
+    if not request.url.path.startswith("/api/") and user.role.may_act_as(Role.AGENT):
+        request.state.owed = servicenow.owed_count()
+    return user
+
+
+CurrentUser = Annotated[User, Depends(current_user)]
+
+
+def require(role: Role) -> Callable[[User], User]:
+    """A guard for routers: 403 for people whose role may not."""
+
+    def guard(user: CurrentUser) -> User:
+        if not user.role.may_act_as(role):
+            raise NotAllowed(f"This needs the role {role}.")
+        return user
+
+    return guard

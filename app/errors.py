@@ -1,0 +1,178 @@
+"""Everything that can go wrong on purpose. Each error has a sentence, a status and a stable code.
+
+AppError
+├── SettingsError            a variable of the environment is wrong
+├── SignInNeeded             401
+├── NotAllowed               403
+├── NotFound                 404
+├── Conflict                 409
+├── TooLarge                 413
+├── Invalid                  422, with one sentence per field
+├── TooManyAttempts          429, with seconds to wait
+├── NotConfigured            503, with the names of the missing variables
+├── Busy                     503, with seconds to wait
+└── ServiceNowError          what the instance, or the way to it, answered
+    ├── ServiceNowUnavailable    nothing was applied: try again later
+    ├── AnswerLost               a write may have been applied: find out first
+    └── ServiceNowRejected       it will not work like this: ask a person
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+
+class AppError(Exception):
+    """An error with a sentence for people, an HTTP status and a code for programs."""
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class SettingsError(AppError):
+    """A bad setting; the sentence names the variable and never repeats a secret."""
+
+    code = "bad_setting"
+
+
+class SignInNeeded(AppError):
+    status = 401
+    code = "sign_in_needed"
+
+
+class NotAllowed(AppError):
+    status = 403
+    code = "not_allowed"
+
+
+class NotFound(AppError):
+    status = 404
+    code = "not_found"
+
+
+class Conflict(AppError):
+    status = 409
+    code = "conflict"
+
+
+class TooLarge(AppError):
+    status = 413
+    code = "too_large"
+
+
+class Invalid(AppError):
+    """Input that cannot be used; `fields` holds one sentence per field name."""
+
+    status = 422
+    code = "invalid"
+
+    def __init__(
+        self, message: str, *, fields: Mapping[str, str] | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.fields = dict(fields or {})
+
+
+class TooManyAttempts(AppError):
+    """`retry_after` is in seconds."""
+
+    status = 429
+    code = "too_many_attempts"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NotConfigured(AppError):
+    """ServiceNow is not set up; `missing` names the variables."""
+
+    status = 503
+    code = "servicenow_not_configured"
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        names = ", ".join(missing)
+        super().__init__(
+            f"ServiceNow not configured. Missing: {names}.",
+            hint="Set these variables as the README's section ServiceNow Setup describes.",
+        )
+        self.missing = tuple(missing)
+
+
+class Busy(AppError):
+    """Our own limit is reached; `retry_after` is in seconds."""
+
+    status = 503
+    code = "busy"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Kind(StrEnum):
+    """What went wrong on the way to ServiceNow, for people and for programs."""
+
+    AUTH = "auth"
+    PERMISSION = "permission"
+    NOT_FOUND = "not_found"
+    INVALID = "invalid"
+    RATE = "rate"
+    BUSY = "busy"
+    NETWORK = "network"
+    HIBERNATING = "hibernating"
+    UNCONFIRMED = "unconfirmed"
+    UNEXPECTED = "unexpected"
+
+
+STATUS_OF_KIND = {
+    Kind.NETWORK: 503,
+    Kind.BUSY: 503,
+    Kind.RATE: 503,
+    Kind.UNCONFIRMED: 503,
+    Kind.AUTH: 502,
+    Kind.PERMISSION: 502,
+    Kind.HIBERNATING: 502,
+    Kind.UNEXPECTED: 502,
+    Kind.NOT_FOUND: 404,
+    Kind.INVALID: 422,
+}
+
+
+class ServiceNowError(AppError):
+    """`retry_after` (seconds) is what the instance asked for; `details` go to the log only.
+
+    `details` never hold a query, a body or a secret: method, path, HTTP status, transaction id.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: Kind,
+        hint: str = "",
+        retry_after: float | None = None,
+        details: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
+        self.status = STATUS_OF_KIND[kind]
+        self.code = f"servicenow_{kind}"
+        self.retry_after = retry_after
+        self.details = dict(details or {})
+
+
+class ServiceNowUnavailable(ServiceNowError):
+    """Nothing was applied; the same call may work later."""
+
+
+class AnswerLost(ServiceNowError):
+    """A write's bytes went out and its end is unknown: look up before sending it again."""
+
+
+class ServiceNowRejected(ServiceNowError):
+    """The instance understood and refused, or sent what cannot be read: a person must look."""

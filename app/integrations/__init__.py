@@ -1,0 +1,1 @@
+"""The outside world: clients that know nothing of tickets, and pure mappings."""

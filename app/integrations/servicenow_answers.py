@@ -1,0 +1,212 @@
+"""What an instance's answer means: a result, or an error sorted by what to do next."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from app.errors import (
+    AnswerLost,
+    Kind,
+    ServiceNowError,
+    ServiceNowRejected,
+    ServiceNowUnavailable,
+)
+
+WRITES = frozenset({"POST", "PATCH"})
+HIBERNATING = ("Instance Hibernating page", "instance-hibernating-page")
+MANDATORY = re.compile(r"following fields are mandatory:\s*(.+)", re.DOTALL)
+BUSINESS_RULE = re.compile(r"aborted by Business Rule '([^'^]+)")
+SHOWN = 200
+
+
+def result_of(response: httpx.Response, *, expected: int) -> Any:
+    """The `result` of an answer: the expected status and JSON and a result, nothing less.
+
+    Raises ServiceNowUnavailable, AnswerLost or ServiceNowRejected.
+    """
+    body = _json(response)
+    complete = response.status_code == expected and "result" in body and "error" not in body
+    if complete:
+        return body["result"]
+    raise _failure(response, body)
+
+
+def transport_failure(exc: httpx.HTTPError, *, write: bool) -> ServiceNowError:
+    """No answer at all. `write`: the bytes of a write may have arrived."""
+    details = {"cause": type(exc).__name__}
+    never_sent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+    if "CERTIFICATE" in str(exc).upper():
+        return ServiceNowUnavailable(
+            "The certificate of ServiceNow could not be verified.",
+            kind=Kind.NETWORK,
+            hint="Check SN_INSTANCE_URL; for a private authority set SN_CA_FILE.",
+            details=details,
+        )
+    if isinstance(exc, httpx.TimeoutException):
+        message = "ServiceNow did not answer in time."
+        hint = "The instance may be slow; raise SN_TIMEOUT_SECONDS if it always is."
+    elif isinstance(exc, httpx.ConnectError):
+        message = "ServiceNow could not be reached."
+        hint = "Check SN_INSTANCE_URL, the network and a proxy in between."
+    else:
+        message = "The connection to ServiceNow broke."
+        hint = "It will be tried again."
+    if write and not isinstance(exc, never_sent):
+        message += " It is not known whether the change arrived; it is being checked."
+        return AnswerLost(message, kind=Kind.UNCONFIRMED, hint=hint, details=details)
+    return ServiceNowUnavailable(message, kind=Kind.NETWORK, hint=hint, details=details)
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds the instance asks to wait, from seconds or a date."""
+    text = response.headers.get("Retry-After", "").strip()
+    if not text:
+        return None
+    if text.isdigit():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def text_of(value: object) -> str:
+    """A raw value as text: a reference object is its sys_id, a missing value is empty."""
+    if isinstance(value, Mapping):
+        return text_of(value.get("value", value.get("display_value")))
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    # What no database can keep (NUL, half a surrogate pair) is dropped here, once.
+    return str(value).encode("utf-8", "ignore").decode().replace("\x00", "")
+
+
+def _json(response: httpx.Response) -> dict[str, Any]:
+    if "json" not in response.headers.get("Content-Type", ""):
+        return {}
+    try:
+        body = json.loads(response.content)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _failure(response: httpx.Response, body: dict[str, Any]) -> ServiceNowError:
+    status = response.status_code
+    details = {
+        "status": str(status),
+        "transaction": response.headers.get("X-Transaction-ID", "")[:40],
+    }
+    wait = retry_after(response)
+    write = response.request.method in WRITES
+    if status == 401:
+        return ServiceNowUnavailable(
+            "ServiceNow refused the sign-in.",
+            kind=Kind.AUTH,
+            hint="Check the user name and password or the OAuth client. The account may be "
+            "locked, or basic authentication switched off: OAuth is the preferred way.",
+            details=details,
+        )
+    if status == 429:
+        return ServiceNowUnavailable(
+            "ServiceNow limits the number of requests."
+            if "X-RateLimit-Rule" in response.headers or wait
+            else "ServiceNow is busy (HTTP 429).",
+            kind=Kind.RATE,
+            hint="It will be tried again when the instance allows it.",
+            retry_after=wait,
+            details=details,
+        )
+    if 400 <= status < 500 and status != 408:
+        return _rejection(status, body, details)
+    kind, message, hint = _trouble(response, body)
+    if write:
+        message += " It is not known whether the change arrived; it is being checked."
+        kind = kind if kind is Kind.HIBERNATING else Kind.UNCONFIRMED
+        return AnswerLost(message, kind=kind, hint=hint, retry_after=wait, details=details)
+    return ServiceNowUnavailable(message, kind=kind, hint=hint, retry_after=wait, details=details)
+
+
+def _trouble(response: httpx.Response, body: dict[str, Any]) -> tuple[Kind, str, str]:
+    """An answer that is neither a result nor a refusal: kind, sentence, hint."""
+    status = response.status_code
+    again = "It will be tried again."
+    if any(mark in response.text for mark in HIBERNATING):
+        return (
+            Kind.HIBERNATING,
+            "The ServiceNow instance is asleep.",
+            "Wake it on the developer site; that takes a few minutes.",
+        )
+    if "currently offline" in response.text:
+        return Kind.BUSY, "The ServiceNow instance is offline.", again
+    if status >= 500 or status == 408:
+        return Kind.BUSY, f"ServiceNow is busy (HTTP {status}).", again
+    if 300 <= status < 400:
+        return (
+            Kind.UNEXPECTED,
+            "Something before ServiceNow redirects to another page.",
+            "Check SN_INSTANCE_URL; a single sign-on or proxy may stand before the API.",
+        )
+    if status == 202:
+        return Kind.BUSY, "ServiceNow took the request but sent no answer.", again
+    if "error" in body:
+        return Kind.BUSY, "ServiceNow cancelled the request: it took too long.", again
+    if "json" in response.headers.get("Content-Type", ""):
+        return Kind.BUSY, "ServiceNow's answer was cut short.", again
+    return (
+        Kind.UNEXPECTED,
+        "Something before ServiceNow answered with a web page.",
+        "Check SN_INSTANCE_URL; a single sign-on, proxy or maintenance page may stand before it.",
+    )
+
+
+def _rejection(status: int, body: dict[str, Any], details: dict[str, str]) -> ServiceNowError:
+    message, detail = _said(body)
+    kind = {403: Kind.PERMISSION, 404: Kind.NOT_FOUND}.get(status, Kind.INVALID)
+    hint = "Give the integration account the right, or ask the instance's administrator."
+    if status == 404:
+        sentence = "ServiceNow has no such record, or the integration account may not see it."
+    elif found := MANDATORY.search(detail):
+        kind, hint = Kind.INVALID, "Fill these fields, then press Retry now."
+        sentence = f"ServiceNow wants these fields: {_short(found[1])}."
+    elif found := BUSINESS_RULE.search(detail):
+        sentence = f"The business rule “{_short(found[1])}” of the instance stopped this."
+        hint = "Ask the instance's administrator what the rule wants."
+    elif "access scope" in message + detail:
+        sentence = "The OAuth token may not use the Table API."
+        hint = "Add the REST API auth scope to the OAuth client."
+    elif status == 403 and "ACL" in detail:
+        sentence = "The integration account may not do this in ServiceNow (access rule)."
+    elif status == 403 and "Insufficient rights" in message:
+        sentence = "The query uses a field that is unknown or that the account may not read."
+    elif status == 403:
+        sentence = f"ServiceNow does not allow this: {_short(detail or message) or 'HTTP 403'}"
+    else:
+        said = _short(message or detail)
+        sentence = (
+            f"ServiceNow cannot use this request (HTTP {status}{': ' + said if said else ''})."
+        )
+        hint = "Check the query or the values that were sent."
+    return ServiceNowRejected(sentence, kind=kind, hint=hint, details=details)
+
+
+def _said(body: dict[str, Any]) -> tuple[str, str]:
+    error = body.get("error")
+    if isinstance(error, str):
+        return error, str(body.get("error_description") or "")
+    if isinstance(error, dict):
+        return str(error.get("message") or ""), str(error.get("detail") or "")
+    return "", ""
+
+
+def _short(text: str) -> str:
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= SHOWN else line[: SHOWN - 1] + "…"

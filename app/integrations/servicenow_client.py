@@ -1,0 +1,414 @@
+"""The Table API of one ServiceNow instance: records in, records out.
+
+It has never heard of tickets. Reads are repeated here with backoff, writes never: a lost answer
+may hide a success, and only who asked can find out.
+"""
+
+import logging
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+import tenacity
+
+from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected, ServiceNowUnavailable
+from app.integrations.servicenow_answers import result_of, text_of, transport_failure
+from app.integrations.servicenow_auth import BasicAuth, OAuth
+from app.integrations.servicenow_query import Query
+
+__all__ = ["BasicAuth", "IncidentPage", "OAuth", "Query", "Record", "ServiceNowClient"]
+
+Record = dict[str, str]
+Answer = TypeVar("Answer")
+log = logging.getLogger("app.servicenow")
+
+CALLS_IN_FLIGHT = 4
+ATTEMPTS = 4
+LONGEST_WAIT = 8.0
+# Kinds after which the same read may work a moment later.
+PASSING = (Kind.BUSY, Kind.RATE, Kind.NETWORK)
+SYS_ID = re.compile(r"[0-9a-zA-Z]{32}")
+TABLES = frozenset({"incident", "sys_user", "sys_user_group", "sys_choice", "sys_journal_field"})
+INCIDENT_FIELDS = ("sys_id", "number", "short_description", "state", "priority", "sys_updated_on")
+HEADERS = {"Accept": "application/json", "User-Agent": "smart-it-copilot"}
+IN_ONE_QUERY = 100
+PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPage:
+    """Rows of one page, and how many match before access rules, if the instance counted."""
+
+    records: tuple[Record, ...]
+    total: int | None
+
+
+@dataclass(slots=True)
+class _Deadline:
+    """Until when everything inside a block must be answered (monotonic seconds)."""
+
+    at: float
+    own_slot: bool
+
+
+_deadline: ContextVar[_Deadline | None] = ContextVar("servicenow_deadline", default=None)
+
+
+def incident_url(instance_url: str, sys_id: str) -> str:
+    """The page of an incident for people (servicenow.md 6.4)."""
+    return f"{instance_url}/nav_to.do?uri={quote(f'incident.do?sys_id={sys_id}', safe='')}"
+
+
+def build_slots(
+    *,
+    url: str,
+    auth: httpx.Auth,
+    ca_file: str | None = None,
+    timeout: float,
+    count: int = CALLS_IN_FLIGHT,
+) -> list[httpx.Client]:
+    """One client per call in flight: an instance serves the calls of one session one at a time.
+
+    They share the connections and the sign-in; each has its own cookies. TLS is always verified,
+    redirects are never followed. Raises OSError when `ca_file` cannot be used.
+    """
+    context = httpx.create_ssl_context()
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    transport = httpx.HTTPTransport(verify=context)
+    return [
+        httpx.Client(base_url=url, auth=auth, transport=transport, timeout=timeout, headers=HEADERS)
+        for _ in range(count)
+    ]
+
+
+class ServiceNowClient:
+    """Table API calls over a few slots; one slot is kept for people's clicks."""
+
+    def __init__(
+        self,
+        slots: Sequence[httpx.Client],
+        *,
+        click_seconds: float = 15,
+        bulk_seconds: float = 65,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._free = list(slots)
+        self._identities = {id(slot): 0 for slot in slots}
+        self._count = len(slots)
+        self._condition = threading.Condition()
+        self._click_seconds = click_seconds
+        self._bulk_seconds = bulk_seconds
+        self._sleep = sleep
+        self._monotonic = monotonic
+
+    @contextmanager
+    def click(self, *, own_slot: bool = True) -> Iterator[None]:
+        """All calls inside share one deadline of `click_seconds`: waiting, retries and all.
+
+        With `own_slot` they may use the slot that is kept for people.
+        """
+        made = _Deadline(self._monotonic() + self._click_seconds, own_slot)
+        token = _deadline.set(made)
+        try:
+            yield
+        finally:
+            _deadline.reset(token)
+
+    # -- incidents --------------------------------------------------------------------------
+
+    def get_incidents(
+        self,
+        query: Query,
+        *,
+        limit: int,
+        offset: int = 0,
+        fields: Sequence[str] = INCIDENT_FIELDS,
+        count: bool = True,
+    ) -> IncidentPage:
+        """One page. A short or empty page is not the end: access rules act after the limit."""
+        return self._page("incident", query, fields, limit=limit, offset=offset, count=count)
+
+    def get_incident(self, sys_id: str, *, fields: Sequence[str] = INCIDENT_FIELDS) -> Record:
+        """One incident. Raises ServiceNowRejected (not_found) when missing or hidden."""
+        path = _record_path(sys_id)
+        return _record(self._read(path, _reading(fields)))
+
+    def find_incidents(self, field: str, value: str, *, fields: Sequence[str] = ()) -> list[Record]:
+        """The incidents whose `field` is `value`, oldest first; the caller decides what two mean.
+
+        An instance ignores a condition it cannot read and answers every record, so each row is
+        checked again.
+        """
+        wanted = (*(fields or INCIDENT_FIELDS), field, "sys_created_on")
+        query = Query().equals(field, value).order_by("sys_created_on").order_by("sys_id")
+        page = self._page("incident", query, wanted, limit=10)
+        return [row for row in page.records if _same(row.get(field, ""), value)]
+
+    def create_incident(self, payload: Mapping[str, str]) -> Record:
+        """Create one incident. Not repeated here: a lost answer may hide a success."""
+        path = "/api/now/table/incident"
+        return self._write("POST", path, payload, expected=201)
+
+    def update_incident(self, sys_id: str, payload: Mapping[str, str]) -> Record:
+        """Change one incident; answers it as it is then. Not repeated here."""
+        return self._write("PATCH", _record_path(sys_id), payload, expected=200)
+
+    # -- the small reads that incidents need --------------------------------------------------
+
+    def find_users_by_email(self, email: str) -> list[Record]:
+        """The active users with this address; e-mail is not unique there."""
+        query = Query().equals("email", email).equals("active", "true")
+        fields = ("sys_id", "name", "email", "active")
+        page = self._page("sys_user", query, fields, limit=10)
+        return [
+            row
+            for row in page.records
+            if _same(row.get("email", ""), email) and row.get("active") == "true"
+        ]
+
+    def groups(self) -> list[Record]:
+        """The active assignment groups, by name."""
+        query = Query().equals("active", "true").order_by("name").order_by("sys_id")
+        return list(self._all("sys_user_group", query, ("sys_id", "name")))
+
+    def choices(self, element: str) -> list[Record]:
+        """The choices of an incident field, those inherited from task included, in their order."""
+        query = (
+            Query()
+            .any_of("name", ("incident", "task"))
+            .equals("element", element)
+            .equals("inactive", "false")
+            .equals("language", "en")
+            .order_by("sequence")
+            .order_by("sys_id")
+        )
+        fields = ("sys_id", "name", "element", "value", "label", "sequence")
+        rows = [r for r in self._all("sys_choice", query, fields) if r.get("element") == element]
+        own = [row for row in rows if row.get("name") == "incident"]
+        return own or rows
+
+    def journal(self, sys_id: str) -> list[Record]:
+        """Comments and work notes, oldest first; often empty because the table is closed."""
+        query = (
+            Query()
+            .equals("element_id", _checked(sys_id))
+            .any_of("element", ("comments", "work_notes"))
+            .order_by("sys_created_on")
+            .order_by("sys_id")
+        )
+        fields = ("sys_id", "element_id", "element", "value", "sys_created_on", "sys_created_by")
+        rows = self._all("sys_journal_field", query, fields)
+        return [row for row in rows if row.get("element_id") == sys_id]
+
+    def display_journal(self, sys_id: str) -> Record:
+        """The whole history as text per field: what is left when the journal table is closed."""
+        parameters = _reading(("sys_id", "comments", "work_notes"))
+        parameters["sysparm_display_value"] = "true"
+        return _record(self._read(_record_path(sys_id), parameters), needs=())
+
+    def whoami(self) -> None:
+        """One cheap call that needs the sign-in and the right to read incidents."""
+        self._page("incident", Query(), ("sys_id",), limit=1, count=False)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _all(self, table: str, query: Query, fields: Sequence[str]) -> Iterator[Record]:
+        """Every row of a small list, page by page until the instance's own count is reached."""
+        offset = 0
+        while True:
+            page = self._page(table, query, fields, limit=PAGE, offset=offset)
+            yield from page.records
+            offset += PAGE
+            if offset >= (page.total if page.total is not None else 0):
+                return
+
+    def _page(
+        self,
+        table: str,
+        query: Query,
+        fields: Sequence[str],
+        *,
+        limit: int,
+        offset: int = 0,
+        count: bool = True,
+    ) -> IncidentPage:
+        if table not in TABLES:
+            raise ServiceNowRejected(f"{table} is not a table we use.", kind=Kind.INVALID)
+        parameters = _reading(fields) | {
+            "sysparm_query": str(query),
+            "sysparm_limit": str(limit),
+            "sysparm_offset": str(max(0, offset)),
+            "sysparm_suppress_pagination_header": "true",
+        }
+        if not count:
+            parameters["sysparm_no_count"] = "true"
+        rows, headers = self._read_page(f"/api/now/table/{table}", parameters)
+        total = headers.get("X-Total-Count", "")
+        return IncidentPage(tuple(rows), int(total) if total.isdigit() else None)
+
+    def _read_page(
+        self, path: str, parameters: Mapping[str, str]
+    ) -> tuple[list[Record], httpx.Headers]:
+        def once() -> tuple[list[Record], httpx.Headers]:
+            response = self._call("GET", path, params=parameters)
+            rows = result_of(response, expected=200)
+            if not isinstance(rows, list):
+                raise _unreadable()
+            return [_record(row, needs=()) for row in rows], response.headers
+
+        return self._repeated(once)
+
+    def _read(self, path: str, parameters: Mapping[str, str]) -> Any:
+        return self._repeated(
+            lambda: result_of(self._call("GET", path, params=parameters), expected=200)
+        )
+
+    def _write(
+        self, method: str, path: str, payload: Mapping[str, str], *, expected: int
+    ) -> Record:
+        parameters = {
+            "sysparm_exclude_reference_link": "true",
+            "sysparm_display_value": "false",
+        }
+        response = self._call(method, path, params=parameters, json=dict(payload))
+        try:
+            return _record(result_of(response, expected=expected))
+        except ServiceNowRejected as exc:
+            if exc.kind is not Kind.UNEXPECTED:
+                raise
+            raise AnswerLost(exc.message, kind=Kind.UNCONFIRMED, hint=exc.hint) from exc
+
+    def _repeated(self, once: Callable[[], Answer]) -> Answer:
+        """A read, repeated on passing trouble as long as the deadline allows."""
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(self._worth_repeating),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=_pause,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(once)
+
+    def _worth_repeating(self, exc: BaseException) -> bool:
+        if not isinstance(exc, ServiceNowUnavailable) or exc.kind not in PASSING:
+            return False
+        asked_for = exc.retry_after or 0.0
+        return asked_for <= LONGEST_WAIT and asked_for + 0.5 < self._left()
+
+    def _left(self) -> float:
+        deadline = _deadline.get()
+        return deadline.at - self._monotonic() if deadline else self._bulk_seconds
+
+    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        started = self._monotonic()
+        with self._slot() as slot:
+            left = self._left()
+            try:
+                response = slot.request(method, path, timeout=max(0.05, left), **options)
+            except httpx.HTTPError as exc:
+                sent = method != "GET" and exc.request.url.path == path
+                failure = transport_failure(exc, write=sent)
+                self._log(method, path, type(exc).__name__, started)
+                raise failure from exc
+            except ServiceNowError as exc:
+                self._log(method, path, exc.kind, started)
+                raise
+        transaction = response.headers.get("X-Transaction-ID", "")[:40]
+        self._log(method, path, response.status_code, started, transaction)
+        return response
+
+    def _log(
+        self, method: str, path: str, outcome: object, started: float, transaction: str = ""
+    ) -> None:
+        fields = {
+            "method": method,
+            "path": path,
+            "status": str(outcome),
+            "ms": round(1000 * (self._monotonic() - started)),
+            "transaction": transaction,
+        }
+        log.info("servicenow call", extra={"fields": fields})
+
+    @contextmanager
+    def _slot(self) -> Iterator[httpx.Client]:
+        """One of the clients, for one call; background calls leave one slot for people."""
+        deadline = _deadline.get()
+        kept = 0 if self._count == 1 or (deadline and deadline.own_slot) else 1
+        with self._condition:
+            free = self._condition.wait_for(lambda: len(self._free) > kept, self._left())
+            if not free:
+                raise ServiceNowUnavailable(
+                    "Too many calls to ServiceNow are under way.",
+                    kind=Kind.BUSY,
+                    hint="The instance may be slow. Try again in a moment.",
+                )
+            slot = self._free.pop()
+        try:
+            self._forget_old_identity(slot)
+            yield slot
+        finally:
+            with self._condition:
+                self._free.append(slot)
+                self._condition.notify_all()
+
+    def _forget_old_identity(self, slot: httpx.Client) -> None:
+        identity = getattr(slot.auth, "identity", 0)
+        if self._identities[id(slot)] != identity:
+            slot.cookies.clear()
+            self._identities[id(slot)] = identity
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    """What the instance asked for, else exponential backoff with full jitter."""
+    exc = state.outcome.exception() if state.outcome else None
+    asked_for = exc.retry_after if isinstance(exc, ServiceNowError) else None
+    if asked_for is not None:
+        return asked_for
+    return random.uniform(0, min(LONGEST_WAIT, 0.25 * 2**state.attempt_number))
+
+
+def _reading(fields: Iterable[str]) -> dict[str, str]:
+    return {
+        "sysparm_fields": ",".join(dict.fromkeys(fields)),
+        "sysparm_display_value": "false",
+        "sysparm_exclude_reference_link": "true",
+    }
+
+
+def _record(row: object, *, needs: Sequence[str] = ("sys_id",)) -> Record:
+    """A row as strings. Raises ServiceNowUnavailable when it is none or lacks what is needed."""
+    if not isinstance(row, Mapping) or any(not row.get(name) for name in needs):
+        raise _unreadable()
+    return {str(name): text_of(value) for name, value in row.items()}
+
+
+def _unreadable() -> ServiceNowRejected:
+    return ServiceNowRejected(
+        "ServiceNow's answer could not be read.",
+        kind=Kind.UNEXPECTED,
+        hint="Check SN_INSTANCE_URL and what stands before the instance.",
+    )
+
+
+def _checked(sys_id: str) -> str:
+    if not SYS_ID.fullmatch(sys_id):
+        raise ServiceNowRejected("This is not a sys_id.", kind=Kind.INVALID)
+    return sys_id
+
+
+def _record_path(sys_id: str) -> str:
+    return f"/api/now/table/incident/{_checked(sys_id)}"
+
+
+def _same(ours: str, theirs: str) -> bool:
+    return ours.casefold() == theirs.casefold()

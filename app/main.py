@@ -1,0 +1,188 @@
+"""Wiring: settings in, a running app out."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import httpx
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy import Engine
+
+from app import logs
+from app.copilot.engine import Engine as TriageEngine
+from app.db import links, migrate
+from app.db.engine import make_engine, reading, utc_now
+from app.deps import Services
+from app.integrations.servicenow_auth import BasicAuth, OAuth
+from app.integrations.servicenow_client import ServiceNowClient, build_slots
+from app.middleware import BodyLimit, SameOrigin, SecurityHeaders
+from app.routes import account, admin, dashboard, health, servicenow, tickets, tickets_api
+from app.services.accounts import AccountService
+from app.services.copilot import CopilotService
+from app.services.health import HealthService
+from app.services.servicenow import Defaults, ServiceNowService, Setup
+from app.services.tickets import TicketService
+from app.settings import ServiceNowSettings, Settings
+from app.web import ROOT, install_error_handlers, make_templates
+from app.worker import Bells, Worker
+
+LEASE_MARGIN = 5
+
+
+def with_secret_key(settings: Settings) -> Settings:
+    """The settings with a SECRET_KEY: the one set, or one made once and kept beside the data."""
+    if settings.secret_key:
+        return settings
+    path = ROOT / "data" / "secret_key"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(48))
+    return replace(settings, secret_key=path.read_text().strip())
+
+
+def make_client(settings: ServiceNowSettings) -> ServiceNowClient | None:
+    """The client, or None while variables are missing."""
+    if not settings.configured:
+        return None
+    auth: httpx.Auth
+    if settings.auth_type == "basic":
+        auth = BasicAuth(settings.username, settings.password)
+    else:
+        auth = OAuth(
+            settings.token_url,
+            settings.client_id,
+            settings.client_secret,
+            refresh_token=settings.refresh_token,
+            username=settings.username,
+            password=settings.password,
+        )
+    slots = build_slots(
+        url=settings.instance_url,
+        auth=auth,
+        ca_file=settings.ca_file or None,
+        timeout=settings.timeout_seconds,
+    )
+    return ServiceNowClient(
+        slots,
+        click_seconds=settings.timeout_seconds,
+        bulk_seconds=settings.bulk_timeout_seconds,
+    )
+
+
+def make_servicenow(
+    settings: Settings, engine: Engine, wake: Callable[[], None], now: Callable[[], datetime]
+) -> ServiceNowService:
+    """The one ServiceNow service, from values."""
+    sn = settings.servicenow
+    with reading(engine) as conn:
+        installation = links.installation_id(conn)
+    return ServiceNowService(
+        Setup(
+            engine=engine,
+            client=make_client(sn),
+            installation=installation,
+            instance_url=sn.instance_url,
+            host=sn.host,
+            auth_type=sn.auth_type,
+            missing=sn.missing,
+            read_only=sn.read_only,
+            public_url=settings.public_url,
+            defaults=Defaults(
+                assignment_group=sn.assignment_group, caller=sn.caller, close_code=sn.close_code
+            ),
+            first_retry=timedelta(seconds=sn.retry_seconds),
+            settle=timedelta(seconds=sn.settle_seconds),
+            lease=timedelta(seconds=max(sn.settle_seconds, sn.timeout_seconds + LEASE_MARGIN)),
+            wake=wake,
+            now=now,
+        )
+    )
+
+
+def make_services(
+    settings: Settings,
+    engine: Engine,
+    wake: Callable[[], None],
+    *,
+    now: Callable[[], datetime] = utc_now,
+) -> Services:
+    """Every service of the app; `engine` is migrated."""
+    servicenow_service = make_servicenow(settings, engine, wake, now)
+    copilot = CopilotService(TriageEngine.from_starter)
+    return Services(
+        accounts=AccountService(engine, secret_key=settings.secret_key, now=now),
+        tickets=TicketService(
+            engine=engine, copilot=copilot, pushes=servicenow_service.pushes, now=now
+        ),
+        copilot=copilot,
+        servicenow=servicenow_service,
+    )
+
+
+def offline_services(settings: Settings) -> Services:
+    """The services for one command of the command line: a migrated database, no worker."""
+    engine = make_engine(settings.database_url)
+    migrate.upgrade(engine)
+    return make_services(settings, engine, wake=lambda: None)
+
+
+def create_app(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> FastAPI:
+    """The app for these settings: its database is migrated, its worker runs with its lifespan."""
+    settings = with_secret_key(settings)
+    engine = make_engine(settings.database_url)
+    migrate.upgrade(engine)
+    bells = Bells()
+    services = make_services(settings, engine, bells.ring, now=now)
+    pulse = HealthService(engine, worker_seconds=settings.worker_seconds)
+    worker = Worker(services.servicenow, pulse, bells, seconds=settings.worker_seconds)
+    if engine.dialect.name == "sqlite":
+        # One process per SQLite file: whoever was sending before this start is gone.
+        services.servicenow.recover()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        services.copilot.start()
+        worker.start()
+        yield
+        worker.stop()
+
+    app = FastAPI(
+        title="Smart IT Copilot",
+        version="1.0.0",
+        description="The help desk in step with ServiceNow. Send `Authorization: Bearer <token>`.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    app.state.services = services
+    app.state.health = pulse
+    app.state.engine = engine
+    app.state.demo_accounts = ()
+    app.state.templates = make_templates(
+        time_zone=settings.time_zone,
+        demo=settings.demo,
+        click_seconds=settings.servicenow.timeout_seconds,
+    )
+    _install(app, settings)
+    return app
+
+
+def _install(app: FastAPI, settings: Settings) -> None:
+    install_error_handlers(app)
+    for module in (account, admin, dashboard, health, tickets):
+        app.include_router(module.pages)
+    app.include_router(tickets_api.api)
+    app.include_router(servicenow.pages)
+    app.include_router(servicenow.admin_pages)
+    app.include_router(servicenow.api)
+    app.include_router(servicenow.admin_api)
+    app.mount("/static", StaticFiles(directory=ROOT / "static"), name="static")
+    app.add_middleware(BodyLimit)
+    app.add_middleware(SameOrigin, public_url=settings.public_url)
+    app.add_middleware(SecurityHeaders, https=settings.public_url.startswith("https://"))
+    app.add_middleware(logs.RequestLog)

@@ -1,0 +1,182 @@
+"""Incidents, what we owe the instance, and the pulls."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from app.models.tickets import Ticket, TicketEvent
+
+
+class OutboxKind(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    NOTE = "note"
+
+
+class OutboxState(StrEnum):
+    PENDING = "pending"
+    SENDING = "sending"
+    UNCONFIRMED = "unconfirmed"
+    DONE = "done"
+    BLOCKED = "blocked"
+    DISCARDED = "discarded"
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A record of ServiceNow's incident table; `state` and `priority` are their values.
+
+    References carry the sys_id and, where the account may read it, the name.
+    """
+
+    sys_id: str
+    number: str
+    short_description: str
+    description: str
+    state: str
+    priority: str
+    category: str
+    assignment_group: str
+    assignment_group_name: str
+    caller: str
+    caller_name: str
+    caller_email: str
+    assigned_to: str
+    assigned_to_name: str
+    assigned_to_email: str
+    close_code: str
+    close_notes: str
+    correlation_id: str
+    opened_at: datetime | None
+    updated_at: datetime
+    mod_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class MirroredIncident:
+    """An incident as our mirror last saw it, and the ticket it is here, if any."""
+
+    incident: Incident
+    fetched_at: datetime
+    ticket_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One comment or work note of an incident. `author` is their user name."""
+
+    element: str
+    author: str
+    body: str
+    created_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """One push we owe; a create has its `sys_id` and `correlation_id` before the first call."""
+
+    id: int
+    ticket_id: int
+    generation: int
+    kind: OutboxKind
+    state: OutboxState
+    host: str
+    event_id: int | None
+    sys_id: str | None
+    correlation_id: str | None
+    assignment_group: str | None
+    close_code: str | None
+    attempts: int
+    not_before: datetime
+    claimed_at: datetime | None
+    unconfirmed_since: datetime | None
+    created_at: datetime
+    created_by: str
+    error: str | None
+    error_kind: str | None
+
+    @property
+    def waiting(self) -> bool:
+        return self.state not in (OutboxState.DONE, OutboxState.DISCARDED)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRun:
+    """One pull from start to end. `reasons` counts why rows were skipped or failed."""
+
+    id: int
+    state: RunState
+    import_tickets: bool
+    dry_run: bool
+    row_limit: int
+    query: str
+    incident_state: str
+    created_by: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    oldest_stamp: datetime | None
+    last_sys_id: str
+    fetched: int
+    total: int | None
+    created: int
+    updated: int
+    unchanged: int
+    skipped: int
+    failed: int
+    reasons: Mapping[str, int]
+    error: str | None
+
+    @property
+    def finished(self) -> bool:
+        return self.state in (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
+
+    @property
+    def percent(self) -> int:
+        return min(100, 100 * self.fetched // self.total) if self.total else 0
+
+
+class PushState(StrEnum):
+    """Our summary of a ticket's push, for screens and scripts."""
+
+    NONE = "none"
+    LINKED = "linked"
+    OWED = "owed"
+    UNCONFIRMED = "unconfirmed"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class PushStatus:
+    """Where a ticket's push stands. `created`: this very call made the incident."""
+
+    ticket: Ticket
+    state: PushState
+    url: str | None
+    attempts: int
+    next_try_at: datetime | None
+    error: str | None
+    items: tuple[OutboxItem, ...]
+    created: bool = False
+    unsent_notes: tuple[TicketEvent, ...] = ()
+    close_codes: tuple[tuple[str, str], ...] = ()
+    missing: tuple[str, ...] = ()
+    read_only: bool = False
+
+    @property
+    def linked(self) -> bool:
+        return self.ticket.linked
+
+    @property
+    def sending(self) -> bool:
+        """True while something is on its way by itself: worth asking again soon."""
+        return self.state in (PushState.OWED, PushState.UNCONFIRMED)

@@ -1,0 +1,152 @@
+"""Tickets, their timeline, and what triage says of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class TicketStatus(StrEnum):
+    OPEN = "open"
+    IN_PROGRESS = "in_progress"
+    PENDING = "pending"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+
+    @property
+    def label(self) -> str:
+        return self.value.replace("_", " ").capitalize()
+
+    @property
+    def ended(self) -> bool:
+        return self in (TicketStatus.RESOLVED, TicketStatus.CLOSED)
+
+
+class Priority(StrEnum):
+    """Ours. ServiceNow's is 1 to 5."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    URGENT = "urgent"
+
+    @property
+    def label(self) -> str:
+        return self.value.capitalize()
+
+
+class EventKind(StrEnum):
+    """What an entry of a ticket's timeline tells."""
+
+    COMMENT = "comment"
+    INTERNAL_NOTE = "internal_note"
+    STATUS = "status"
+    EDIT = "edit"
+    TRIAGE = "triage"
+    SERVICENOW = "servicenow"
+
+
+NOTES = (EventKind.COMMENT, EventKind.INTERNAL_NOTE)
+
+
+class NotePush(StrEnum):
+    """When a note goes to ServiceNow: at once, with the next sync by hand, or not at all."""
+
+    NOW = "now"
+    LATER = "later"
+    NEVER = "never"
+
+
+RESOLUTION_CODES = (
+    "Solution provided",
+    "Workaround provided",
+    "User error",
+    "Resolved by caller",
+    "No resolution provided",
+    "Duplicate",
+    "Known error",
+)
+
+
+class SyncStatus(StrEnum):
+    """How the last write to ServiceNow ended, retries still to come or not."""
+
+    OK = "ok"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One predicted value; `value` is None for "not sure". `confidence` is 0 to 1."""
+
+    value: str | None
+    confidence: float
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One next step and the article it rests on (`source` is the article's slug)."""
+
+    text: str
+    source: str
+    source_title: str
+    public: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    id: int
+    subject: str
+    description: str
+    requester_email: str
+    status: TicketStatus
+    priority: Priority | None
+    predicted_priority: Priority | None
+    priority_confidence: float | None
+    category: str | None
+    predicted_category: str | None
+    category_confidence: float | None
+    triage_model: str | None
+    assignee: str | None
+    resolution_code: str | None
+    resolution_notes: str | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    sn_sys_id: str | None
+    sn_number: str | None
+    sn_last_sync_at: datetime | None
+    sn_sync_status: SyncStatus | None
+    sn_last_error: str | None
+    sn_host: str | None
+    sn_generation: int
+    # The values both sides had when they last agreed: {"ours": ..., "theirs": ...}.
+    sn_agreed: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+
+    @property
+    def linked(self) -> bool:
+        return self.sn_sys_id is not None
+
+    @property
+    def effective_priority(self) -> Priority | None:
+        return self.priority or self.predicted_priority
+
+    @property
+    def effective_category(self) -> str | None:
+        return self.category or self.predicted_category
+
+
+@dataclass(frozen=True, slots=True)
+class TicketEvent:
+    """One entry of a timeline. `author` is an address, None for the app itself."""
+
+    id: int
+    ticket_id: int
+    kind: EventKind
+    author: str | None
+    body: str
+    internal: bool
+    created_at: datetime
+    push: NotePush | None = None
+    pushed_at: datetime | None = None

@@ -1,0 +1,164 @@
+"""What pages and JSON show: values ready to be read, nothing left to look up."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.models.servicenow import Incident, JournalEntry, OutboxItem, SyncRun
+from app.models.tickets import Suggestion, Ticket, TicketEvent, TicketStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One step of the connection test; `status` is passed, failed or skipped."""
+
+    name: str
+    status: str
+    detail: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionView:
+    """The connection in words. `state` is connected, not_connected, not_configured or unknown."""
+
+    state: str
+    sentence: str
+    hint: str
+    missing: tuple[str, ...]
+    instance_url: str
+    auth_type: str
+    read_only: bool
+    checked_at: datetime | None
+    last_ok_at: datetime | None
+    failed_since: datetime | None
+    last_error: str | None
+    last_error_kind: str | None
+    latency_ms: int | None
+    fetched_at: datetime | None
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def configured(self) -> bool:
+        return self.state != "not_configured"
+
+    @property
+    def connected(self) -> bool:
+        return self.state == "connected"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """One incident for a table: labels found, link built."""
+
+    incident: Incident
+    state_label: str
+    priority_label: str
+    url: str | None
+    ticket_id: int | None
+    fetched_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentList:
+    """One page of the mirror."""
+
+    rows: tuple[IncidentRow, ...]
+    total: int
+    capped: bool
+    page: int
+    pages: int
+    search: str
+    state: str
+    states: tuple[tuple[str, str], ...]
+    fetched_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything on /servicenow, from our own database."""
+
+    connection: ConnectionView
+    incidents: IncidentList
+    run: SyncRun | None
+    waiting: tuple[OutboxItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveIncidents:
+    """Incidents as the instance has them now; `total` is before access rules, if it says so."""
+
+    rows: tuple[IncidentRow, ...]
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentDetails:
+    """One incident with its journal. `stale` says why this is our copy and not theirs."""
+
+    row: IncidentRow
+    journal: tuple[JournalEntry, ...]
+    stale: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewRow:
+    """One field as it is here and as it will be written there."""
+
+    name: str
+    ours: str
+    theirs: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a create would send. `groups` are (sys_id, name)."""
+
+    ticket: Ticket
+    rows: tuple[PreviewRow, ...]
+    groups: tuple[tuple[str, str], ...]
+    group: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketFilter:
+    """What a list shows; empty strings do not filter. `requester` limits to one address."""
+
+    status: str = ""
+    priority: str = ""
+    category: str = ""
+    assignee: str = ""
+    q: str = ""
+    requester: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TicketDetail:
+    """A ticket as its viewer may see it."""
+
+    ticket: Ticket
+    events: tuple[TicketEvent, ...]
+    suggestions: tuple[Suggestion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketPage:
+    """One page of a list. `total` stops at the cap."""
+
+    tickets: tuple[Ticket, ...]
+    wanted: TicketFilter
+    sort: str
+    page: int
+    pages: int
+    total: int
+    capped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The numbers of a dashboard: (label or value, count) pairs."""
+
+    by_status: tuple[tuple[TicketStatus, int], ...]
+    by_priority: tuple[tuple[str, int], ...]
+    by_age: tuple[tuple[str, int], ...]
+    unfinished: int

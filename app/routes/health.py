@@ -1,0 +1,27 @@
+"""For whoever watches this installation: alive, and ready. Needs no sign-in, tells no secret."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from app.web import problem
+
+pages = APIRouter(include_in_schema=False)
+
+
+@pages.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers; nothing else is asked."""
+    return {"status": "alive"}
+
+
+@pages.get("/readyz")
+def readyz(request: Request) -> Response:
+    """200 when requests can be served; else 503 naming the check that failed."""
+    checks = request.app.state.health.checks()
+    results = {check.name: check.status for check in checks}
+    failed = next((check for check in checks if check.status == "failed"), None)
+    if failed is None:
+        return JSONResponse({"status": "ready", "checks": results})
+    return problem(
+        request, 503, "not_ready", failed.detail, failed_check=failed.name, checks=results
+    )

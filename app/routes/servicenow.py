@@ -1,0 +1,337 @@
+"""ServiceNow: pages for people and /api/sn for scripts. Both call ServiceNowService."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
+
+from app.deps import (
+    CurrentUser,
+    LiveServiceNow,
+    ServiceNow,
+    WaitingServiceNow,
+    require,
+)
+from app.models import ConnectionView, PushStatus, Role, SyncRun
+from app.schemas_servicenow import (
+    HealthOut,
+    IncidentDetailsOut,
+    IncidentsOut,
+    OutboxItemOut,
+    OutboxOut,
+    PullIn,
+    PushOut,
+    RunOut,
+    SyncTicketIn,
+)
+from app.web import fragment, is_partial, page, see_other
+
+PULL_WAIT_SECONDS = 25
+agents = [Depends(require(Role.AGENT))]
+admins = [Depends(require(Role.ADMIN))]
+pages = APIRouter(prefix="/servicenow", dependencies=agents, include_in_schema=False)
+admin_pages = APIRouter(prefix="/servicenow", dependencies=admins, include_in_schema=False)
+api = APIRouter(prefix="/api/sn", dependencies=agents, tags=["ServiceNow"])
+admin_api = APIRouter(prefix="/api/sn", dependencies=admins, tags=["ServiceNow"])
+
+Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
+SysId = Annotated[str, Path(pattern="^[0-9a-zA-Z]{32}$")]
+Short = Annotated[str, Form(max_length=500)]
+LongText = Annotated[str, Form(max_length=100_000)]
+
+
+# -- looking ---------------------------------------------------------------------------------
+
+
+@pages.get("")
+def index(
+    request: Request,
+    servicenow: ServiceNow,
+    q: str = "",
+    state: str = "",
+    page_number: Annotated[int, Query(alias="page")] = 1,
+) -> Response:
+    """The ServiceNow page from our own database; its table alone for htmx."""
+    if is_partial(request):
+        shown = servicenow.reads.list(search=q, state=state, page=page_number)
+        return fragment(request, "servicenow/incident_table.html", incidents=shown)
+    overview = servicenow.reads.overview(search=q, state=state, page=page_number)
+    return page(request, "servicenow/index.html", overview=overview)
+
+
+@pages.post("/fetch")
+def fetch_latest(request: Request, servicenow: LiveServiceNow) -> Response:
+    """Read the newest incidents from the instance into the mirror."""
+    servicenow.reads.fetch_latest()
+    if not is_partial(request):
+        return see_other("/servicenow")
+    overview = servicenow.reads.overview()
+    return fragment(request, "servicenow/fetched.html", overview=overview)
+
+
+@pages.post("/test")
+def test_connection(request: Request, servicenow: LiveServiceNow) -> Response:
+    """Ask the instance now and show each step."""
+    return _connection_card(request, servicenow.connection.test())
+
+
+@pages.get("/incidents/{sys_id}")
+def incident(request: Request, sys_id: SysId, servicenow: LiveServiceNow) -> Response:
+    """One incident: the body of the dialog for htmx, a page for everybody else."""
+    details = servicenow.reads.incident_or_copy(sys_id)
+    if is_partial(request):
+        return fragment(request, "servicenow/incident_details.html", details=details)
+    return page(request, "servicenow/incident.html", details=details)
+
+
+@pages.get("/setup")
+def setup(request: Request, servicenow: ServiceNow) -> Response:
+    """How to connect an instance, in short; the README says it at length."""
+    return page(request, "servicenow/setup.html", connection=servicenow.connection.view())
+
+
+# -- pushing ---------------------------------------------------------------------------------
+
+
+@pages.get("/tickets/{ticket_id}/push")
+def push(request: Request, ticket_id: Id, servicenow: ServiceNow) -> Response:
+    """The push card as it stands: what a card with something on its way asks for again."""
+    return _push_card(request, servicenow.pushes.status(ticket_id))
+
+
+@pages.get("/tickets/{ticket_id}/incident")
+def preview(request: Request, ticket_id: Id, servicenow: LiveServiceNow) -> Response:
+    """What a create would send, field by field."""
+    shown = servicenow.previews.of(ticket_id)
+    if is_partial(request):
+        return fragment(request, "servicenow/preview.html", preview=shown)
+    return page(request, "servicenow/preview.html", preview=shown)
+
+
+@pages.post("/tickets/{ticket_id}/incident")
+def create_incident(
+    request: Request,
+    ticket_id: Id,
+    servicenow: ServiceNow,
+    user: CurrentUser,
+    assignment_group: Short = "",
+) -> Response:
+    status = servicenow.pushes.create_from_ticket(
+        ticket_id, by=user.email, assignment_group=assignment_group
+    )
+    return _push_card(request, status)
+
+
+@pages.post("/tickets/{ticket_id}/sync")
+def sync_status(
+    request: Request, ticket_id: Id, servicenow: ServiceNow, user: CurrentUser
+) -> Response:
+    return _push_card(request, servicenow.pushes.sync(ticket_id, by=user.email))
+
+
+@pages.get("/tickets/{ticket_id}/work-note")
+def write_work_note(request: Request, ticket_id: Id, servicenow: ServiceNow) -> Response:
+    """The suggested work note in a box, to be edited before it is sent."""
+    context = {
+        "status": servicenow.pushes.status(ticket_id),
+        "text": servicenow.pushes.suggestions_note(ticket_id),
+    }
+    if is_partial(request):
+        return fragment(request, "servicenow/work_note.html", **context)
+    return page(request, "servicenow/work_note.html", **context)
+
+
+@pages.post("/tickets/{ticket_id}/work-note")
+def add_work_note(
+    request: Request,
+    ticket_id: Id,
+    servicenow: ServiceNow,
+    user: CurrentUser,
+    work_note: LongText = "",
+) -> Response:
+    response = _push_card(
+        request, servicenow.pushes.add_work_note(ticket_id, work_note, by=user.email)
+    )
+    response.headers["HX-Trigger"] = "modal:close"
+    return response
+
+
+@pages.post("/tickets/{ticket_id}/link")
+def link(
+    request: Request,
+    ticket_id: Id,
+    servicenow: LiveServiceNow,
+    user: CurrentUser,
+    number: Short = "",
+) -> Response:
+    servicenow.linking.link(ticket_id, number, by=user.email)
+    return _push_card(request, servicenow.pushes.status(ticket_id))
+
+
+@pages.post("/tickets/{ticket_id}/unlink")
+def unlink(
+    request: Request,
+    ticket_id: Id,
+    servicenow: ServiceNow,
+    user: CurrentUser,
+    reason: Annotated[str, Form(max_length=5_000)] = "",
+) -> Response:
+    servicenow.linking.unlink(ticket_id, reason, by=user.email)
+    return _push_card(request, servicenow.pushes.status(ticket_id))
+
+
+@pages.post("/outbox/{item_id}/retry")
+def retry(
+    request: Request,
+    item_id: Id,
+    servicenow: ServiceNow,
+    user: CurrentUser,
+    close_code: Short = "",
+) -> Response:
+    """Try a waiting push now, with one of the instance's close codes if it wants one."""
+    return _push_card(
+        request, servicenow.pushes.retry(item_id, by=user.email, close_code=close_code)
+    )
+
+
+# -- pulling ---------------------------------------------------------------------------------
+
+
+@admin_pages.post("/pulls")
+def start_pull(
+    request: Request,
+    servicenow: ServiceNow,
+    user: CurrentUser,
+    limit: Annotated[int, Form()] = 1_000,
+    query: Annotated[str, Form(max_length=4_000)] = "",
+    state: Short = "",
+    import_tickets: Annotated[bool, Form()] = False,
+) -> Response:
+    run = servicenow.pulls.start(
+        by=user.email, limit=limit, query=query, state=state, import_tickets=import_tickets
+    )
+    return _pull_card(request, run, servicenow.connection.view())
+
+
+@admin_pages.get("/pulls/{run_id}")
+def pull(request: Request, run_id: Id, servicenow: ServiceNow) -> Response:
+    """The pull card: its progress while the run goes on."""
+    return _pull_card(request, servicenow.pulls.get(run_id), servicenow.connection.view())
+
+
+# -- answers for htmx and for browsers without it ----------------------------------------------
+
+
+def _push_card(request: Request, status: PushStatus) -> Response:
+    if is_partial(request):
+        return fragment(request, "servicenow/push_card.html", status=status)
+    return see_other(f"/tickets/{status.ticket.id}#push-card-{status.ticket.id}")
+
+
+def _connection_card(request: Request, connection: ConnectionView) -> Response:
+    if is_partial(request):
+        return fragment(request, "servicenow/connection_card.html", connection=connection)
+    return see_other("/servicenow")
+
+
+def _pull_card(request: Request, run: SyncRun, connection: ConnectionView) -> Response:
+    if is_partial(request):
+        return fragment(request, "servicenow/pull_card.html", run=run, connection=connection)
+    return see_other("/servicenow#pull-card")
+
+
+# -- the JSON door -----------------------------------------------------------------------------
+
+
+@api.get("/health")
+def api_health(servicenow: LiveServiceNow) -> HealthOut:
+    """How the connection stands: at most one call to ServiceNow, kept 30 seconds."""
+    return HealthOut.of(servicenow.connection.health())
+
+
+@api.get("/incidents")
+def api_incidents(
+    servicenow: LiveServiceNow,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 25,
+    query: Annotated[str, Query(max_length=4_000)] = "",
+    state: Annotated[str, Query(max_length=40)] = "",
+) -> IncidentsOut:
+    """Incidents live from ServiceNow, latest first. `query` is an encoded query."""
+    return IncidentsOut.of(servicenow.reads.live(query=query, state=state, limit=limit))
+
+
+@api.get("/incidents/{sys_id}")
+def api_incident(sys_id: SysId, servicenow: LiveServiceNow) -> IncidentDetailsOut:
+    """One incident live from ServiceNow, with its comments and work notes."""
+    return IncidentDetailsOut.of_details(servicenow.reads.incident(sys_id))
+
+
+@api.post("/incidents/create-from-ticket/{ticket_id}", status_code=201)
+def api_create_incident(
+    ticket_id: Id, servicenow: ServiceNow, user: CurrentUser, response: Response
+) -> PushOut:
+    """One incident for this ticket: 201 created now, 200 linked before, 202 owed."""
+    status = servicenow.pushes.create_from_ticket(ticket_id, by=user.email)
+    response.status_code = 201 if status.created else 200 if status.linked else 202
+    return PushOut.of(status)
+
+
+@api.patch("/incidents/{sys_id}/sync-ticket/{ticket_id}")
+def api_sync_ticket(
+    sys_id: SysId,
+    ticket_id: Id,
+    servicenow: ServiceNow,
+    user: CurrentUser,
+    response: Response,
+    body: SyncTicketIn | None = None,
+) -> PushOut:
+    """Send the ticket's status and its notes not sent yet: 200 done, 202 not yet."""
+    wanted = body or SyncTicketIn()
+    status = servicenow.pushes.sync(
+        ticket_id,
+        by=user.email,
+        sys_id=sys_id,
+        work_note=wanted.work_note,
+        include_suggestions=wanted.include_suggestions,
+    )
+    response.status_code = 202 if status.items else 200
+    return PushOut.of(status)
+
+
+@api.get("/outbox")
+def api_outbox(servicenow: ServiceNow) -> OutboxOut:
+    """What is owed to ServiceNow or blocked, blocked first; 500 at most."""
+    return OutboxOut(items=[OutboxItemOut.of(item) for item in servicenow.pushes.waiting()])
+
+
+@api.post("/outbox/{item_id}/retry")
+def api_retry(
+    item_id: Id, servicenow: ServiceNow, user: CurrentUser, response: Response
+) -> PushOut:
+    """Try a waiting push now: 200 when nothing waits for the ticket any more, else 202."""
+    status = servicenow.pushes.retry(item_id, by=user.email)
+    response.status_code = 202 if status.items else 200
+    return PushOut.of(status)
+
+
+@admin_api.post("/sync/pull")
+def api_pull(
+    body: PullIn, servicenow: WaitingServiceNow, user: CurrentUser, response: Response
+) -> RunOut:
+    """Pull incidents; waits up to 25 s: 200 with the finished run, else 202 with Location."""
+    run = servicenow.pulls.start(
+        by=user.email,
+        limit=body.limit,
+        query=body.query,
+        state=body.state,
+        import_tickets=body.import_,
+    )
+    run = servicenow.pulls.wait(run.id, seconds=PULL_WAIT_SECONDS)
+    response.status_code = 200 if run.finished else 202
+    response.headers["Location"] = f"/api/sn/sync/runs/{run.id}"
+    return RunOut.of(run)
+
+
+@admin_api.get("/sync/runs/{run_id}")
+def api_run(run_id: Id, servicenow: ServiceNow) -> RunOut:
+    """One pull, as it stands."""
+    return RunOut.of(servicenow.pulls.get(run_id))

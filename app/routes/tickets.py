@@ -1,0 +1,231 @@
+"""Tickets for people: list, new, detail, work; and the articles that steps rest on."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
+from pydantic import BaseModel, ValidationError
+
+from app.deps import Copilot, CurrentUser, ServiceNow, Tickets
+from app.errors import Invalid
+from app.models import RESOLUTION_CODES, Role, TicketFilter
+from app.schemas import HIGHEST_ID, NoteIn, TicketChange, TicketIn
+from app.web import fragment, is_partial, page, see_other, sentence
+
+pages = APIRouter(include_in_schema=False)
+Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
+# Longer than what is accepted, so that a text too long comes back in its form.
+Typed = Annotated[str, Form(max_length=1_500_000)]
+
+
+@dataclass(frozen=True)
+class TicketDesk:
+    """What a ticket's page is made of; its forms come back to it when they cannot be used."""
+
+    request: Request
+    tickets: Tickets
+    servicenow: ServiceNow
+    copilot: Copilot
+    user: CurrentUser
+
+    def ticket_page(
+        self,
+        ticket_id: int,
+        *,
+        problem: Invalid | None = None,
+        typed: Mapping[str, str | None] | None = None,
+    ) -> Response:
+        agent = self.user.role.may_act_as(Role.AGENT)
+        return page(
+            self.request,
+            "tickets/show.html",
+            status_code=problem.status if problem else 200,
+            detail=self.tickets.detail(ticket_id, self.user),
+            status=self.servicenow.pushes.status(ticket_id) if agent else None,
+            categories=self.copilot.categories(),
+            agents=self.tickets.agents() if agent else (),
+            codes=RESOLUTION_CODES,
+            problem=problem,
+            typed=typed or {},
+        )
+
+    def change(self, ticket_id: int, typed: Mapping[str, str | None], version: int) -> Response:
+        try:
+            changes = checked(TicketChange, typed).changes()
+            self.tickets.change(ticket_id, changes, by=self.user, version=version)
+        except Invalid as exc:
+            return self.ticket_page(ticket_id, problem=exc, typed=typed)
+        return see_other(f"/tickets/{ticket_id}")
+
+
+Desk = Annotated[TicketDesk, Depends()]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(model: type[Model], typed: Mapping[str, object]) -> Model:
+    """What was typed, under the rules of the JSON door. Raises Invalid, a sentence per field."""
+    try:
+        return model.model_validate(typed)
+    except ValidationError as exc:
+        fields = {str(error["loc"][0]): sentence(error) for error in exc.errors()}
+        raise Invalid("Some fields cannot be used.", fields=fields) from exc
+
+
+@pages.get("/tickets")
+def index(
+    request: Request,
+    tickets: Tickets,
+    copilot: Copilot,
+    user: CurrentUser,
+    q: str = "",
+    status: str = "",
+    priority: str = "",
+    category: str = "",
+    assignee: str = "",
+    sort: str = "updated",
+    page_number: Annotated[int, Query(alias="page")] = 1,
+) -> Response:
+    """The list; its table alone for htmx. All state is in the address."""
+    wanted = TicketFilter(
+        status=status,
+        priority=priority,
+        category=category,
+        assignee=assignee,
+        q=q.replace("\x00", "").strip()[:200],
+    )
+    shown = tickets.list(wanted, user, sort=sort, page=page_number)
+    if is_partial(request):
+        return fragment(request, "tickets/table.html", shown=shown)
+    return page(
+        request,
+        "tickets/index.html",
+        shown=shown,
+        categories=copilot.categories(),
+        agents=tickets.agents() if user.role.may_act_as(Role.AGENT) else (),
+    )
+
+
+@pages.get("/tickets/new")
+def new(request: Request, copilot: Copilot, _: CurrentUser) -> Response:
+    return _new_page(request, copilot.categories(), {}, problem=None, key=uuid.uuid4().hex)
+
+
+@pages.post("/tickets")
+def create(
+    request: Request,
+    tickets: Tickets,
+    copilot: Copilot,
+    user: CurrentUser,
+    subject: Typed = "",
+    description: Typed = "",
+    requester_email: Typed = "",
+    priority: Typed = "",
+    category: Typed = "",
+    key: Typed = "",
+) -> Response:
+    """Open a ticket; `key` is the form's own, so that pressing twice opens one."""
+    typed = {
+        "subject": subject,
+        "description": description.replace("\r\n", "\n"),
+        "requester_email": requester_email,
+        "priority": priority or None,
+        "category": category or None,
+    }
+    try:
+        wanted = checked(TicketIn, typed)
+        ticket, _ = tickets.create(**wanted.model_dump(), by=user, idempotency_key=key[:200])
+    except Invalid as exc:
+        return _new_page(request, copilot.categories(), typed, problem=exc, key=key)
+    return see_other(f"/tickets/{ticket.id}")
+
+
+@pages.get("/tickets/{ticket_id}")
+def show(ticket_id: Id, desk: Desk) -> Response:
+    return desk.ticket_page(ticket_id)
+
+
+@pages.post("/tickets/{ticket_id}/edit")
+def edit(
+    ticket_id: Id,
+    desk: Desk,
+    version: Annotated[int, Form()],
+    subject: Typed = "",
+    description: Typed = "",
+    priority: Typed = "",
+    category: Typed = "",
+    assignee: Typed = "",
+) -> Response:
+    """Change the ticket's own fields; `version` is what the form was filled from."""
+    typed = {
+        "subject": subject,
+        "description": description.replace("\r\n", "\n"),
+        "priority": priority or None,
+        "category": category or None,
+        "assignee": assignee or None,
+    }
+    return desk.change(ticket_id, typed, version)
+
+
+@pages.post("/tickets/{ticket_id}/status")
+def set_status(
+    ticket_id: Id,
+    desk: Desk,
+    version: Annotated[int, Form()],
+    status: Typed = "",
+    resolution_code: Typed = "",
+    resolution_notes: Typed = "",
+) -> Response:
+    """Move the ticket on; ending it takes a resolution code and notes."""
+    typed: dict[str, str | None] = {"status": status}
+    if resolution_code:
+        typed["resolution_code"] = resolution_code
+    if resolution_notes:
+        typed["resolution_notes"] = resolution_notes.replace("\r\n", "\n")
+    return desk.change(ticket_id, typed, version)
+
+
+@pages.post("/tickets/{ticket_id}/notes")
+def add_note(
+    ticket_id: Id,
+    desk: Desk,
+    body: Typed = "",
+    kind: Typed = "comment",
+    send: Annotated[bool, Form()] = False,
+) -> Response:
+    """A comment or an internal note; `send` is the tick of a linked ticket's form."""
+    internal = kind == "internal" and desk.user.role.may_act_as(Role.AGENT)
+    try:
+        note = checked(NoteIn, {"body": body.replace("\r\n", "\n"), "internal": internal})
+        push = send if desk.tickets.get(ticket_id, desk.user).linked else None
+        desk.tickets.add_note(ticket_id, note.body, internal=internal, by=desk.user, push=push)
+    except Invalid as exc:
+        return desk.ticket_page(ticket_id, problem=exc, typed={"body": body})
+    return see_other(f"/tickets/{ticket_id}#timeline")
+
+
+@pages.get("/articles/{slug}")
+def article(request: Request, slug: str, copilot: Copilot, user: CurrentUser) -> Response:
+    """The source of a suggestion; internal ones for staff."""
+    found = copilot.article(slug, internal=user.role.may_act_as(Role.AGENT))
+    return page(request, "articles/show.html", article=found)
+
+
+def _new_page(
+    request: Request,
+    categories: tuple[str, ...],
+    typed: Mapping[str, str | None],
+    *,
+    problem: Invalid | None,
+    key: str,
+) -> Response:
+    return page(
+        request,
+        "tickets/new.html",
+        status_code=problem.status if problem else 200,
+        categories=categories,
+        typed=typed,
+        problem=problem,
+        key=key,
+    )

@@ -1,0 +1,79 @@
+"""Tickets for scripts: /api/tickets."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Response
+
+from app.deps import CurrentUser, Tickets
+from app.errors import NotAllowed
+from app.models import Role, TicketFilter
+from app.schemas import (
+    HIGHEST_ID,
+    NoteIn,
+    NoteOut,
+    TicketChange,
+    TicketIn,
+    TicketOut,
+    TicketQuery,
+    TicketsOut,
+)
+
+api = APIRouter(prefix="/api/tickets", tags=["Tickets"])
+Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
+
+
+@api.get("")
+def api_list(
+    query: Annotated[TicketQuery, Query()], tickets: Tickets, user: CurrentUser
+) -> TicketsOut:
+    """Tickets, newest first; requesters see their own."""
+    wanted = TicketFilter(
+        status=query.status or "",
+        priority=query.priority or "",
+        category=query.category,
+        q=query.q.strip(),
+    )
+    last = min(int(query.cursor), HIGHEST_ID) if query.cursor else None
+    found, cursor = tickets.after(wanted, user, last=last, limit=query.limit)
+    return TicketsOut(
+        tickets=[TicketOut.of(ticket) for ticket in found],
+        next_cursor=str(cursor) if cursor else None,
+    )
+
+
+@api.post("", status_code=201)
+def api_create(
+    body: TicketIn,
+    tickets: Tickets,
+    user: CurrentUser,
+    response: Response,
+    idempotency_key: Annotated[str, Header(max_length=200)] = "",
+) -> TicketOut:
+    """Open a ticket, triaged at once. The same Idempotency-Key answers the same ticket (200)."""
+    ticket, created = tickets.create(**body.model_dump(), by=user, idempotency_key=idempotency_key)
+    response.status_code = 201 if created else 200
+    response.headers["Location"] = f"/api/tickets/{ticket.id}"
+    return TicketOut.of(ticket)
+
+
+@api.get("/{ticket_id}")
+def api_get(ticket_id: Id, tickets: Tickets, user: CurrentUser) -> TicketOut:
+    """One ticket."""
+    return TicketOut.of(tickets.get(ticket_id, user))
+
+
+@api.patch("/{ticket_id}")
+def api_change(ticket_id: Id, body: TicketChange, tickets: Tickets, user: CurrentUser) -> TicketOut:
+    """Change a ticket; a status change of a linked one is owed to ServiceNow."""
+    return TicketOut.of(tickets.change(ticket_id, body.changes(), by=user))
+
+
+@api.post("/{ticket_id}/notes", status_code=201)
+def api_add_note(ticket_id: Id, body: NoteIn, tickets: Tickets, user: CurrentUser) -> NoteOut:
+    """Add a comment or an internal note."""
+    agent = user.role.may_act_as(Role.AGENT)
+    if body.internal and not agent:
+        raise NotAllowed("Only agents may write internal notes.")
+    internal = agent if body.internal is None else body.internal
+    note = tickets.add_note(ticket_id, body.body, internal=internal, by=user, push=body.send)
+    return NoteOut.of(note)

@@ -1,0 +1,167 @@
+"""JSON in and out of /api. Out-models are built from domain values by `.of()`."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_serializer,
+)
+
+from app.models import Ticket, TicketEvent, TicketStatus
+
+SUBJECT_LENGTH = 255
+TEXT_LENGTH = 100_000
+HIGHEST_ID = 2**31 - 1
+
+
+def storable(text: str) -> str:
+    """Text that a database can keep. Raises ValueError for NUL or half a surrogate pair."""
+    if "\x00" in text:
+        raise ValueError("may not hold a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half of a character") from None
+    return text
+
+
+Storable = AfterValidator(storable)
+Subject = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=SUBJECT_LENGTH),
+    Storable,
+]
+Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH), Storable]
+NoteBody = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=TEXT_LENGTH),
+    Storable,
+]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=254), Storable]
+Code = Annotated[str, StringConstraints(strip_whitespace=True, max_length=80), Storable]
+PriorityName = Literal["low", "medium", "high", "urgent"]
+StatusName = Literal["open", "in_progress", "pending", "resolved", "closed"]
+
+
+class TicketIn(BaseModel):
+    """A new ticket. `requester_email` is the account's own unless an agent says otherwise."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    subject: Subject
+    description: Text = ""
+    requester_email: Word = ""
+    priority: PriorityName | None = None
+    category: Word | None = None
+
+
+class TicketChange(BaseModel):
+    """What shall be changed; a field that is left out stays, null empties it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    subject: Subject | None = None
+    description: Text | None = None
+    priority: PriorityName | None = None
+    category: Word | None = None
+    assignee: Word | None = None
+    status: StatusName | None = None
+    resolution_code: Code | None = None
+    resolution_notes: Text | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """Only what was named in the request."""
+        return self.model_dump(exclude_unset=True)
+
+
+class NoteIn(BaseModel):
+    """A note. `internal` is true for agents unless said otherwise; `send` is the tick."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    body: NoteBody
+    internal: bool | None = None
+    send: bool | None = None
+
+
+class TicketOut(BaseModel):
+    """Every column of a ticket. `sn_sync_status` is null, ok or failed."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    subject: str
+    description: str
+    requester_email: str
+    status: StatusName
+    priority: PriorityName | None
+    predicted_priority: PriorityName | None
+    priority_confidence: float | None
+    category: str | None
+    predicted_category: str | None
+    category_confidence: float | None
+    assignee: str | None
+    resolution_code: str | None
+    resolution_notes: str | None
+    created_at: datetime
+    updated_at: datetime
+    sn_sys_id: str | None
+    sn_number: str | None
+    sn_last_sync_at: datetime | None
+    sn_sync_status: Literal["ok", "failed"] | None
+    sn_last_error: str | None
+
+    @field_serializer("created_at", "updated_at", "sn_last_sync_at")
+    def _utc(self, moment: datetime | None) -> datetime | None:
+        return moment.astimezone(UTC) if moment else None
+
+    @classmethod
+    def of(cls, ticket: Ticket) -> "TicketOut":
+        return cls.model_validate(ticket)
+
+
+class TicketsOut(BaseModel):
+    """`next_cursor` is null at the end."""
+
+    tickets: list[TicketOut]
+    next_cursor: str | None
+
+
+class NoteOut(BaseModel):
+    id: int
+    ticket_id: int
+    kind: Literal["comment", "internal_note"]
+    author: str | None
+    body: str
+    created_at: datetime
+    push: Literal["now", "later", "never"] | None
+
+    @classmethod
+    def of(cls, note: TicketEvent) -> "NoteOut":
+        return cls(
+            id=note.id,
+            ticket_id=note.ticket_id,
+            kind="internal_note" if note.internal else "comment",
+            author=note.author,
+            body=note.body,
+            created_at=note.created_at.astimezone(UTC),
+            push=note.push.value if note.push else None,
+        )
+
+
+class TicketQuery(BaseModel):
+    """How a list of tickets is narrowed; `cursor` is what the last answer gave."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: TicketStatus | None = None
+    priority: PriorityName | None = None
+    category: Annotated[str, Field(max_length=40)] = ""
+    q: Annotated[str, Field(max_length=200), Storable] = ""
+    cursor: Annotated[str, Field(pattern="^([1-9][0-9]{0,9})?$")] = ""
+    limit: Annotated[int, Field(ge=1, le=500)] = 50

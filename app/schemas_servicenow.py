@@ -1,0 +1,269 @@
+"""JSON of /api/sn. Times are ISO 8601 UTC."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.models import (
+    ConnectionView,
+    IncidentDetails,
+    IncidentRow,
+    JournalEntry,
+    LiveIncidents,
+    OutboxItem,
+    PushStatus,
+    SyncRun,
+)
+from app.schemas import Text
+
+
+def utc(moment: datetime | None) -> datetime | None:
+    return moment.astimezone(UTC) if moment else None
+
+
+class CheckOut(BaseModel):
+    name: str
+    status: Literal["passed", "failed", "skipped"]
+    detail: str
+    hint: str
+
+
+class HealthOut(BaseModel):
+    """How the connection stands. No secret, ever."""
+
+    configured: bool
+    connected: bool
+    state: str
+    missing: list[str]
+    instance_url: str | None
+    auth_type: str
+    read_only: bool
+    latency_ms: int | None
+    checks: list[CheckOut]
+    checked_at: datetime | None
+    last_ok_at: datetime | None
+    failed_since: datetime | None
+    last_error: str | None
+    last_error_code: str | None
+    hint: str | None
+
+    @classmethod
+    def of(cls, view: ConnectionView) -> "HealthOut":
+        return cls(
+            configured=view.configured,
+            connected=view.connected,
+            state=view.state,
+            missing=list(view.missing),
+            instance_url=view.instance_url or None,
+            auth_type=view.auth_type,
+            read_only=view.read_only,
+            latency_ms=view.latency_ms if view.connected else None,
+            checks=[CheckOut.model_validate(check, from_attributes=True) for check in view.checks],
+            checked_at=utc(view.checked_at),
+            last_ok_at=utc(view.last_ok_at),
+            failed_since=utc(view.failed_since),
+            last_error=view.last_error,
+            last_error_code=view.last_error_kind,
+            hint=view.hint or None,
+        )
+
+
+class IncidentOut(BaseModel):
+    """One incident; `ticket_id` is the ticket it is linked to here."""
+
+    sys_id: str
+    number: str
+    short_description: str
+    description: str
+    state: str
+    state_label: str
+    priority: str
+    priority_label: str
+    category: str
+    assignment_group: str
+    caller: str
+    opened_on: datetime | None
+    updated_on: datetime
+    url: str | None
+    ticket_id: int | None
+
+    @classmethod
+    def of(cls, row: IncidentRow) -> "IncidentOut":
+        return cls(**_incident(row))
+
+
+def _incident(row: IncidentRow) -> dict[str, object]:
+    incident = row.incident
+    return {
+        "sys_id": incident.sys_id,
+        "number": incident.number,
+        "short_description": incident.short_description,
+        "description": incident.description,
+        "state": incident.state,
+        "state_label": row.state_label,
+        "priority": incident.priority,
+        "priority_label": row.priority_label,
+        "category": incident.category,
+        "assignment_group": incident.assignment_group_name or incident.assignment_group,
+        "caller": incident.caller_name or incident.caller,
+        "opened_on": utc(incident.opened_at),
+        "updated_on": utc(incident.updated_at),
+        "url": row.url,
+        "ticket_id": row.ticket_id,
+    }
+
+
+class IncidentsOut(BaseModel):
+    """`count` are the rows here, `total` what the instance says matches."""
+
+    incidents: list[IncidentOut]
+    count: int
+    total: int | None
+
+    @classmethod
+    def of(cls, found: LiveIncidents) -> "IncidentsOut":
+        rows = [IncidentOut.of(row) for row in found.rows]
+        return cls(incidents=rows, count=len(rows), total=found.total)
+
+
+class JournalEntryOut(BaseModel):
+    author: str
+    body: str
+    created_at: datetime | None
+
+    @classmethod
+    def of(cls, entry: JournalEntry) -> "JournalEntryOut":
+        return cls(author=entry.author, body=entry.body, created_at=utc(entry.created_at))
+
+
+class IncidentDetailsOut(IncidentOut):
+    comments: list[JournalEntryOut]
+    work_notes: list[JournalEntryOut]
+
+    @classmethod
+    def of_details(cls, details: IncidentDetails) -> "IncidentDetailsOut":
+        def entries(element: str) -> list[JournalEntryOut]:
+            return [JournalEntryOut.of(e) for e in details.journal if e.element == element]
+
+        return cls(
+            **_incident(details.row),
+            comments=entries("comments"),
+            work_notes=entries("work_notes"),
+        )
+
+
+class PushOut(BaseModel):
+    """Where a ticket's push stands. `created`: this very call made the incident."""
+
+    ticket_id: int
+    state: Literal["none", "linked", "owed", "unconfirmed", "blocked"]
+    created: bool
+    sys_id: str | None
+    number: str | None
+    url: str | None
+    attempts: int
+    next_try_at: datetime | None
+    error: str | None
+
+    @classmethod
+    def of(cls, status: PushStatus) -> "PushOut":
+        return cls(
+            ticket_id=status.ticket.id,
+            state=status.state.value,
+            created=status.created,
+            sys_id=status.ticket.sn_sys_id,
+            number=status.ticket.sn_number,
+            url=status.url,
+            attempts=status.attempts,
+            next_try_at=utc(status.next_try_at),
+            error=status.error,
+        )
+
+
+class SyncTicketIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    work_note: Text = ""
+    include_suggestions: bool = False
+
+
+class PullIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    query: Annotated[str, Field(max_length=4_000)] = ""
+    state: Annotated[str, Field(max_length=40)] = ""
+    import_: Annotated[bool, Field(alias="import")] = False
+
+
+class RunOut(BaseModel):
+    """One pull. `reasons` counts why rows were skipped or failed."""
+
+    id: int
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    dry_run: bool
+    import_: Annotated[bool, Field(serialization_alias="import")]
+    fetched: int
+    total: int | None
+    created: int
+    updated: int
+    unchanged: int
+    skipped: int
+    failed: int
+    reasons: dict[str, int]
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+
+    @classmethod
+    def of(cls, run: SyncRun) -> "RunOut":
+        return cls(
+            id=run.id,
+            state=run.state.value,
+            dry_run=run.dry_run,
+            import_=run.import_tickets,
+            fetched=run.fetched,
+            total=run.total,
+            created=run.created,
+            updated=run.updated,
+            unchanged=run.unchanged,
+            skipped=run.skipped,
+            failed=run.failed,
+            reasons=dict(run.reasons),
+            started_at=utc(run.started_at),
+            finished_at=utc(run.finished_at),
+            error=run.error,
+        )
+
+
+class OutboxItemOut(BaseModel):
+    """One push that waits or is blocked."""
+
+    id: int
+    ticket_id: int
+    kind: str
+    state: str
+    attempts: int
+    next_try_at: datetime | None
+    created_at: datetime
+    created_by: str
+    error: str | None
+
+    @classmethod
+    def of(cls, item: OutboxItem) -> "OutboxItemOut":
+        return cls(
+            id=item.id,
+            ticket_id=item.ticket_id,
+            kind=item.kind,
+            state=item.state,
+            attempts=item.attempts,
+            next_try_at=utc(item.not_before) if item.state != "blocked" else None,
+            created_at=item.created_at,
+            created_by=item.created_by,
+            error=item.error,
+        )
+
+
+class OutboxOut(BaseModel):
+    items: list[OutboxItemOut]

@@ -1,0 +1,121 @@
+"""Cookies, passwords, tokens and safe ways back: what proves who somebody is. No I/O."""
+
+import secrets
+import unicodedata
+from hashlib import sha256
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from itsdangerous import BadSignature, Signer
+
+from app.errors import Invalid
+
+SESSION_COOKIE = "desk_session"
+SHORTEST_PASSWORD = 10
+LONGEST_PASSWORD = 1024
+TOKEN_START = "hd_"
+# Characters of a token that lists show, so that people can tell their tokens apart.
+TOKEN_PREFIX_LENGTH = 9
+# For accounts nobody can sign in to with a password; not a hash of anything.
+NO_PASSWORD = "!"
+
+# OWASP's argon2id parameters: 19 MiB, two passes, one lane.
+_hasher = PasswordHasher(memory_cost=19_456, time_cost=2, parallelism=1)
+# Checked when there is no such account, so that both answers take the same time.
+_DUMMY_HASH = _hasher.hash(secrets.token_urlsafe(16))
+
+
+class SessionSigner:
+    """Signs the random id of a session for its cookie; a made-up cookie costs no query."""
+
+    def __init__(self, secret_key: str) -> None:
+        self._signer = Signer(secret_key, salt="desk.session", digest_method=sha256)
+
+    def sign(self, session_id: str) -> str:
+        return self._signer.sign(session_id).decode("ascii")
+
+    def unsign(self, cookie: str) -> str | None:
+        """The session id, or None for a cookie that was not made here."""
+        try:
+            return self._signer.unsign(cookie.encode("ascii")).decode("ascii")
+        except (BadSignature, UnicodeError):
+            return None
+
+
+def bearer_token(header: str | None) -> str | None:
+    """The token of an `Authorization: Bearer ...` header; None for anything else."""
+    scheme, _, token = (header or "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def new_secret() -> str:
+    """256 random bits as text: a session id, a reset token."""
+    return secrets.token_urlsafe(32)
+
+
+def new_token() -> str:
+    """The secret of an API token."""
+    return TOKEN_START + new_secret()
+
+
+def token_hash(secret: str) -> str:
+    """How random secrets are kept: 256 random bits need no slow hash."""
+    return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def new_password() -> str:
+    """A password to hand to a person once."""
+    return secrets.token_urlsafe(12)
+
+
+def checked_password(password: str, *, field: str = "password") -> str:
+    """The password, if it may be used. Raises Invalid, naming `field`."""
+    if len(password) < SHORTEST_PASSWORD:
+        sentence = f"Use at least {SHORTEST_PASSWORD} characters."
+    elif len(password) > LONGEST_PASSWORD:
+        sentence = f"Use at most {LONGEST_PASSWORD} characters."
+    else:
+        return password
+    raise Invalid("This password cannot be used.", fields={field: sentence})
+
+
+def hash_password(password: str) -> str:
+    return _hasher.hash(_spelled(password))
+
+
+def verify_password(password: str, hashed: str) -> bool:
+    """Whether `password` made `hashed`. A hash nobody can match takes as long as a real one."""
+    try:
+        return _hasher.verify(hashed, _spelled(password))
+    except InvalidHashError:
+        verify_nothing(password)
+        return False
+    except VerificationError:
+        return False
+
+
+def verify_nothing(password: str) -> None:
+    """Spend the time of a check when there is no account to check against."""
+    verify_password(password, _DUMMY_HASH)
+
+
+def needs_rehash(hashed: str) -> bool:
+    """True when `hashed` was made with other parameters than ours."""
+    return _hasher.check_needs_rehash(hashed)
+
+
+def local_path(target: str | None) -> str:
+    """`target` when it is a path of this site, else "/".
+
+    Browsers drop tabs and line breaks from addresses and read "\\" as "/", so a path with
+    either could lead to another host.
+    """
+    path = target or "/"
+    plain = path.isprintable() and "\\" not in path
+    return path if plain and path.startswith("/") and not path.startswith("//") else "/"
+
+
+def _spelled(password: str) -> bytes:
+    """One spelling per password: systems type accented letters as one or two characters."""
+    text = unicodedata.normalize("NFKC", password[: LONGEST_PASSWORD + 1])
+    return text.encode("utf-8", "surrogatepass")

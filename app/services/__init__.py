@@ -1,0 +1,1 @@
+"""What the app does: one class per noun, each owning its transactions."""

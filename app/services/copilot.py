@@ -1,0 +1,102 @@
+"""The door of the Copilot: triage for tickets, articles for readers."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.copilot.categories import CATEGORIES
+from app.copilot.engine import Engine
+from app.copilot.values import Article
+from app.errors import NotFound
+from app.models import Prediction, Priority, Suggestion
+
+log = logging.getLogger("app.copilot")
+PATIENCE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """What triage says of one ticket; the values of "not sure" are None."""
+
+    category: Prediction
+    priority: Prediction
+    suggestions: tuple[Suggestion, ...]
+
+    @property
+    def their_priority(self) -> Priority | None:
+        return Priority(self.priority.value) if self.priority.value else None
+
+
+NOT_READY = Triage(Prediction(None, 0.0, ""), Prediction(None, 0.0, ""), ())
+
+
+class CopilotService:
+    """Loads the engine beside the start and asks it; a ticket never fails for want of triage."""
+
+    def __init__(self, load: Callable[[], Engine]) -> None:
+        self._load = load
+        self._loading = threading.Lock()
+        self._ready = threading.Event()
+        self._engine: Engine | None = None
+
+    def start(self) -> None:
+        """Load in the background, so that the first page need not wait."""
+        threading.Thread(target=self._load_once, name="copilot", daemon=True).start()
+
+    def triage(self, subject: str, description: str) -> Triage:
+        """Category, priority and steps; nothing is predicted when the engine cannot be had."""
+        engine = self._patiently()
+        if engine is None:
+            return NOT_READY
+        found = engine.triage(subject, description)
+        return Triage(
+            category=_prediction(found.category),
+            priority=_prediction(found.priority),
+            suggestions=tuple(
+                Suggestion(
+                    text=step.text,
+                    source=step.source_slug,
+                    source_title=step.source_title,
+                    public=step.audience == "public",
+                )
+                for step in found.suggestions
+            ),
+        )
+
+    def article(self, slug: str, *, internal: bool) -> Article:
+        """An article a step rests on. Raises NotFound, also for one the viewer may not read."""
+        engine = self._patiently()
+        found = engine.article(slug) if engine else None
+        if found is None or (found.audience != "public" and not internal):
+            raise NotFound("There is no such article.")
+        return found
+
+    def categories(self) -> tuple[str, ...]:
+        return CATEGORIES
+
+    def _patiently(self) -> Engine | None:
+        if self._engine is None:
+            self.start()
+            self._ready.wait(PATIENCE_SECONDS)
+        return self._engine
+
+    def _load_once(self) -> None:
+        with self._loading:
+            if self._engine is not None:
+                return
+            try:
+                self._engine = self._load()
+            except Exception:  # Tickets must still be taken without triage.
+                log.exception("the triage engine could not be loaded")
+            finally:
+                self._ready.set()
+
+
+def _prediction(found: object) -> Prediction:
+    value = getattr(found, "value", None)
+    return Prediction(
+        value=value,
+        confidence=float(getattr(found, "confidence", 0.0)),
+        model=str(getattr(found, "model", "")),
+    )

@@ -1,0 +1,159 @@
+"""How the connection to the instance stands: configured, reachable, and since when not."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from app.db import incidents
+from app.db.engine import reading, writing
+from app.errors import Kind, ServiceNowError
+from app.models import Check, ConnectionView
+from app.services.servicenow.setup import Setup
+
+KEPT = timedelta(seconds=30)
+# Kinds that speak of one record or request, not of the connection.
+NOT_THE_CONNECTION = (Kind.NOT_FOUND, Kind.INVALID, Kind.UNCONFIRMED)
+STEPS = ("configuration", "reach", "sign_in", "read_incidents")
+# The step at which each kind of failure stops the test.
+STEP_OF_KIND = {
+    Kind.NETWORK: "reach",
+    Kind.BUSY: "reach",
+    Kind.RATE: "reach",
+    Kind.HIBERNATING: "reach",
+    Kind.UNEXPECTED: "reach",
+    Kind.AUTH: "sign_in",
+}
+BASIC_HINT = "OAuth is the preferred way to sign in: basic authentication is being phased out."
+
+
+class Connection:
+    """Remembers each exchange with the instance and tells how it stands."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Whatever is asked of the instance inside tells how the connection stands."""
+        started = time.monotonic()
+        try:
+            yield
+        except ServiceNowError as exc:
+            if exc.kind not in NOT_THE_CONNECTION:
+                self._remember_failure(exc)
+            raise
+        self._remember_success(int(1000 * (time.monotonic() - started)))
+
+    def view(self) -> ConnectionView:
+        """How it stands as last seen, without a call."""
+        setup = self._setup
+        with reading(setup.engine) as conn:
+            row = incidents.connection(conn, setup.host)
+        seen = dict(row) if row else {}
+        state, sentence, hint = self._words(seen)
+        return ConnectionView(
+            state=state,
+            sentence=sentence,
+            hint=hint,
+            missing=setup.missing,
+            instance_url=setup.instance_url,
+            auth_type=setup.auth_type,
+            read_only=setup.read_only,
+            checked_at=seen.get("checked_at"),
+            last_ok_at=seen.get("last_ok_at"),
+            failed_since=seen.get("last_failed_at") if seen.get("last_error") else None,
+            last_error=seen.get("last_error"),
+            last_error_kind=seen.get("last_error_kind"),
+            latency_ms=seen.get("latency_ms"),
+            fetched_at=seen.get("fetched_at"),
+            checks=self._checks(seen),
+        )
+
+    def test(self) -> ConnectionView:
+        """Ask the instance once, now, and tell what was found. Never raises for the instance."""
+        if self._setup.client is not None:
+            try:
+                with self.watch(), self._setup.client.click():
+                    self._setup.client.whoami()
+            except ServiceNowError as exc:
+                if exc.kind in NOT_THE_CONNECTION:
+                    self._remember_failure(exc)
+        return self.view()
+
+    def health(self) -> ConnectionView:
+        """As `test`, with an answer of the last 30 seconds kept."""
+        view = self.view()
+        fresh = view.checked_at and view.checked_at > self._setup.now() - KEPT
+        return view if fresh or not view.configured else self.test()
+
+    def remember_fetch(self) -> None:
+        """The newest incidents have just been read into the mirror."""
+        with writing(self._setup.engine) as conn:
+            now = self._setup.now()
+            incidents.remember_connection(conn, self._setup.host, fetched_at=now)
+
+    def _remember_success(self, latency_ms: int) -> None:
+        now = self._setup.now()
+        with writing(self._setup.engine) as conn:
+            incidents.remember_connection(
+                conn,
+                self._setup.host,
+                checked_at=now,
+                last_ok_at=now,
+                latency_ms=latency_ms,
+                last_failed_at=None,
+                last_error=None,
+                last_error_kind=None,
+                last_hint=None,
+            )
+
+    def _remember_failure(self, exc: ServiceNowError) -> None:
+        now = self._setup.now()
+        with writing(self._setup.engine) as conn:
+            row = incidents.connection(conn, self._setup.host)
+            since = row["last_failed_at"] if row and row["last_error"] else now
+            incidents.remember_connection(
+                conn,
+                self._setup.host,
+                checked_at=now,
+                last_failed_at=since,
+                last_error=exc.message,
+                last_error_kind=exc.kind,
+                last_hint=exc.hint,
+            )
+
+    def _words(self, seen: dict[str, object]) -> tuple[str, str, str]:
+        setup = self._setup
+        if setup.missing:
+            names = ", ".join(setup.missing)
+            return "not_configured", f"ServiceNow not configured. Missing: {names}.", ""
+        if seen.get("last_error"):
+            return "not_connected", str(seen["last_error"]), str(seen.get("last_hint") or "")
+        if seen.get("last_ok_at"):
+            return "connected", f"Connected to {setup.host}.", ""
+        return "unknown", f"{setup.host} has not been asked yet. Test the connection.", ""
+
+    def _checks(self, seen: dict[str, object]) -> tuple[Check, ...]:
+        setup = self._setup
+        if setup.missing:
+            names = ", ".join(setup.missing)
+            first = Check("configuration", "failed", f"Missing: {names}.", "Set these variables.")
+            return (first, *(Check(name, "skipped", "") for name in STEPS[1:]))
+        hint = BASIC_HINT if setup.auth_type == "basic" else ""
+        checks = [Check("configuration", "passed", f"{setup.auth_type} for {setup.host}", hint)]
+        if not seen.get("checked_at"):
+            return (*checks, *(Check(name, "skipped", "Not tested yet.") for name in STEPS[1:]))
+        broken = None
+        if seen.get("last_error"):
+            kind = Kind(str(seen["last_error_kind"]))
+            broken = STEP_OF_KIND.get(kind, "read_incidents")
+        for name in STEPS[1:]:
+            if broken is None or STEPS.index(name) < STEPS.index(broken):
+                checks.append(Check(name, "passed", ""))
+            elif name == broken:
+                hint = str(seen.get("last_hint") or "")
+                checks.append(Check(name, "failed", str(seen["last_error"]), hint))
+            else:
+                checks.append(Check(name, "skipped", ""))
+        return tuple(checks)

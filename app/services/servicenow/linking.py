@@ -1,0 +1,91 @@
+"""Tying a ticket to an incident that exists, and undoing a tie."""
+
+from sqlalchemy import Connection as DbConnection
+from sqlalchemy.exc import IntegrityError
+
+from app.db import events, links, outbox, tickets
+from app.db.engine import writing
+from app.errors import Conflict, Invalid, NotFound
+from app.integrations import servicenow_mapping as mapping
+from app.models import EventKind, OutboxState
+from app.services.servicenow.setup import Setup
+
+REASON_LENGTH = 500
+
+
+class Linking:
+    """Changes ties; what waited for the old tie is discarded with the reason."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+
+    def link(self, ticket_id: int, number: str, *, by: str) -> None:
+        """Tie the ticket to the incident of this number. One call to the instance.
+
+        Raises NotConfigured, NotFound, Conflict, Invalid and ServiceNowError.
+        """
+        client = self._setup.connected_client()
+        wanted = number.strip().upper()
+        if not wanted or len(wanted) > 40:
+            raise Invalid("Which incident?", fields={"number": "Write its number."})
+        with client.click():
+            found = client.find_incidents("number", wanted)
+        if not found:
+            raise NotFound(f"{wanted} was not found, or the integration account may not see it.")
+        if len(found) > 1:
+            raise Conflict(f"Several incidents carry the number {wanted}; none was linked.")
+        try:
+            with writing(self._setup.engine) as conn:
+                self._tie(conn, ticket_id, found[0], by=by)
+        except IntegrityError as exc:
+            raise Conflict(f"{wanted} is linked to another ticket already.") from exc
+
+    def _tie(self, conn: DbConnection, ticket_id: int, record: mapping.Record, *, by: str) -> None:
+        setup = self._setup
+        number = record["number"]
+        ticket = tickets.get(conn, ticket_id, for_update=True)
+        if ticket.linked:
+            raise Conflict(f"Ticket {ticket_id} is linked to {ticket.sn_number} already.")
+        owed = outbox.find_create(conn, ticket.id, ticket.sn_generation)
+        if owed and owed.state is not OutboxState.BLOCKED:
+            raise Conflict("An incident is being created for this ticket. Wait for its end.")
+        if other := links.ticket_of(conn, record["sys_id"]):
+            raise Conflict(f"{number} is linked to ticket {other} already.")
+        reason = f"Linked to {number} instead."
+        outbox.discard_waiting(conn, ticket.id, now=setup.now(), reason=reason)
+        links.link(
+            conn,
+            ticket.id,
+            sys_id=record["sys_id"],
+            number=number,
+            host=setup.host,
+            ours=links.values_of(ticket),
+            theirs=mapping.ticket_values(record),
+            now=setup.now(),
+        )
+        self._tell(conn, ticket.id, f"Linked to incident {number}.", by=by)
+
+    def unlink(self, ticket_id: int, reason: str, *, by: str) -> None:
+        """Undo the link; the next create of this ticket is a new incident.
+
+        Raises NotFound, Invalid without a reason, Conflict while something is being sent.
+        """
+        setup = self._setup
+        reason = reason.strip()
+        if not reason or len(reason) > REASON_LENGTH:
+            said = f"Say why, in at most {REASON_LENGTH} characters."
+            raise Invalid("Undoing a link needs a reason.", fields={"reason": said})
+        with writing(setup.engine) as conn:
+            ticket = tickets.get(conn, ticket_id, for_update=True)
+            if not ticket.linked:
+                raise Conflict(f"Ticket {ticket_id} is not linked.")
+            items = outbox.of_ticket(conn, ticket_id)
+            if any(item.state is OutboxState.SENDING for item in items):
+                raise Conflict("Something is being sent this moment. Try again.")
+            outbox.discard_waiting(conn, ticket_id, now=setup.now(), reason=reason)
+            links.unlink(conn, ticket)
+            self._tell(conn, ticket_id, f"Link to {ticket.sn_number} undone: {reason}", by=by)
+
+    def _tell(self, conn: DbConnection, ticket_id: int, text: str, *, by: str) -> None:
+        now = self._setup.now()
+        events.add(conn, ticket_id, EventKind.SERVICENOW, text, author=by, internal=True, now=now)

@@ -1,0 +1,83 @@
+"""Small facts of the instance that a push needs: people, groups, choices."""
+
+from datetime import timedelta
+
+from app.db import incidents
+from app.db.engine import reading, writing
+from app.errors import Kind, ServiceNowRejected
+from app.integrations.servicenow_mapping import People
+from app.models import Ticket
+from app.services.servicenow.setup import Setup
+
+FRESH = timedelta(hours=1)
+GROUPS = "assignment_group"
+# The account may not see these lists; a push works without them.
+HIDDEN = (Kind.PERMISSION, Kind.NOT_FOUND, Kind.INVALID)
+
+
+class Lookups:
+    """Reads small lists once an hour and people when they are needed."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+
+    def known_choices(self, element: str) -> tuple[tuple[str, str], ...]:
+        """(value, label) pairs as last read, without a call; empty when never read."""
+        since = self._setup.now() - timedelta(days=365)
+        with reading(self._setup.engine) as conn:
+            known = incidents.known_choices(conn, self._setup.host, element, since=since)
+        return known or ()
+
+    def choices(self, element: str) -> tuple[tuple[str, str], ...]:
+        """(value, label) pairs of an incident field; empty when the account may not read them."""
+        return self._list(element)
+
+    def groups(self) -> tuple[tuple[str, str], ...]:
+        """(sys_id, name) of the active assignment groups; empty when they are hidden."""
+        return self._list(GROUPS)
+
+    def _list(self, element: str) -> tuple[tuple[str, str], ...]:
+        setup = self._setup
+        with reading(setup.engine) as conn:
+            known = incidents.known_choices(conn, setup.host, element, since=setup.now() - FRESH)
+        if known is not None:
+            return known
+        try:
+            pairs = self._fetch(element)
+        except ServiceNowRejected as exc:
+            if exc.kind not in HIDDEN:
+                raise
+            pairs = ()
+        with writing(setup.engine) as conn:
+            incidents.store_choices(conn, setup.host, element, pairs, now=setup.now())
+        return pairs
+
+    def _fetch(self, element: str) -> tuple[tuple[str, str], ...]:
+        client = self._setup.connected_client()
+        if element == GROUPS:
+            return tuple((row["sys_id"], row.get("name", "")) for row in client.groups())
+        return tuple((row["value"], row.get("label", "")) for row in client.choices(element))
+
+    def people(self, ticket: Ticket) -> People:
+        """Caller and assignee of a ticket on the instance: exactly one active user or nobody."""
+        notes: list[str] = []
+        caller = self._user(ticket.requester_email)
+        if not caller:
+            caller = self._setup.defaults.caller
+            whom = "the default caller is set" if caller else "the caller is left empty"
+            notes.append(f"Requester {ticket.requester_email} was not found here; {whom}.")
+        assigned_to = self._user(ticket.assignee)
+        if ticket.assignee and not assigned_to:
+            notes.append(f"Assignee {ticket.assignee} was not found here.")
+        return People(caller=caller, assigned_to=assigned_to, notes=tuple(notes))
+
+    def _user(self, email: str | None) -> str:
+        if not email:
+            return ""
+        try:
+            found = self._setup.connected_client().find_users_by_email(email)
+        except ServiceNowRejected as exc:
+            if exc.kind not in HIDDEN:
+                raise
+            return ""
+        return found[0]["sys_id"] if len(found) == 1 else ""

@@ -1,0 +1,82 @@
+"""What a create would send, field by field, before anybody presses the button."""
+
+from app.db import suggestions, tickets
+from app.db.engine import reading
+from app.integrations import servicenow_mapping as mapping
+from app.models import Preview, PreviewRow, Ticket
+from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.setup import Setup
+
+
+class Previews:
+    """Asks the instance for people, groups and categories; writes nothing."""
+
+    def __init__(self, setup: Setup, lookups: Lookups) -> None:
+        self._setup = setup
+        self._lookups = lookups
+
+    def of(self, ticket_id: int) -> Preview:
+        """Every field, ours and theirs. Raises NotConfigured, NotFound, ServiceNowError."""
+        setup = self._setup
+        client = setup.connected_client()
+        with reading(setup.engine) as conn:
+            ticket = tickets.get(conn, ticket_id)
+            steps = suggestions.of_ticket(conn, ticket_id)
+        with client.click():
+            people = self._lookups.people(ticket)
+            groups = self._lookups.groups()
+            categories = self._lookups.choices("category")
+        group = setup.defaults.assignment_group
+        if group and group not in dict(groups):
+            groups = ((group, f"Default group ({group})"), *groups)
+        return Preview(
+            ticket=ticket,
+            rows=(
+                *_text_rows(ticket, steps=len(steps)),
+                *_choice_rows(ticket, dict(categories)),
+                *self._people_rows(ticket, people),
+                PreviewRow("Work note", "", f"Copilot Ticket ID: {ticket.id}"),
+            ),
+            groups=groups,
+            group=group,
+            notes=people.notes,
+        )
+
+    def _people_rows(self, ticket: Ticket, people: mapping.People) -> tuple[PreviewRow, ...]:
+        caller = ticket.requester_email if people.caller else "Left empty"
+        if people.caller and people.caller == self._setup.defaults.caller:
+            caller = "The default caller"
+        assignee = ticket.assignee if people.assigned_to else None
+        return (
+            PreviewRow("Caller", ticket.requester_email, caller),
+            PreviewRow("Assigned to", ticket.assignee or "Nobody", assignee or "Left empty"),
+        )
+
+
+def _text_rows(ticket: Ticket, *, steps: int) -> tuple[PreviewRow, ...]:
+    from_steps = f", and {steps} AI suggestions" if steps else ""
+    subject = mapping.short_description(ticket.subject)
+    return (
+        PreviewRow("Short description", ticket.subject, subject),
+        PreviewRow("Description", ticket.description, f"The same text{from_steps}"),
+    )
+
+
+def _choice_rows(ticket: Ticket, categories: dict[str, str]) -> tuple[PreviewRow, ...]:
+    priority = ticket.effective_priority
+    theirs = "Left to ServiceNow"
+    if priority:
+        impact, urgency = mapping.IMPACT_URGENCY[priority]
+        label = mapping.PRIORITY_LABELS[mapping.THEIR_PRIORITY[priority]]
+        theirs = f"{label} (impact {impact}, urgency {urgency})"
+    category = mapping.their_category(ticket.effective_category, categories)
+    state = mapping.STATE_LABELS[mapping.STATE_OF_STATUS[ticket.status]]
+    return (
+        PreviewRow("Priority", priority.label if priority else "Not sure", theirs),
+        PreviewRow(
+            "Category",
+            ticket.effective_category or "Not sure",
+            categories.get(category, category),
+        ),
+        PreviewRow("State", ticket.status.label, state),
+    )

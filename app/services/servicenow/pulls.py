@@ -1,0 +1,299 @@
+"""Pulls: incidents into the mirror, and as tickets when an admin wants them."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection as DbConnection
+
+from app.db import incidents, links, outbox, runs, tickets
+from app.db.engine import reading, writing
+from app.errors import Conflict, Invalid, ServiceNowError, ServiceNowRejected
+from app.integrations import servicenow_mapping as mapping
+from app.integrations.servicenow_client import Query
+from app.models import Incident, RunState, SyncRun, Ticket
+from app.services.servicenow.connection import Connection
+from app.services.servicenow.reads import known_state
+from app.services.servicenow.setup import Setup
+
+log = logging.getLogger("app.pulls")
+HIGHEST_LIMIT = 100_000
+DEFAULT_LIMIT = 1_000
+OUR_FAULT = "Something broke on our side during this pull. The log tells more."
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+Record = Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the rows of one page."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    failed: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def skip(self, reason: str) -> None:
+        self.skipped += 1
+        self.reasons[reason] += 1
+
+    def fail(self, reason: str) -> None:
+        self.failed += 1
+        self.reasons[reason] += 1
+
+
+class Pulls:
+    """One run at a time, page by page, each page in one transaction with its progress."""
+
+    def __init__(self, setup: Setup, connection: Connection) -> None:
+        self._setup = setup
+        self._connection = connection
+
+    def start(
+        self,
+        *,
+        by: str,
+        limit: int = DEFAULT_LIMIT,
+        query: str = "",
+        state: str = "",
+        import_tickets: bool = False,
+    ) -> SyncRun:
+        """Queue a run, or join the same one that is open.
+
+        Raises NotConfigured, Invalid, ServiceNowRejected for a query that cannot be used, and
+        Conflict while another run is open.
+        """
+        self._setup.connected_client()
+        if not 1 <= limit <= HIGHEST_LIMIT:
+            raise Invalid(
+                f"The limit must lie between 1 and {HIGHEST_LIMIT:,}.",
+                fields={"limit": f"1 to {HIGHEST_LIMIT:,}"},
+            )
+        wanted = {
+            "row_limit": limit,
+            "query": query.strip(),
+            "incident_state": known_state(state) if state else "",
+            "import_tickets": import_tickets,
+        }
+        Query.parse(query.strip())
+        with writing(self._setup.engine) as conn:
+            open_run = runs.find_open(conn)
+            if open_run is None:
+                open_run = runs.add(conn, now=self._setup.now(), created_by=by, **wanted)
+            elif any(getattr(open_run, name) != value for name, value in wanted.items()):
+                raise Conflict(f"Another pull (run {open_run.id}) is under way. Wait for its end.")
+        self._setup.wake()
+        return open_run
+
+    def get(self, run_id: int) -> SyncRun:
+        with reading(self._setup.engine) as conn:
+            return runs.get(conn, run_id)
+
+    def wait(self, run_id: int, *, seconds: float) -> SyncRun:
+        """The run when it has ended, or as it stands after `seconds`."""
+        until = time.monotonic() + seconds
+        run = self.get(run_id)
+        while not run.finished and time.monotonic() < until:
+            time.sleep(0.1)
+            run = self.get(run_id)
+        return run
+
+    def recover(self) -> None:
+        """After a restart of the only process: go on with the run that was under way."""
+        with writing(self._setup.engine) as conn:
+            runs.release_all(conn, long_ago=LONG_AGO)
+
+    def run_due(self, *, stopping: Callable[[], bool] = lambda: False) -> bool:
+        """Work on the open run until it ends; False when there was none."""
+        setup = self._setup
+        if setup.client is None:
+            return False
+        with writing(setup.engine) as conn:
+            now = setup.now()
+            run = runs.claim(conn, now=now, claimed_before=now - 2 * setup.lease)
+        if run is None:
+            return False
+        try:
+            while not run.finished and not stopping():
+                run = self._next_page(run)
+        except ServiceNowError as exc:
+            self._end(run, RunState.FAILED, error=exc.message)
+        except Exception:  # A broken run must not stop the runs after it.
+            log.exception("run %s broke", run.id)
+            self._end(run, RunState.FAILED, error=OUR_FAULT)
+        return True
+
+    def _end(self, run: SyncRun, state: RunState, *, error: str | None = None) -> None:
+        with writing(self._setup.engine) as conn:
+            current = runs.get(conn, run.id)
+            finished_at = self._setup.now()
+            runs.write(
+                conn,
+                run,
+                last_seen=current.last_sys_id,
+                state=state,
+                error=error,
+                finished_at=finished_at,
+            )
+
+    def _next_page(self, run: SyncRun) -> SyncRun:
+        """Read and store one page; the answer is the run as it stands then."""
+        if run.started_at is None:
+            run = self._begin(run)
+        wanted = min(self._setup.page_size, run.row_limit - run.fetched)
+        records, more = self._read(run, wanted) if wanted > 0 else ((), False)
+        now = self._setup.now()
+        tally, found = Tally(), []
+        for record in records:
+            try:
+                found.append((mapping.incident_from_record(record), record))
+            except ServiceNowRejected as exc:
+                tally.fail(exc.message)
+        with writing(self._setup.engine) as conn:
+            self._store(conn, run, found, tally, now=now)
+            runs.write(
+                conn,
+                run,
+                last_seen=run.last_sys_id,
+                claimed_at=now,
+                last_sys_id=records[-1]["sys_id"] if records else run.last_sys_id,
+                fetched=run.fetched + len(records),
+                created=run.created + tally.created,
+                updated=run.updated + tally.updated,
+                unchanged=run.unchanged + tally.unchanged,
+                skipped=run.skipped + tally.skipped,
+                failed=run.failed + tally.failed,
+                reasons=dict(Counter(run.reasons) + tally.reasons),
+                **({} if more else {"state": RunState.DONE, "finished_at": now}),
+            )
+            return runs.get(conn, run.id)
+
+    def _begin(self, run: SyncRun) -> SyncRun:
+        """Count, and find how far back the newest `row_limit` rows reach."""
+        client = self._setup.connected_client()
+        base = self._filter(run)
+        newest = base.order_by_descending("sys_updated_on").order_by_descending("sys_id")
+        with self._connection.watch():
+            page = client.get_incidents(
+                newest, limit=1, offset=run.row_limit - 1, fields=("sys_id", "sys_updated_on")
+            )
+        oldest = mapping.parse_stamp(page.records[0]["sys_updated_on"]) if page.records else None
+        total = min(page.total, run.row_limit) if page.total is not None else None
+        with writing(self._setup.engine) as conn:
+            runs.write(
+                conn,
+                run,
+                last_seen=run.last_sys_id,
+                started_at=self._setup.now(),
+                oldest_stamp=oldest,
+                total=total,
+            )
+            return runs.get(conn, run.id)
+
+    def _filter(self, run: SyncRun) -> Query:
+        query = Query.parse(run.query)
+        if run.incident_state:
+            query = query.equals("state", run.incident_state)
+        return query
+
+    def _read(self, run: SyncRun, wanted: int) -> tuple[tuple[Record, ...], bool]:
+        """The next rows in sys_id order, and whether there are more.
+
+        Access rules act after the limit, so a short or empty page is not the end: an empty one
+        is stepped over until the instance's own count is reached (servicenow.md 5.6).
+        """
+        client = self._setup.connected_client()
+        query = self._filter(run)
+        if run.oldest_stamp:
+            stamp = mapping.format_stamp(run.oldest_stamp)
+            query = query.at_least("sys_updated_on", stamp)
+        if run.last_sys_id:
+            query = query.greater_than("sys_id", run.last_sys_id)
+        query = query.order_by("sys_id")
+        offset = 0
+        while True:
+            with self._connection.watch():
+                page = client.get_incidents(
+                    query, limit=wanted, offset=offset, fields=mapping.FIELDS
+                )
+            offset += wanted
+            end = page.total is not None and offset >= page.total
+            if page.records:
+                return page.records, not end and run.fetched + len(page.records) < run.row_limit
+            if end or page.total is None:
+                return (), False
+
+    # -- what becomes of a row --------------------------------------------------------------
+
+    def _store(
+        self,
+        conn: DbConnection,
+        run: SyncRun,
+        found: list[tuple[Incident, Record]],
+        tally: Tally,
+        *,
+        now: datetime,
+    ) -> None:
+        before = incidents.known(conn, [incident.sys_id for incident, _ in found])
+        incidents.store(conn, [incident for incident, _ in found], now=now)
+        if run.import_tickets:
+            for incident, record in found:
+                self._import(conn, incident, record, tally, now=now)
+            return
+        for incident, _ in found:
+            if incident.sys_id not in before:
+                tally.created += 1
+            elif before[incident.sys_id] == incident:
+                tally.unchanged += 1
+            else:
+                tally.updated += 1
+
+    def _import(
+        self,
+        conn: DbConnection,
+        incident: Incident,
+        record: Record,
+        tally: Tally,
+        *,
+        now: datetime,
+    ) -> None:
+        """One incident as a ticket: created, refreshed, left alone or skipped with a reason."""
+        theirs = mapping.ticket_values(record)
+        if theirs["status"] is None:
+            tally.skip(f"State {incident.state or 'empty'} has no status here")
+            return
+        ticket_id = links.ticket_of(conn, incident.sys_id)
+        if ticket_id is not None:
+            ticket = tickets.get(conn, ticket_id, for_update=True)
+            self._refresh(conn, ticket, theirs, tally, now=now)
+        elif outbox.find_by_correlation(conn, incident.correlation_id):
+            tally.skip("Created from a ticket here; its push is still being confirmed")
+        else:
+            links.import_ticket(conn, incident, host=self._setup.host, theirs=theirs, now=now)
+            tally.created += 1
+
+    def _refresh(
+        self,
+        conn: DbConnection,
+        ticket: Ticket,
+        theirs: dict[str, str | None],
+        tally: Tally,
+        *,
+        now: datetime,
+    ) -> None:
+        before = ticket.sn_agreed.get("theirs", {})
+        changed = [name for name in links.FIELDS if theirs[name] != before.get(name)]
+        ours = links.values_of(ticket)
+        agreed = ticket.sn_agreed.get("ours", {})
+        if not changed:
+            tally.unchanged += 1
+        elif any(ours[name] != agreed.get(name) for name in links.FIELDS):
+            tally.skip("Changed here since both sides agreed")
+        else:
+            links.refresh(conn, ticket, theirs=theirs, names=changed, now=now)
+            tally.updated += 1

@@ -1,0 +1,241 @@
+"""Pushes as people and scripts ask for them. Every one goes through the outbox."""
+
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from app.db import events, links, outbox, suggestions, tickets
+from app.db.engine import reading, writing
+from app.errors import Conflict, Invalid, NotFound
+from app.integrations import servicenow_mapping as mapping
+from app.models import (
+    EventKind,
+    NotePush,
+    OutboxItem,
+    OutboxKind,
+    OutboxState,
+    PushState,
+    PushStatus,
+    Ticket,
+    TicketEvent,
+)
+from app.services.servicenow.delivery import Delivery, Outcome
+from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.setup import Setup
+
+SAME_NOTE = timedelta(minutes=10)
+
+
+class Pushes:
+    """Owe first, pay after: the debt is committed before anyone is called."""
+
+    def __init__(self, setup: Setup, lookups: Lookups, delivery: Delivery) -> None:
+        self._setup = setup
+        self._lookups = lookups
+        self._delivery = delivery
+
+    # -- asked for by the ticket service, inside its transactions --------------------------
+
+    def owe_status(self, conn: Connection, ticket: Ticket, *, by: str) -> None:
+        """A linked ticket's status changed: owe it in the same transaction."""
+        links.owe_update(conn, ticket, host=self._host_of(ticket), by=by, now=self._setup.now())
+
+    def owe_note(self, conn: Connection, ticket: Ticket, note: TicketEvent, *, by: str) -> None:
+        """A note of a linked ticket is to be sent: owe it in the same transaction."""
+        host = self._host_of(ticket)
+        links.owe_note(conn, ticket, note, host=host, by=by, now=self._setup.now())
+
+    def wake(self) -> None:
+        """Something is owed: the worker need not wait for its next look."""
+        self._setup.wake()
+
+    # -- asked for by people and scripts ----------------------------------------------------
+
+    def status(self, ticket_id: int) -> PushStatus:
+        """Where the ticket's push stands, from our own database. Raises NotFound."""
+        return self._status(ticket_id)
+
+    def create_from_ticket(
+        self, ticket_id: int, *, by: str, assignment_group: str | None = None
+    ) -> PushStatus:
+        """One incident for this ticket, however often it is asked for.
+
+        Raises NotConfigured, NotFound. A failed push is a state of the answer, not an error.
+        """
+        setup = self._setup
+        setup.connected_client()
+        with writing(setup.engine) as conn:
+            ticket = tickets.get(conn, ticket_id, for_update=True)
+            item = None if ticket.linked else self._owe_create(conn, ticket, assignment_group, by)
+        created = item is not None and self._delivery.try_now(item.id) is Outcome.SENT
+        return self._status(ticket_id, created=created)
+
+    def _owe_create(
+        self, conn: Connection, ticket: Ticket, assignment_group: str | None, by: str
+    ) -> OutboxItem:
+        setup = self._setup
+        owed = outbox.find_create(conn, ticket.id, ticket.sn_generation)
+        if owed is not None:
+            if owed.state is OutboxState.BLOCKED:
+                outbox.revive(conn, owed.id, now=setup.now())
+            return owed
+        keys = mapping.create_keys(setup.installation, ticket.id, ticket.sn_generation)
+        return outbox.add(
+            conn,
+            ticket_id=ticket.id,
+            generation=ticket.sn_generation,
+            kind=OutboxKind.CREATE,
+            sys_id=keys.sys_id,
+            correlation_id=keys.correlation_id,
+            assignment_group=assignment_group or None,
+            host=setup.host,
+            created_by=by,
+            now=setup.now(),
+        )
+
+    def sync(
+        self,
+        ticket_id: int,
+        *,
+        by: str,
+        sys_id: str | None = None,
+        work_note: str = "",
+        include_suggestions: bool = False,
+    ) -> PushStatus:
+        """Send the status, the notes not sent yet, and a work note if there is one.
+
+        `sys_id`, when given, must be the linked incident. Raises NotConfigured, NotFound,
+        Conflict when the ticket is not linked (to that incident).
+        """
+        setup = self._setup
+        setup.connected_client()
+        with writing(setup.engine) as conn:
+            ticket = tickets.get(conn, ticket_id, for_update=True)
+            if not ticket.linked or (sys_id is not None and sys_id != ticket.sn_sys_id):
+                raise Conflict(f"Ticket {ticket_id} is not linked to this incident.")
+            if include_suggestions:
+                steps = suggestions.of_ticket(conn, ticket_id)
+                parts = [work_note, mapping.suggestions_note(steps) if steps else ""]
+                work_note = "\n\n".join(part for part in parts if part)
+            if work_note.strip():
+                self._note_once(conn, ticket, work_note.strip(), by=by)
+            host = self._host_of(ticket)
+            now = setup.now()
+            items = [
+                links.owe_update(conn, ticket, host=host, by=by, now=now),
+                *(
+                    links.owe_note(conn, ticket, note, host=host, by=by, now=now)
+                    for note in events.unsent_notes(conn, ticket_id)
+                ),
+            ]
+        self._pay(items)
+        return self._status(ticket_id)
+
+    def add_work_note(self, ticket_id: int, text: str, *, by: str) -> PushStatus:
+        """Send one internal note to the incident, and nothing else.
+
+        Raises NotConfigured, NotFound, Invalid for an empty text, Conflict when not linked.
+        """
+        setup = self._setup
+        setup.connected_client()
+        if not text.strip():
+            raise Invalid("The work note is empty.", fields={"work_note": "Write something."})
+        with writing(setup.engine) as conn:
+            ticket = tickets.get(conn, ticket_id, for_update=True)
+            if not ticket.linked:
+                raise Conflict(f"Ticket {ticket_id} is not linked to an incident.")
+            note = self._note_once(conn, ticket, text.strip(), by=by)
+            host = self._host_of(ticket)
+            item = links.owe_note(conn, ticket, note, host=host, by=by, now=setup.now())
+        self._pay([item])
+        return self._status(ticket_id)
+
+    def _note_once(self, conn: Connection, ticket: Ticket, text: str, *, by: str) -> TicketEvent:
+        """The note, or the same one written moments ago: a second click joins the first."""
+        now = self._setup.now()
+        same = events.find_note(conn, ticket.id, author=by, body=text, since=now - SAME_NOTE)
+        return same or events.add(
+            conn,
+            ticket.id,
+            EventKind.INTERNAL_NOTE,
+            text,
+            author=by,
+            internal=True,
+            now=now,
+            push=NotePush.NOW,
+        )
+
+    def _pay(self, items: list[OutboxItem]) -> None:
+        for item in items:
+            if self._delivery.try_now(item.id) is not Outcome.SENT:
+                break
+        self._setup.wake()
+
+    def retry(self, item_id: int, *, by: str, close_code: str = "") -> PushStatus:
+        """Try a waiting push now; with a close code of the instance for the incident."""
+        setup = self._setup
+        with writing(setup.engine) as conn:
+            item = outbox.get(conn, item_id)
+            if item is None:
+                raise NotFound(f"There is no push {item_id}.")
+            values = {"close_code": close_code} if close_code else {}
+            if outbox.revive(conn, item_id, now=setup.now(), **values):
+                self._tell(conn, item.ticket_id, "Another try was asked for.", by=by)
+        self._delivery.try_now(item_id)
+        return self._status(item.ticket_id)
+
+    def suggestions_note(self, ticket_id: int) -> str:
+        """The work note offered from the ticket's suggestions; empty when there are none."""
+        with reading(self._setup.engine) as conn:
+            steps = suggestions.of_ticket(conn, ticket_id)
+        return mapping.suggestions_note(steps) if steps else ""
+
+    def waiting(self, *, limit: int = 500) -> tuple[OutboxItem, ...]:
+        """What is owed or blocked, of all tickets, blocked first."""
+        with reading(self._setup.engine) as conn:
+            return outbox.waiting(conn, limit=limit)
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _host_of(self, ticket: Ticket) -> str:
+        return ticket.sn_host or self._setup.host
+
+    def _tell(self, conn: Connection, ticket_id: int, text: str, *, by: str) -> None:
+        now = self._setup.now()
+        events.add(conn, ticket_id, EventKind.SERVICENOW, text, author=by, internal=True, now=now)
+
+    def _status(self, ticket_id: int, *, created: bool = False) -> PushStatus:
+        with reading(self._setup.engine) as conn:
+            ticket = tickets.get(conn, ticket_id)
+            items = outbox.of_ticket(conn, ticket_id)
+            unsent = events.unsent_notes(conn, ticket_id) if ticket.linked else ()
+        first = next(
+            iter(sorted(items, key=lambda item: item.state is not OutboxState.BLOCKED)), None
+        )
+        blocked = first if first and first.state is OutboxState.BLOCKED else None
+        wants_code = blocked and blocked.error and "resolution code" in blocked.error
+        return PushStatus(
+            ticket=ticket,
+            state=_state(ticket, items),
+            url=self._setup.url_of(ticket.sn_sys_id),
+            attempts=first.attempts if first else 0,
+            next_try_at=first.not_before if first and not blocked else None,
+            error=first.error if first else None,
+            items=items,
+            created=created,
+            unsent_notes=unsent,
+            close_codes=self._lookups.known_choices("close_code") if wants_code else (),
+            missing=self._setup.missing,
+            read_only=self._setup.read_only,
+        )
+
+
+def _state(ticket: Ticket, items: tuple[OutboxItem, ...]) -> PushState:
+    states = {item.state for item in items}
+    if OutboxState.BLOCKED in states:
+        return PushState.BLOCKED
+    if OutboxState.UNCONFIRMED in states:
+        return PushState.UNCONFIRMED
+    if states:
+        return PushState.OWED
+    return PushState.LINKED if ticket.linked else PushState.NONE

@@ -1,0 +1,188 @@
+"""Looking at incidents: our mirror first, the instance when somebody asks for it."""
+
+from datetime import datetime
+
+from app.db import incidents, links, outbox, runs
+from app.db.engine import reading, writing
+from app.errors import Invalid, Kind, ServiceNowError, ServiceNowRejected
+from app.integrations import servicenow_mapping as mapping
+from app.integrations.servicenow_client import Query
+from app.models import (
+    Incident,
+    IncidentDetails,
+    IncidentList,
+    IncidentRow,
+    JournalEntry,
+    LiveIncidents,
+    MirroredIncident,
+    Overview,
+)
+from app.services.servicenow.connection import Connection
+from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.setup import Setup
+
+PAGE_SIZE = 25
+LATEST = 100
+HIGHEST_LIMIT = 1000
+WAITING_SHOWN = 20
+
+
+class Reads:
+    """Read-only: nothing here writes to the instance."""
+
+    def __init__(self, setup: Setup, lookups: Lookups, connection: Connection) -> None:
+        self._setup = setup
+        self._lookups = lookups
+        self._connection = connection
+
+    def overview(self, *, search: str = "", state: str = "", page: int = 1) -> Overview:
+        """The ServiceNow page. No call to the instance."""
+        with reading(self._setup.engine) as conn:
+            run = runs.latest(conn)
+            waiting = outbox.waiting(conn, limit=WAITING_SHOWN)
+        view = self._connection.view()
+        shown = self.list(search=search, state=state, page=page)
+        return Overview(connection=view, incidents=shown, run=run, waiting=waiting)
+
+    def list(self, *, search: str = "", state: str = "", page: int = 1) -> IncidentList:
+        """One page of the mirror, latest update first."""
+        search, state = search.strip()[:100], mapping.state_of(state)
+        with reading(self._setup.engine) as conn:
+            total = incidents.count(conn, search=search, state=state)
+            pages = max(1, -(-total // PAGE_SIZE))
+            page = min(max(page, 1), pages)
+            found = incidents.recent(
+                conn, search=search, state=state, limit=PAGE_SIZE, offset=(page - 1) * PAGE_SIZE
+            )
+            present = incidents.states(conn)
+        labels = self._state_labels()
+        return IncidentList(
+            rows=tuple(self._row_of(mirrored, labels) for mirrored in found),
+            total=total,
+            capped=total >= incidents.COUNT_CAP,
+            page=page,
+            pages=pages,
+            search=search,
+            state=state,
+            states=tuple((value, labels.get(value, value)) for value in present),
+            fetched_at=self._connection.view().fetched_at,
+        )
+
+    def fetch_latest(self) -> int:
+        """Read the newest 100 incidents into the mirror: one request. Answers how many.
+
+        Raises NotConfigured and ServiceNowError.
+        """
+        client = self._setup.connected_client()
+        query = _latest_first(Query())
+        with self._connection.watch(), client.click():
+            page = client.get_incidents(query, limit=LATEST, fields=mapping.FIELDS, count=False)
+        found = [mapping.incident_from_record(record) for record in page.records]
+        with writing(self._setup.engine) as conn:
+            incidents.store(conn, found, now=self._setup.now())
+        self._connection.remember_fetch()
+        return len(found)
+
+    def live(self, *, query: str = "", state: str = "", limit: int = 25) -> LiveIncidents:
+        """Incidents from the instance, latest first; `query` is an encoded query.
+
+        Raises Invalid for an unknown state, NotConfigured and ServiceNowError.
+        """
+        client = self._setup.connected_client()
+        wanted = Query.parse(query)
+        if state:
+            wanted = wanted.equals("state", known_state(state))
+        with self._connection.watch(), client.click():
+            page = client.get_incidents(_latest_first(wanted), limit=limit, fields=mapping.FIELDS)
+        found = [mapping.incident_from_record(record) for record in page.records]
+        with reading(self._setup.engine) as conn:
+            ticket_ids = {one.sys_id: links.ticket_of(conn, one.sys_id) for one in found}
+        labels = self._state_labels()
+        rows = tuple(self._row(one, labels, ticket_ids[one.sys_id]) for one in found)
+        return LiveIncidents(rows=rows, total=page.total)
+
+    def incident(self, sys_id: str) -> IncidentDetails:
+        """One incident with its journal, from the instance.
+
+        Raises NotConfigured and ServiceNowError; not_found also means hidden.
+        """
+        client = self._setup.connected_client()
+        try:
+            with self._connection.watch(), client.click():
+                record = client.get_incident(sys_id, fields=mapping.FIELDS)
+                journal = self._journal(sys_id)
+        except ServiceNowRejected as exc:
+            if exc.kind is Kind.NOT_FOUND:
+                with writing(self._setup.engine) as conn:
+                    incidents.remove(conn, sys_id)
+            raise
+        incident = mapping.incident_from_record(record)
+        with writing(self._setup.engine) as conn:
+            incidents.store(conn, [incident], now=self._setup.now())
+            ticket_id = links.ticket_of(conn, incident.sys_id)
+        return IncidentDetails(self._row(incident, self._state_labels(), ticket_id), journal)
+
+    def incident_or_copy(self, sys_id: str) -> IncidentDetails:
+        """As `incident`; our own copy, saying so, while the instance cannot be asked."""
+        try:
+            return self.incident(sys_id)
+        except ServiceNowError as exc:
+            if exc.kind in (Kind.NOT_FOUND, Kind.INVALID):
+                raise
+            with reading(self._setup.engine) as conn:
+                mirrored = incidents.find(conn, sys_id)
+            if mirrored is None:
+                raise
+            row = self._row_of(mirrored, self._state_labels())
+            return IncidentDetails(row, (), stale=exc.message)
+
+    def _journal(self, sys_id: str) -> tuple[JournalEntry, ...]:
+        try:
+            rows = self._setup.connected_client().journal(sys_id)
+        except ServiceNowRejected:
+            # Commonly closed to integrations; the incident itself is still worth showing.
+            return ()
+        return tuple(mapping.journal_entry(row) for row in rows)
+
+    def _state_labels(self) -> dict[str, str]:
+        return mapping.STATE_LABELS | dict(self._lookups.known_choices("state"))
+
+    def _row_of(self, mirrored: MirroredIncident, labels: dict[str, str]) -> IncidentRow:
+        return self._row(
+            mirrored.incident, labels, mirrored.ticket_id, fetched_at=mirrored.fetched_at
+        )
+
+    def _row(
+        self,
+        incident: Incident,
+        labels: dict[str, str],
+        ticket_id: int | None,
+        *,
+        fetched_at: datetime | None = None,
+    ) -> IncidentRow:
+        return IncidentRow(
+            incident=incident,
+            state_label=labels.get(incident.state, incident.state or "Unknown"),
+            priority_label=mapping.PRIORITY_LABELS.get(
+                incident.priority, incident.priority or "Unknown"
+            ),
+            url=self._setup.url_of(incident.sys_id),
+            ticket_id=ticket_id,
+            fetched_at=fetched_at,
+        )
+
+
+def known_state(text: str) -> str:
+    """The state value for a label or value. Raises Invalid for neither."""
+    value = mapping.state_of(text)
+    if not value:
+        labels = ", ".join(mapping.STATE_LABELS.values())
+        raise Invalid(
+            f"“{text[:40]}” is not a state.",
+            fields={"state": f"Use a value such as 1, or one of: {labels}."},
+        )
+    return value
+
+
+def _latest_first(query: Query) -> Query:
+    return query.order_by_descending("sys_updated_on").order_by_descending("sys_id")

@@ -1,0 +1,38 @@
+"""The one ServiceNow service: pages and JSON both call it."""
+
+from app.db import outbox
+from app.db.engine import reading
+from app.services.servicenow.connection import Connection
+from app.services.servicenow.delivery import Delivery
+from app.services.servicenow.linking import Linking
+from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.preview import Previews
+from app.services.servicenow.pulls import Pulls
+from app.services.servicenow.pushes import Pushes
+from app.services.servicenow.reads import Reads
+from app.services.servicenow.setup import Setup
+
+
+class ServiceNowService:
+    """`connection` tells how it stands, `reads` look, `pushes` write, `pulls` bring in."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        lookups = Lookups(setup)
+        self.connection = Connection(setup)
+        self.delivery = Delivery(setup, lookups, self.connection)
+        self.reads = Reads(setup, lookups, self.connection)
+        self.pushes = Pushes(setup, lookups, self.delivery)
+        self.previews = Previews(setup, lookups)
+        self.linking = Linking(setup)
+        self.pulls = Pulls(setup, self.connection)
+
+    def owed_count(self) -> int:
+        """How many pushes wait or are blocked."""
+        with reading(self._setup.engine) as conn:
+            return outbox.count_waiting(conn)
+
+    def recover(self) -> None:
+        """After a restart of the only process: what was being sent is looked up at once."""
+        self.delivery.recover()
+        self.pulls.recover()

@@ -1,0 +1,55 @@
+"""What every part of the ServiceNow service works with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine
+
+from app.db.engine import utc_now
+from app.errors import NotConfigured
+from app.integrations.servicenow_client import ServiceNowClient, incident_url
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a push falls back to: sys_ids of a group and a caller, and a close code."""
+
+    assignment_group: str = ""
+    caller: str = ""
+    close_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The connection as the service sees it. `client` is None when variables are missing."""
+
+    engine: Engine
+    client: ServiceNowClient | None
+    installation: str
+    instance_url: str = ""
+    host: str = ""
+    auth_type: str = "basic"
+    missing: tuple[str, ...] = ()
+    read_only: bool = False
+    public_url: str = ""
+    defaults: Defaults = field(default_factory=Defaults)
+    first_retry: timedelta = timedelta(seconds=60)
+    settle: timedelta = timedelta(seconds=75)
+    # A sender that has not answered for this long is dead: longer than any delivery may take.
+    lease: timedelta = timedelta(seconds=75)
+    page_size: int = 200
+    now: Callable[[], datetime] = utc_now
+    wake: Callable[[], None] = lambda: None
+
+    def connected_client(self) -> ServiceNowClient:
+        """The client. Raises NotConfigured naming the missing variables."""
+        if self.client is None:
+            raise NotConfigured(self.missing)
+        return self.client
+
+    def url_of(self, sys_id: str | None) -> str | None:
+        """The incident's page on the instance, for people."""
+        if not sys_id or not self.instance_url:
+            return None
+        return incident_url(self.instance_url, sys_id)

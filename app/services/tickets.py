@@ -1,0 +1,415 @@
+"""Tickets: opened, triaged, worked, resolved; every change leaves an entry in the timeline."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine
+
+from app.db import accounts, events, suggestions, tickets
+from app.db.engine import reading, utc_now, writing
+from app.db.tickets import COUNT_CAP, SORTS
+from app.errors import Conflict, Invalid, NotAllowed, NotFound
+from app.models import (
+    Counts,
+    EventKind,
+    NotePush,
+    Priority,
+    Role,
+    Ticket,
+    TicketDetail,
+    TicketEvent,
+    TicketFilter,
+    TicketPage,
+    TicketStatus,
+    User,
+)
+from app.services.copilot import CopilotService, Triage
+
+PAGE_SIZE = 25
+AGES = (("today", 1), ("this week", 7), ("this month", 30), ("older", None))
+EDITABLE = ("subject", "description", "priority", "category", "assignee")
+CLOSING = ("resolution_code", "resolution_notes")
+Values = Mapping[str, str | None]
+
+
+class PushesOwed(Protocol):
+    """What the ticket service asks of whoever keeps ServiceNow in step."""
+
+    def owe_status(self, conn: Connection, ticket: Ticket, *, by: str) -> None: ...
+    def owe_note(self, conn: Connection, ticket: Ticket, note: TicketEvent, *, by: str) -> None: ...
+    def wake(self) -> None: ...
+
+
+class TicketService:
+    """Every method is one transaction; the network is never called here."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        copilot: CopilotService,
+        pushes: PushesOwed,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._engine = engine
+        self._copilot = copilot
+        self._pushes = pushes
+        self._now = now
+
+    # -- opening --------------------------------------------------------------------------------
+
+    def create(
+        self,
+        *,
+        subject: str,
+        description: str,
+        by: User,
+        requester_email: str = "",
+        priority: str | None = None,
+        category: str | None = None,
+        idempotency_key: str = "",
+    ) -> tuple[Ticket, bool]:
+        """Open a ticket and triage it; answers it and whether it is new.
+
+        The same idempotency key with the same content answers the same ticket. Raises Conflict
+        for the key with other content, Invalid for a value that is not known.
+        """
+        requester = requester_email.strip().casefold() or by.email
+        if by.role is Role.REQUESTER:
+            requester, priority, category = by.email, None, None
+        _check_choices({"priority": priority, "category": category}, self._copilot.categories())
+        content = "\x1f".join((subject, description, requester, priority or "", category or ""))
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        if idempotency_key and (known := self._find_idempotent(by, idempotency_key, digest)):
+            return known, False
+        triage = self._copilot.triage(subject, description)
+        with writing(self._engine) as conn:
+            if idempotency_key:
+                # Two requests may have got here at once: the second finds the first.
+                accounts.lock(conn, by.id)
+                found = tickets.find_idempotent(conn, by.id, idempotency_key)
+                if found:
+                    return _same_content(conn, found, digest), False
+            ticket = self._open(conn, subject, description, requester, priority, category, triage)
+            self._tell_opening(conn, ticket, triage, by=by)
+            if idempotency_key:
+                tickets.add_idempotent(
+                    conn,
+                    user_id=by.id,
+                    key=idempotency_key,
+                    body_hash=digest,
+                    ticket_id=ticket.id,
+                    created_at=self._now(),
+                )
+        return ticket, True
+
+    def _find_idempotent(self, by: User, key: str, digest: str) -> Ticket | None:
+        with reading(self._engine) as conn:
+            found = tickets.find_idempotent(conn, by.id, key)
+            return _same_content(conn, found, digest) if found else None
+
+    def _open(
+        self,
+        conn: Connection,
+        subject: str,
+        description: str,
+        requester: str,
+        priority: str | None,
+        category: str | None,
+        triage: Triage,
+    ) -> Ticket:
+        now = self._now()
+        ticket = tickets.add(
+            conn,
+            subject=subject,
+            description=description,
+            requester_email=requester,
+            status=TicketStatus.OPEN,
+            priority=priority or None,
+            category=category or None,
+            predicted_priority=triage.priority.value,
+            priority_confidence=triage.priority.confidence,
+            predicted_category=triage.category.value,
+            category_confidence=triage.category.confidence,
+            triage_model=triage.category.model or None,
+            created_at=now,
+            updated_at=now,
+        )
+        suggestions.store(conn, ticket.id, triage.suggestions)
+        return ticket
+
+    def _tell_opening(self, conn: Connection, ticket: Ticket, triage: Triage, *, by: User) -> None:
+        now = self._now()
+        events.add(
+            conn,
+            ticket.id,
+            EventKind.STATUS,
+            "Ticket opened.",
+            author=by.email,
+            internal=False,
+            now=now,
+        )
+        if triage.category.model:
+            category, priority = triage.category, triage.priority
+            told = (
+                f"Category {category.value or 'not sure'} ({category.confidence:.0%}), "
+                f"priority {priority.value or 'not sure'} ({priority.confidence:.0%}), "
+                f"by {category.model}."
+            )
+            events.add(conn, ticket.id, EventKind.TRIAGE, told, author=None, internal=True, now=now)
+
+    # -- looking ----------------------------------------------------------------------------------
+
+    def get(self, ticket_id: int, viewer: User) -> Ticket:
+        """The ticket. Raises NotFound, also for a requester who did not open it."""
+        with reading(self._engine) as conn:
+            return _visible(tickets.get(conn, ticket_id), viewer)
+
+    def detail(self, ticket_id: int, viewer: User) -> TicketDetail:
+        """The ticket with the timeline and steps its viewer may see. Raises NotFound."""
+        agent = viewer.role.may_act_as(Role.AGENT)
+        with reading(self._engine) as conn:
+            ticket = _visible(tickets.get(conn, ticket_id), viewer)
+            timeline = events.of_ticket(conn, ticket_id, internal=agent)
+            steps = suggestions.of_ticket(conn, ticket_id)
+        return TicketDetail(ticket, timeline, tuple(s for s in steps if agent or s.public))
+
+    def list(self, wanted: TicketFilter, viewer: User, *, sort: str, page: int) -> TicketPage:
+        """One page; an unknown sort is the latest first."""
+        wanted = _of_viewer(wanted, viewer)
+        sort = sort if sort in SORTS else "updated"
+        with reading(self._engine) as conn:
+            total = tickets.count(conn, wanted)
+            capped = total > COUNT_CAP
+            pages = max(1, -(-total // PAGE_SIZE))
+            page = max(page, 1) if capped else min(max(page, 1), pages)
+            found = tickets.page(
+                conn,
+                wanted,
+                sort=sort,
+                limit=PAGE_SIZE + 1,
+                offset=min(page - 1, 100_000) * PAGE_SIZE,
+            )
+        if capped and page >= pages:
+            pages = page + (len(found) > PAGE_SIZE)
+        return TicketPage(
+            tickets=found[:PAGE_SIZE],
+            wanted=wanted,
+            sort=sort,
+            page=page,
+            pages=pages,
+            total=min(total, COUNT_CAP),
+            capped=capped,
+        )
+
+    def after(
+        self, wanted: TicketFilter, viewer: User, *, last: int | None, limit: int
+    ) -> tuple[tuple[Ticket, ...], int | None]:
+        """The next tickets for a script, newest first, and the cursor of the ones after them."""
+        with reading(self._engine) as conn:
+            found = tickets.after(conn, _of_viewer(wanted, viewer), last=last, limit=limit + 1)
+        more = len(found) > limit
+        return found[:limit], found[limit - 1].id if more else None
+
+    def counts(self, viewer: User) -> Counts:
+        """The numbers of the viewer's dashboard."""
+        agent = viewer.role.may_act_as(Role.AGENT)
+        since = [self._now() - timedelta(days=days) for _, days in AGES if days]
+        with reading(self._engine) as conn:
+            by_status, by_priority, ages = tickets.counts(
+                conn, requester=None if agent else viewer.email, since=since
+            )
+        unfinished = sum(number for s, number in by_status.items() if not TicketStatus(s).ended)
+        return Counts(
+            by_status=tuple((status, by_status.get(status, 0)) for status in TicketStatus),
+            by_priority=tuple(
+                (value, by_priority.get(value, 0)) for value in (*reversed(Priority), "")
+            ),
+            by_age=tuple((AGES[i][0], number) for i, number in enumerate(ages)),
+            unfinished=unfinished,
+        )
+
+    def agents(self) -> tuple[str, ...]:
+        """The addresses a ticket can be assigned to."""
+        with reading(self._engine) as conn:
+            return accounts.staff(conn)
+
+    # -- working ----------------------------------------------------------------------------------
+
+    def change(
+        self, ticket_id: int, changes: Values, *, by: User, version: int | None = None
+    ) -> Ticket:
+        """Change some fields; `version` is what the form was filled from.
+
+        A status that ends the ticket needs a resolution code and notes, set now or before.
+        Raises NotFound, NotAllowed for requesters, Conflict when somebody was faster, Invalid.
+        """
+        if not by.role.may_act_as(Role.AGENT):
+            _ = self.get(ticket_id, by)
+            raise NotAllowed("Only agents may change a ticket.")
+        with writing(self._engine) as conn:
+            ticket = tickets.get(conn, ticket_id, for_update=True)
+            new = {
+                name: (value.strip() or None) if isinstance(value, str) else value
+                for name, value in changes.items()
+                if name in (*EDITABLE, *CLOSING, "status")
+            }
+            if "description" in new:
+                new["description"] = new["description"] or ""
+            self._check(conn, ticket, new)
+            changed = {name: v for name, v in new.items() if getattr(ticket, name) != v}
+            if changed and version is not None and version != ticket.version:
+                raise _overtaken(conn, ticket)
+            if not changed:
+                return ticket
+            after = self._write(conn, ticket, changed, by=by)
+        self._pushes.wake()
+        return after
+
+    def _check(self, conn: Connection, ticket: Ticket, new: Values) -> None:
+        _check_choices(new, self._copilot.categories())
+        assignee = new.get("assignee")
+        if assignee and assignee != ticket.assignee and assignee not in accounts.staff(conn):
+            raise Invalid(
+                "This person cannot be assigned.",
+                fields={"assignee": "Choose an active agent or admin."},
+            )
+        status = TicketStatus(new.get("status") or ticket.status)
+        if status.ended and not ticket.status.ended:
+            missing = {
+                name: f"Resolving needs {words}."
+                for name, words in (
+                    ("resolution_code", "a resolution code"),
+                    ("resolution_notes", "resolution notes"),
+                )
+                if not (new[name] if name in new else getattr(ticket, name))
+            }
+            if missing:
+                raise Invalid("Say how it was resolved.", fields=missing)
+
+    def _write(self, conn: Connection, ticket: Ticket, changed: Values, *, by: User) -> Ticket:
+        now = self._now()
+        after = tickets.change(conn, ticket, now=now, **changed)
+        if after.status is not ticket.status:
+            told = f"{ticket.status.label} → {after.status.label}"
+            events.add(
+                conn, ticket.id, EventKind.STATUS, told, author=by.email, internal=False, now=now
+            )
+        edits = [
+            f"{name.replace('_', ' ')}: {_shown(getattr(ticket, name))} → {_shown(value)}"
+            for name, value in changed.items()
+            if name != "status"
+        ]
+        if edits:
+            told = "; ".join(edits)
+            events.add(
+                conn, ticket.id, EventKind.EDIT, told, author=by.email, internal=True, now=now
+            )
+        closing = after.status.ended and any(name in changed for name in CLOSING)
+        if after.linked and (after.status is not ticket.status or closing):
+            self._pushes.owe_status(conn, after, by=by.email)
+        return after
+
+    def add_note(
+        self, ticket_id: int, body: str, *, internal: bool, by: User, push: bool | None = None
+    ) -> TicketEvent:
+        """A comment the requester sees, or an internal note.
+
+        `push` is the tick "also send": None where nobody was asked. A note of a linked ticket
+        goes at once when ticked, or when internal and nobody was asked; an internal note
+        unticked stays here; everything else goes with the next sync by hand.
+        """
+        agent = by.role.may_act_as(Role.AGENT)
+        if internal and not agent:
+            raise NotAllowed("Only agents may write internal notes.")
+        kind = EventKind.INTERNAL_NOTE if internal else EventKind.COMMENT
+        now = self._now()
+        with writing(self._engine) as conn:
+            ticket = _visible(tickets.get(conn, ticket_id, for_update=True), by)
+            when = _when_to_push(ticket, internal=internal, push=push if agent else None)
+            note = events.add(
+                conn,
+                ticket_id,
+                kind,
+                body,
+                author=by.email,
+                internal=internal,
+                now=now,
+                push=when,
+            )
+            tickets.touch(conn, ticket_id, now=now)
+            if when is NotePush.NOW:
+                self._pushes.owe_note(conn, ticket, note, by=by.email)
+        self._pushes.wake()
+        return note
+
+
+def _visible(ticket: Ticket, viewer: User) -> Ticket:
+    if viewer.role.may_act_as(Role.AGENT) or ticket.requester_email == viewer.email:
+        return ticket
+    raise NotFound(f"There is no ticket {ticket.id}.")
+
+
+def _of_viewer(wanted: TicketFilter, viewer: User) -> TicketFilter:
+    if viewer.role.may_act_as(Role.AGENT):
+        return wanted
+    return TicketFilter(
+        status=wanted.status,
+        priority=wanted.priority,
+        category=wanted.category,
+        q=wanted.q,
+        requester=viewer.email,
+    )
+
+
+def _when_to_push(ticket: Ticket, *, internal: bool, push: bool | None) -> NotePush:
+    if ticket.linked and (push or (internal and push is None)):
+        return NotePush.NOW
+    return NotePush.NEVER if internal and push is False else NotePush.LATER
+
+
+def _check_choices(values: Values, categories: tuple[str, ...]) -> None:
+    allowed = {
+        "priority": tuple(Priority),
+        "category": categories,
+        "status": tuple(TicketStatus),
+    }
+    wrong = {
+        name: f"Choose one of: {', '.join(choices)}."
+        for name, choices in allowed.items()
+        if values.get(name) and values[name] not in choices
+    }
+    if "subject" in values and not values["subject"]:
+        wrong["subject"] = "A ticket needs a subject."
+    if "status" in values and not values["status"]:
+        wrong["status"] = f"Choose one of: {', '.join(TicketStatus)}."
+    if wrong:
+        raise Invalid("Some values cannot be used.", fields=wrong)
+
+
+def _same_content(conn: Connection, found: tuple[str, int], digest: str) -> Ticket:
+    body_hash, ticket_id = found
+    if body_hash != digest:
+        raise Conflict(
+            "This Idempotency-Key was used for another ticket.",
+            hint="Use a new key for a new ticket.",
+        )
+    return tickets.get(conn, ticket_id)
+
+
+def _overtaken(conn: Connection, ticket: Ticket) -> Conflict:
+    last = events.of_ticket(conn, ticket.id, internal=True)[-1]
+    who = last.author or "the app"
+    return Conflict(
+        f"Somebody was faster: {who} changed this ticket. {last.body}",
+        hint="Nothing of yours was saved. Go back, copy what you wrote, reload and try again.",
+    )
+
+
+def _shown(value: object) -> str:
+    if value is None or value == "":
+        return "none"
+    text = str(value)
+    return text if len(text) <= 80 else text[:79] + "…"

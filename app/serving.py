@@ -1,0 +1,27 @@
+"""Listening: uvicorn with our logs, and forwarded headers only behind a known proxy."""
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.settings import Settings
+
+
+def listen(app: FastAPI, settings: Settings) -> int:
+    """Serve until told to stop; answers the exit status."""
+    url = f"http://{settings.host}:{settings.port}"
+    print(f"Smart IT Copilot listens on {settings.public_url or url}", flush=True)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Behind PUBLIC_URL there is a proxy; without it nobody may claim another address.
+        proxy_headers=bool(settings.public_url),
+        forwarded_allow_ips="*" if settings.public_url else None,
+        timeout_graceful_shutdown=5,
+    )
+    server = uvicorn.Server(config)
+    server.run()
+    return 0 if server.started else 1

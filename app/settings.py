@@ -1,0 +1,200 @@
+"""The environment, read once. A bad value is named, a secret is never shown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from app.errors import SettingsError
+
+TRUE = {"1", "true", "yes", "on"}
+FALSE = {"0", "false", "no", "off"}
+DEFAULT_DATABASE = "sqlite:///data/desk.db"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceNowSettings:
+    """The connection; usable when `missing` is empty. Secrets stay out of `repr`."""
+
+    instance_url: str = ""
+    auth_type: str = "basic"
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    client_id: str = field(default="", repr=False)
+    client_secret: str = field(default="", repr=False)
+    refresh_token: str = field(default="", repr=False)
+    token_url: str = ""
+    assignment_group: str = ""
+    caller: str = ""
+    close_code: str = ""
+    timeout_seconds: float = 15
+    bulk_timeout_seconds: float = 65
+    ca_file: str = ""
+    read_only: bool = False
+    retry_seconds: float = 60
+    settle_seconds: float = 75
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.instance_url).netloc
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the variables without which ServiceNow cannot be asked."""
+        needed = {"SN_INSTANCE_URL": self.instance_url}
+        if self.auth_type == "basic":
+            needed |= {"SN_USERNAME": self.username, "SN_PASSWORD": self.password}
+        else:
+            needed |= {"SN_CLIENT_ID": self.client_id, "SN_CLIENT_SECRET": self.client_secret}
+            if bool(self.username) != bool(self.password) and not self.refresh_token:
+                needed |= {"SN_USERNAME": self.username, "SN_PASSWORD": self.password}
+        return tuple(name for name, value in needed.items() if not value)
+
+    @property
+    def configured(self) -> bool:
+        return not self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the app is told from outside."""
+
+    servicenow: ServiceNowSettings = field(default_factory=ServiceNowSettings)
+    database_url: str = field(default=DEFAULT_DATABASE, repr=False)
+    secret_key: str = field(default="", repr=False)
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str = ""
+    time_zone: str = "UTC"
+    worker_seconds: float = 5
+    admin_email: str = ""
+    admin_password: str = field(default="", repr=False)
+    demo: bool = False
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read every variable of .env.example. Raises SettingsError naming the bad one."""
+        return cls(
+            servicenow=_servicenow(env),
+            database_url=_text(env, "DATABASE_URL") or DEFAULT_DATABASE,
+            secret_key=_secret_key(env),
+            host=_text(env, "HOST") or "127.0.0.1",
+            port=int(_number(env, "PORT", default=8000, least=0, most=65535)),
+            public_url=_url(env, "PUBLIC_URL", any_http=True),
+            time_zone=_time_zone(env),
+            worker_seconds=_number(env, "WORKER_SECONDS", default=5, least=0.05, most=3600),
+            admin_email=_text(env, "ADMIN_EMAIL"),
+            admin_password=_text(env, "ADMIN_PASSWORD"),
+        )
+
+
+def _servicenow(env: Mapping[str, str]) -> ServiceNowSettings:
+    instance = _url(env, "SN_INSTANCE_URL")
+    auth_type = _text(env, "SN_AUTH_TYPE").lower() or "basic"
+    if auth_type not in ("basic", "oauth"):
+        raise SettingsError("SN_AUTH_TYPE must be basic or oauth.")
+    return ServiceNowSettings(
+        instance_url=instance,
+        auth_type=auth_type,
+        username=_text(env, "SN_USERNAME"),
+        password=_text(env, "SN_PASSWORD"),
+        client_id=_text(env, "SN_CLIENT_ID"),
+        client_secret=_text(env, "SN_CLIENT_SECRET"),
+        refresh_token=_text(env, "SN_REFRESH_TOKEN"),
+        token_url=_url(env, "SN_TOKEN_URL", path=True)
+        or (f"{instance}/oauth_token.do" if instance else ""),
+        assignment_group=_sys_id(env, "SN_DEFAULT_ASSIGNMENT_GROUP_SYSID"),
+        caller=_sys_id(env, "SN_DEFAULT_CALLER_SYSID"),
+        close_code=_text(env, "SN_DEFAULT_CLOSE_CODE"),
+        timeout_seconds=_number(env, "SN_TIMEOUT_SECONDS", default=15, least=0.1, most=120),
+        bulk_timeout_seconds=_number(env, "SN_BULK_TIMEOUT_SECONDS", default=65, most=600),
+        ca_file=_text(env, "SN_CA_FILE"),
+        read_only=_flag(env, "SN_READ_ONLY", default=False),
+        retry_seconds=_number(env, "SN_RETRY_SECONDS", default=60, least=0.05, most=86400),
+        settle_seconds=_number(env, "SN_SETTLE_SECONDS", default=75, least=0.05, most=86400),
+    )
+
+
+def _text(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "").strip()
+    if not value.isprintable():
+        raise SettingsError(f"{name} holds a character that cannot be printed.")
+    return value
+
+
+def _flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
+    value = _text(env, name).lower()
+    if not value:
+        return default
+    if value not in TRUE | FALSE:
+        raise SettingsError(f"{name} is neither on nor off.")
+    return value in TRUE
+
+
+def _number(
+    env: Mapping[str, str], name: str, *, default: float, least: float = 0.1, most: float
+) -> float:
+    value = _text(env, name)
+    if not value:
+        return default
+    try:
+        number = float(value)
+    except ValueError:
+        raise SettingsError(f"{name} is not a number.") from None
+    if not least <= number <= most:
+        raise SettingsError(f"{name} must lie between {least:g} and {most:g}.")
+    return number
+
+
+def _url(env: Mapping[str, str], name: str, *, path: bool = False, any_http: bool = False) -> str:
+    """An origin, or with `path` a full address. Plain http is for loopback, or for `any_http`."""
+    value = _text(env, name).rstrip("/")
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise SettingsError(f"{name} is not a web address.") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(f"{name} must start with https:// and name a host.")
+    if parts.username or parts.password:
+        raise SettingsError(f"{name} must not hold a user name or password.")
+    if (parts.path and not path) or parts.query or parts.fragment:
+        raise SettingsError(f"{name} must be an address without path, ? or #.")
+    if parts.scheme == "http" and not any_http and not _loopback(parts.hostname):
+        raise SettingsError(f"{name} must use https; http is for this machine only.")
+    return value
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _sys_id(env: Mapping[str, str], name: str) -> str:
+    value = _text(env, name)
+    if value and (len(value) != 32 or not value.isalnum() or not value.isascii()):
+        raise SettingsError(f"{name} must be a sys_id: 32 hexadecimal digits.")
+    return value
+
+
+def _secret_key(env: Mapping[str, str]) -> str:
+    value = _text(env, "SECRET_KEY")
+    if value and len(value) < 16:
+        raise SettingsError("SECRET_KEY must have at least 16 characters.")
+    return value
+
+
+def _time_zone(env: Mapping[str, str]) -> str:
+    value = _text(env, "TIME_ZONE") or "UTC"
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise SettingsError("TIME_ZONE is not a known zone, such as Europe/Berlin.") from None
+    return value

@@ -1,0 +1,135 @@
+"""How an instance misbehaves, on demand: each fault for the next n requests that match it."""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+KINDS = (
+    "accepted_empty",
+    "cut_json",
+    "drop_before",
+    "expire_tokens",
+    "fail",
+    "hang",
+    "hibernate",
+    "late_commit",
+    "login_redirect",
+    "lose_reply",
+    "offline_page",
+    "rate_limit",
+    "result_and_error",
+    "semaphore_full",
+    "slow_commit",
+    "unauthorized",
+)
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault; `times` is how many requests it still meets, None for all."""
+
+    kind: str
+    times: int | None = 1
+    method: str | None = None
+    path: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def meets(self, method: str, path: str) -> bool:
+        return (self.method is None or self.method == method) and (
+            self.path is None or self.path in path
+        )
+
+
+class Faults:
+    """The faults switched on; the first that matches a request is the one it meets."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+
+    def add(
+        self,
+        kind: str,
+        *,
+        times: int | None = 1,
+        method: str | None = None,
+        path: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Switch a fault on. Raises ValueError for an unknown kind."""
+        if kind not in KINDS:
+            raise ValueError(f"unknown fault {kind!r}; known: {', '.join(KINDS)}")
+        with self._lock:
+            self._faults.append(Fault(kind, times, method, path, options))
+
+    def clear(self) -> None:
+        with self._lock:
+            self._faults.clear()
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """The fault that this request meets, counted."""
+        with self._lock:
+            for fault in self._faults:
+                if fault.meets(method, path):
+                    if fault.times is not None:
+                        fault.times -= 1
+                        if fault.times <= 0:
+                            self._faults.remove(fault)
+                    return fault
+        return None
+
+    def lose_next_reply(self) -> None:
+        """The next write is applied, then the connection drops without an answer."""
+        self.add("lose_reply", method="POST")
+
+    def fail_next(self, *, status: int = 503, applied: bool = False) -> None:
+        """The next request gets an HTML error; with `applied` a write was done all the same."""
+        self.add("fail", status=status, applied=applied)
+
+    def hang(self, seconds: float) -> None:
+        """Every request waits this long before it is served."""
+        self.add("hang", times=None, seconds=seconds)
+
+    def hibernate(self) -> None:
+        """Every path and verb answers the page of a sleeping instance."""
+        self.add("hibernate", times=None)
+
+    def rate_limit(self, *, retry_after: int = 60) -> None:
+        self.add("rate_limit", retry_after=retry_after)
+
+    def semaphore_full(self) -> None:
+        self.add("semaphore_full")
+
+    def cut_json(self) -> None:
+        self.add("cut_json")
+
+    def result_and_error(self) -> None:
+        self.add("result_and_error")
+
+    def drop_before(self) -> None:
+        """The connection drops before anything was applied."""
+        self.add("drop_before")
+
+    def late_commit(self, seconds: float) -> None:
+        """503 at once; the write is applied after this many seconds."""
+        self.add("late_commit", seconds=seconds)
+
+    def slow_commit(self, seconds: float) -> None:
+        """The write is applied and answered after this many seconds."""
+        self.add("slow_commit", seconds=seconds)
+
+    def expire_tokens(self) -> None:
+        """Every token handed out so far is refused from the next request on."""
+        self.add("expire_tokens")
+
+    def unauthorized_once(self) -> None:
+        self.add("unauthorized")
+
+    def accepted_empty(self) -> None:
+        self.add("accepted_empty")
+
+    def login_redirect(self) -> None:
+        self.add("login_redirect")
+
+    def offline_page(self) -> None:
+        self.add("offline_page")

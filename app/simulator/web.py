@@ -1,0 +1,324 @@
+"""The HTTP door of an instance: sign-in, sessions, faults, limits; then the Table API."""
+
+import asyncio
+import json
+import re
+import secrets
+import time
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from app.simulator import pages
+from app.simulator.faults import Fault
+from app.simulator.instance import Instance
+from app.simulator.tables import CHECK_LOGS, Answer, Call, error, serve
+
+JSON_TYPE = "application/json;charset=UTF-8"
+API = re.compile(r"/api/now(?:/(v[12]))?/table/([a-z0-9_]+)(?:/([^/]+))?/?$")
+LONGEST_URL = 8_192
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
+
+
+def create_app(
+    instance: Instance, *, base_url: str = "http://testserver", control: bool = True
+) -> Starlette:
+    """The instance as an ASGI app; with `control` other processes may switch faults on."""
+    door = _Door(instance, base_url)
+    routes = [
+        Route("/oauth_token.do", door.token, methods=["POST"]),
+        Route("/nav_to.do", door.people, methods=["GET"]),
+        Route("/incident.do", door.people, methods=["GET"]),
+        Route("/{path:path}", door.api, methods=METHODS),
+    ]
+    if control:
+        routes.insert(0, Route("/_control/{what}", door.control, methods=["GET", "POST", "DELETE"]))
+    return Starlette(routes=routes)
+
+
+class _Door:
+    def __init__(self, instance: Instance, base_url: str) -> None:
+        self._instance = instance
+        self._base_url = base_url
+        self._sessions: dict[str, asyncio.Lock] = {}
+        self._under_way = 0
+        self._window: tuple[float, int] = (0.0, 0)
+
+    # -- pages and tokens -------------------------------------------------------------------
+
+    async def people(self, request: Request) -> Response:
+        """A record for people, by sys_id."""
+        target = unquote(request.query_params.get("uri", "")) or str(request.url)
+        found = re.search(r"sys_id=([0-9a-zA-Z]{32})", target)
+        return HTMLResponse(pages.incident_page(self._instance, found[1] if found else ""))
+
+    async def token(self, request: Request) -> Response:
+        """OAuth: form-encoded body only."""
+        fault = self._instance.faults.take("POST", request.url.path)
+        answer = await self._meet_before(request, fault)
+        if answer is not None:
+            return answer
+        form = {
+            name: values[0] for name, values in parse_qs((await request.body()).decode()).items()
+        }
+        status, body = self._instance.accounts.token(form)
+        self._note(request, status, user=None)
+        return JSONResponse(body, status)
+
+    # -- the API ----------------------------------------------------------------------------
+
+    async def api(self, request: Request) -> Response:
+        instance = self._instance
+        instance.apply_due()
+        fault = instance.faults.take(request.method, request.url.path)
+        answer = await self._meet_before(request, fault)
+        if answer is None:
+            answer = await self._in_session(request, fault)
+        self._note(request, answer.status_code, user=instance.accounts.user)
+        return answer
+
+    async def _in_session(self, request: Request, fault: Fault | None) -> Response:
+        """Calls that share a session are served one at a time."""
+        instance = self._instance
+        session = request.cookies.get("JSESSIONID") or secrets.token_hex(16).upper()
+        lock = self._sessions.setdefault(session, asyncio.Lock())
+        if lock.locked() and request.method == "GET" and instance.empty_answer_for_shared_session:
+            return Response(status_code=202)
+        waited = time.monotonic()
+        async with lock:
+            wait_ms = int(1000 * (time.monotonic() - waited))
+            started = time.monotonic()
+            if instance.latency_seconds:
+                await asyncio.sleep(instance.latency_seconds)
+            answer = await self._limited(request, fault)
+        spent = int(1000 * (time.monotonic() - started))
+        timing = f"sem_wait;dur=0, sesh_wait;dur={wait_ms}, app;dur={spent}"
+        answer.headers["Server-Timing"] = timing
+        self._set_cookies(answer, session)
+        if not request.cookies.get("JSESSIONID") and len(self._sessions) > 10_000:
+            self._sessions.clear()
+        return answer
+
+    def _set_cookies(self, answer: Response, session: str) -> None:
+        answer.set_cookie("JSESSIONID", session, httponly=True)
+        answer.set_cookie("glide_user", "", max_age=0)
+        answer.set_cookie("glide_user_session", "", max_age=0)
+        answer.set_cookie("glide_user_route", f"glide.{session.lower()}", max_age=2147483647)
+        answer.set_cookie("glide_session_store", session, max_age=1800)
+
+    async def _limited(self, request: Request, fault: Fault | None) -> Response:
+        """Semaphores, then rate rules, then the call itself."""
+        instance = self._instance
+        if instance.semaphores is not None and self._under_way >= instance.semaphores:
+            return Response("Too many requests", 429, media_type="text/plain")
+        self._under_way += 1
+        try:
+            user = instance.accounts.who(request.headers.get("Authorization", ""))
+            if user is None:
+                return _unauthorized(instance)
+            headers = self._count_request()
+            if headers.get("Retry-After"):
+                detail = (
+                    f"Rate limit of {instance.rate_limit} requests per hour for Table API exceeded"
+                )
+                return _respond(error(429, "Rate limit exceeded", detail), headers)
+            return await self._call(request, fault, user, headers)
+        finally:
+            self._under_way -= 1
+
+    def _count_request(self) -> dict[str, str]:
+        instance = self._instance
+        if instance.rate_limit is None:
+            return {}
+        started, count = self._window
+        now = time.time()
+        if now - started >= instance.rate_window_seconds:
+            started, count = now, 0
+        self._window = (started, count + 1)
+        reset = started + instance.rate_window_seconds
+        headers = {
+            "X-RateLimit-Limit": str(instance.rate_limit),
+            "X-RateLimit-Reset": str(int(reset)),
+            "X-RateLimit-Rule": "7a" * 16,
+        }
+        if count + 1 > instance.rate_limit:
+            headers["Retry-After"] = str(max(1, int(reset - now)))
+        return headers
+
+    async def _call(
+        self, request: Request, fault: Fault | None, user: str, headers: dict[str, str]
+    ) -> Response:
+        instance = self._instance
+        found = API.fullmatch(request.url.path)
+        if not found:
+            return _respond(error(400, "Requested URI does not represent any resource", None))
+        if len(str(request.url)) > LONGEST_URL:
+            return HTMLResponse(pages.error_page(414), 414)
+        method = request.headers.get("X-HTTP-Method-Override", request.method).upper()
+        call = Call(
+            method=method,
+            version=found[1] or "",
+            table=found[2],
+            sys_id=found[3],
+            parameters=dict(request.query_params),
+            body=await request.body(),
+            caller=instance.user_named(user) or {"user_name": user, "sys_id": ""},
+            base=f"{self._base_url}/api/now{'/' + found[1] if found[1] else ''}/table",
+        )
+        if method in WRITES and fault and fault.kind == "late_commit":
+            instance.do_later(fault.options["seconds"], lambda: serve(instance, call))
+            return HTMLResponse(pages.error_page(503), 503)
+        if fault and fault.kind == "slow_commit":
+            await asyncio.sleep(fault.options["seconds"])
+        answer = serve(instance, call)
+        answer.headers |= headers
+        if method in WRITES and request.headers.get("X-no-response-body") == "true":
+            answer.body = None
+        return await self._meet_after(request, fault, answer)
+
+    # -- faults -----------------------------------------------------------------------------
+
+    async def _meet_before(self, request: Request, fault: Fault | None) -> Response | None:
+        """What a fault answers before anything is applied; None to go on."""
+        if fault is None:
+            return None
+        if fault.kind == "hang":
+            await asyncio.sleep(fault.options["seconds"])
+        elif fault.kind == "expire_tokens":
+            self._instance.accounts.expire_tokens()
+        elif fault.kind == "drop_before":
+            return await self._drop(request)
+        elif fault.kind == "fail" and not fault.options.get("applied"):
+            status = fault.options.get("status", 503)
+            return HTMLResponse(pages.error_page(status), status)
+        elif fault.kind == "unauthorized":
+            return _unauthorized(self._instance)
+        return _page_of(fault)
+
+    async def _meet_after(self, request: Request, fault: Fault | None, answer: Answer) -> Response:
+        """What a fault makes of an answer whose write was applied."""
+        response = _respond(answer)
+        if fault is None:
+            return response
+        if fault.kind == "lose_reply":
+            return await self._drop(request)
+        if fault.kind == "fail":
+            status = fault.options.get("status", 503)
+            return HTMLResponse(pages.error_page(status), status)
+        if fault.kind == "cut_json":
+            cut = bytes(response.body)[: max(1, len(response.body) // 2)]
+            text = json.dumps(_cancelled())
+            return Response(cut + text.encode(), 200, media_type=JSON_TYPE)
+        if fault.kind == "result_and_error":
+            return _respond(Answer(200, (answer.body or {}) | _cancelled()))
+        return response
+
+    async def _drop(self, request: Request) -> Response:
+        """Close the connection without an answer."""
+        client = request.client
+        transport = self._instance.transports.get((client.host, client.port) if client else None)
+        if transport is not None:
+            transport.abort()
+            await asyncio.sleep(0)
+        return Response(status_code=502)
+
+    # -- the control door ----------------------------------------------------------------------
+
+    async def control(self, request: Request) -> Response:
+        """faults, reset, state, switches, incidents: for other processes."""
+        instance, what = self._instance, request.path_params["what"]
+        body: dict[str, Any] = json.loads(await request.body() or b"{}")
+        if what == "faults" and request.method == "POST":
+            try:
+                instance.faults.add(body.pop("kind", ""), **body)
+            except (ValueError, TypeError) as exc:
+                return JSONResponse({"error": str(exc)}, 422)
+        elif what == "faults" and request.method == "DELETE":
+            instance.faults.clear()
+        elif what == "reset" and request.method == "POST":
+            instance.reset()
+        elif what == "switches" and request.method == "POST":
+            unknown = [name for name in body if not hasattr(instance, name)]
+            if unknown:
+                return JSONResponse({"error": f"unknown: {', '.join(unknown)}"}, 422)
+            for name, value in body.items():
+                setattr(instance, name, value)
+        elif what == "incidents":
+            return JSONResponse(list(instance.incidents.values()))
+        elif what != "state":
+            return JSONResponse({"error": "not found"}, 404)
+        state = {"incidents": len(instance.incidents), "requests": list(instance.requests)}
+        return JSONResponse(state)
+
+    def _note(self, request: Request, status: int, *, user: str | None) -> None:
+        self._instance.requests.append(
+            {
+                "method": request.method,
+                "path": request.url.path,
+                "query": dict(request.query_params),
+                "status": status,
+                "user": user,
+            }
+        )
+
+
+def _page_of(fault: Fault) -> Response | None:
+    if fault.kind == "hibernate":
+        return HTMLResponse(pages.HIBERNATING)
+    if fault.kind == "offline_page":
+        return HTMLResponse(pages.OFFLINE, fault.options.get("status", 503))
+    if fault.kind == "login_redirect":
+        return RedirectResponse("/login_with_sso.do", 302)
+    if fault.kind == "semaphore_full":
+        return Response("", 429, media_type="text/html")
+    if fault.kind == "accepted_empty":
+        return Response(status_code=202)
+    if fault.kind == "rate_limit":
+        wait = fault.options.get("retry_after", 60)
+        headers = {
+            "X-RateLimit-Limit": "100",
+            "X-RateLimit-Reset": str(int(time.time()) + int(wait)),
+            "X-RateLimit-Rule": "7a" * 16,
+            "Retry-After": str(wait),
+        }
+        detail = "Rate limit of 100 requests per hour for Table API exceeded"
+        return _respond(error(429, "Rate limit exceeded", detail), headers)
+    return None
+
+
+def _cancelled() -> dict[str, Any]:
+    message = "Transaction cancelled: maximum execution time exceeded"
+    return {"error": {"detail": CHECK_LOGS, "message": message}, "status": "failure"}
+
+
+def _unauthorized(instance: Instance) -> Response:
+    answer = error(401, "User Not Authenticated", "Required to provide Auth information")
+    scheme = "BASIC" if instance.accounts.basic_allowed else "BEARER"
+    headers = {"WWW-Authenticate": f'{scheme} realm="Service-now"'}
+    return _respond(answer, headers, signed_in=False)
+
+
+def _respond(
+    answer: Answer, headers: dict[str, str] | None = None, *, signed_in: bool = True
+) -> Response:
+    """An answer with the headers every instance sends."""
+    usual = {
+        "X-Transaction-ID": secrets.token_hex(6),
+        "Cache-Control": "no-cache,no-store,must-revalidate,max-age=-1",
+        "Pragma": "no-store,no-cache",
+        "Expires": "0",
+        "Server": "ServiceNow",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if signed_in:
+        usual["X-Is-Logged-In"] = "true"
+    content = b"" if answer.body is None else json.dumps(answer.body).encode()
+    response = Response(content, answer.status, usual | answer.headers | (headers or {}))
+    if answer.body is not None:
+        response.headers["Content-Type"] = JSON_TYPE
+    return response

@@ -1,0 +1,246 @@
+"""Pages, fragments and errors: what an answer looks like for a browser, htmx or a program."""
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.templating import Jinja2Templates
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from markupsafe import Markup, escape
+from starlette.exceptions import HTTPException
+
+from app.errors import AppError, Invalid, NotConfigured, ServiceNowError, SignInNeeded
+from app.models import Role
+
+ROOT = Path(__file__).resolve().parent.parent
+log = logging.getLogger("app.web")
+TITLES = {
+    400: "Bad request",
+    401: "Sign in first",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not possible here",
+    409: "Conflict",
+    413: "Too large",
+    422: "Not usable",
+    429: "Too many attempts",
+    500: "Something broke on our side",
+    502: "ServiceNow cannot be used",
+    503: "Not available right now",
+}
+
+
+def make_templates(*, time_zone: str, demo: bool, click_seconds: float) -> Jinja2Templates:
+    """The Jinja environment: `templates/`, with `partials/` under that prefix.
+
+    htmx waits a little longer than a click may take, so the server's own sentence arrives.
+    """
+    env = Environment(
+        loader=ChoiceLoader(
+            [
+                PrefixLoader({"partials": FileSystemLoader(ROOT / "partials")}),
+                FileSystemLoader(ROOT / "templates"),
+            ]
+        ),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    zone = ZoneInfo(time_zone)
+    env.filters["when"] = lambda moment: when(moment, zone)
+    env.filters["ago"] = lambda moment: ago(moment, zone)
+    env.filters["percent"] = lambda share: "" if share is None else f"{round(100 * share)} %"
+    env.globals["with_query"] = with_query
+    env.globals["demo"] = demo
+    env.globals["htmx_timeout"] = int(1000 * (click_seconds + 5))
+    env.globals["Role"] = Role
+    return Jinja2Templates(env=env)
+
+
+def when(moment: datetime | None, zone: ZoneInfo) -> Markup | str:
+    """Local time in a `<time>`, the UTC stamp in its attribute."""
+    if moment is None:
+        return ""
+    local = moment.astimezone(zone)
+    return Markup('<time datetime="{}">{}</time>').format(
+        moment.astimezone(UTC).isoformat(timespec="seconds"),
+        local.strftime("%Y-%m-%d %H:%M %Z"),
+    )
+
+
+def ago(moment: datetime | None, zone: ZoneInfo) -> Markup | str:
+    """The age in words, the exact local time as its title."""
+    if moment is None:
+        return ""
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    words = span(abs(seconds))
+    phrase = f"in {words}" if seconds < 0 else f"{words} ago"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        moment.astimezone(UTC).isoformat(timespec="seconds"),
+        moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z"),
+        phrase,
+    )
+
+
+def span(seconds: float) -> str:
+    """A length of time in one rounded unit: "4 min", "3 h", "12 d"."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def with_query(request: Request, **changes: str | int | None) -> str:
+    """This page's address with some query values changed; None or "" drops one."""
+    query = dict(request.query_params) | {
+        name: "" if value is None else str(value) for name, value in changes.items()
+    }
+    kept = urlencode({name: value for name, value in query.items() if value})
+    return f"{request.url.path}?{kept}" if kept else request.url.path
+
+
+def is_partial(request: Request) -> bool:
+    """True when htmx wants one element; boosted links and Back want the whole page."""
+    return request.headers.get("HX-Request-Type") == "partial"
+
+
+def page(request: Request, name: str, *, status_code: int = 200, **context: Any) -> Response:
+    """A whole document from `templates/`."""
+    return _render(request, name, status_code, context)
+
+
+def fragment(request: Request, name: str, *, status_code: int = 200, **context: Any) -> Response:
+    """One swappable element from `partials/`."""
+    return _render(request, f"partials/{name}", status_code, context)
+
+
+def see_other(url: str) -> Response:
+    """The answer to a form that worked: look there."""
+    return RedirectResponse(url, status_code=303)
+
+
+def _render(request: Request, name: str, status_code: int, context: Mapping[str, Any]) -> Response:
+    templates: Jinja2Templates = request.app.state.templates
+    frame = {
+        "user": getattr(request.state, "user", None),
+        "owed": getattr(request.state, "owed", 0),
+        "request_id": getattr(request.state, "request_id", ""),
+    }
+    response = templates.TemplateResponse(
+        request, name, {**frame, **context}, status_code=status_code
+    )
+    response.headers["Vary"] = "HX-Request, HX-Request-Type"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def problem(request: Request, status: int, code: str, message: str, **extra: Any) -> JSONResponse:
+    """RFC 9457 problem+json with our stable `code` and the request id."""
+    body = {
+        "type": "about:blank",
+        "title": TITLES.get(status, "Error"),
+        "status": status,
+        "detail": message,
+        "code": code,
+        "request_id": getattr(request.state, "request_id", ""),
+    } | {name: value for name, value in extra.items() if value}
+    return JSONResponse(body, status, media_type="application/problem+json")
+
+
+def _error(
+    request: Request, status: int, code: str, message: str, *, hint: str = "", **extra: Any
+) -> Response:
+    """One error, three audiences: programs, htmx, browsers."""
+    if request.url.path.startswith("/api/"):
+        return problem(request, status, code, message, hint=hint, **extra)
+    context = {"message": message, "hint": hint, "title": TITLES.get(status, "Error")}
+    if is_partial(request):
+        response = _render(request, "partials/notice.html", status, context | {"level": "error"})
+        response.headers["HX-Retarget"] = "#notices"
+        response.headers["HX-Reswap"] = "beforeend"
+        return response
+    fields = extra.get("errors") or {}
+    return page(request, "error.html", status_code=status, fields=fields, **context)
+
+
+def _app_error(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, AppError)
+    if isinstance(exc, SignInNeeded) and not request.url.path.startswith("/api/"):
+        return _to_login(request)
+    if isinstance(exc, ServiceNowError):
+        log.warning("servicenow %s", exc.kind, extra={"fields": exc.details})
+    fields = exc.fields if isinstance(exc, Invalid) else {}
+    missing = list(exc.missing) if isinstance(exc, NotConfigured) else []
+    response = _error(
+        request, exc.status, exc.code, exc.message, hint=exc.hint, errors=fields, missing=missing
+    )
+    retry_after = getattr(exc, "retry_after", None)
+    if retry_after is None and exc.status == 503 and not isinstance(exc, NotConfigured):
+        retry_after = 30
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, round(retry_after)))
+    if exc.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _to_login(request: Request) -> Response:
+    if request.headers.get("HX-Request") == "true":
+        return Response(status_code=401, headers={"HX-Redirect": "/login"})
+    back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    target = f"/login?next={quote(back)}" if request.method == "GET" else "/login"
+    return see_other(target)
+
+
+def _http_error(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)
+    message = {404: "There is nothing at this address."}.get(exc.status_code, str(exc.detail))
+    code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(
+        exc.status_code, "http_error"
+    )
+    response = _error(request, exc.status_code, code, message)
+    response.headers.update(exc.headers or {})
+    return response
+
+
+def _validation_error(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, RequestValidationError)
+    fields = {
+        ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0]): sentence(error)
+        for error in exc.errors()
+    }
+    named = "; ".join(f"{name}: {text}" for name, text in list(fields.items())[:5])
+    return _error(request, 422, "invalid", f"The request cannot be used. {named}", errors=fields)
+
+
+def sentence(error: Mapping[str, Any]) -> str:
+    """What a validation error says, without the library's own prefix."""
+    text = str(error["msg"]).removeprefix("Value error, ")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _unexpected(request: Request, exc: Exception) -> Response:
+    log.error("request broke", exc_info=exc)
+    message = "Something broke on our side. Nothing was lost; the log tells more under this id."
+    return _error(request, 500, "internal_error", message)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Every error of every door goes through this file."""
+    app.add_exception_handler(AppError, _app_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def escaped(text: str) -> Markup:
+    """Foreign text with its line breaks kept."""
+    return Markup("<br>").join(escape(line) for line in text.splitlines())

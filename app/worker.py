@@ -1,0 +1,78 @@
+"""The worker: pays the outbox and runs queued pulls, in two threads beside the requests."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from app.services.health import HealthService
+from app.services.servicenow import ServiceNowService
+
+log = logging.getLogger("app.worker")
+
+
+def tick(servicenow: ServiceNowService, *, stopping: Callable[[], bool] = lambda: False) -> None:
+    """One look at everything that is due."""
+    servicenow.delivery.deliver_due()
+    servicenow.pulls.run_due(stopping=stopping)
+
+
+class Bells:
+    """Cuts the pauses of the worker's threads short."""
+
+    def __init__(self) -> None:
+        self.pushes = threading.Event()
+        self.pulls = threading.Event()
+
+    def ring(self) -> None:
+        self.pushes.set()
+        self.pulls.set()
+
+
+class Worker:
+    """`start` and `stop` frame the life of the app; `seconds` is the pause between two looks."""
+
+    def __init__(
+        self,
+        servicenow: ServiceNowService,
+        health: HealthService,
+        bells: Bells,
+        *,
+        seconds: float,
+    ) -> None:
+        self._servicenow = servicenow
+        self._health = health
+        self._bells = bells
+        self._seconds = seconds
+        self._stop = threading.Event()
+        self._threads = (
+            threading.Thread(target=self._push, name="pushes", daemon=True),
+            threading.Thread(target=self._pull, name="pulls", daemon=True),
+        )
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, *, seconds: float = 5) -> None:
+        """Ask both threads to end; what they are sending is settled or looked up later."""
+        self._stop.set()
+        self._bells.ring()
+        for thread in self._threads:
+            thread.join(seconds)
+
+    def _push(self) -> None:
+        self._loop("pushes", self._servicenow.delivery.deliver_due, self._bells.pushes)
+
+    def _pull(self) -> None:
+        run_due = self._servicenow.pulls.run_due
+        self._loop("pulls", lambda: run_due(stopping=self._stop.is_set), self._bells.pulls)
+
+    def _loop(self, name: str, look: Callable[[], object], bell: threading.Event) -> None:
+        while not self._stop.is_set():
+            try:
+                self._health.beat(name)
+                look()
+            except Exception:  # The loop must outlive a database that is away for a moment.
+                log.exception("worker %s stumbled", name)
+            bell.wait(self._seconds)
+            bell.clear()

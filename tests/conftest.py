@@ -1,0 +1,184 @@
+"""A real app, a real database, a real instance over HTTP, and a clock that obeys."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, text
+
+from app.db import migrate
+from app.db.engine import make_engine
+from app.db.tables import metadata
+from app.main import create_app
+from app.models import Role
+from app.settings import ServiceNowSettings, Settings
+from app.simulator import Instance, RunningSimulator
+
+SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+PASSWORD = "correct horse battery"
+
+
+class Clock:
+    """The time of the services under test."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def forward(self, **span: float) -> None:
+        self.moment += timedelta(**span)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def running_simulator() -> Iterator[RunningSimulator]:
+    with RunningSimulator() as running:
+        yield running
+
+
+@pytest.fixture
+def instance(running_simulator: RunningSimulator) -> Instance:
+    """A clean ServiceNow instance; `instance.faults` decides how it misbehaves."""
+    running_simulator.instance.reset()
+    return running_simulator.instance
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One migrated, empty database to copy: migrating anew for each test takes longer."""
+    path = tmp_path_factory.mktemp("database") / "empty.db"
+    engine = make_engine(f"sqlite:///{path}")
+    migrate.upgrade(engine)
+    with engine.connect() as conn:
+        conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def database_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """An empty, migrated database: SQLite, or the PostgreSQL of TEST_DATABASE_URL."""
+    url = os.environ.get("TEST_DATABASE_URL", "")
+    if url:
+        empty_postgresql(url)
+        return url
+    path = tmp_path / "desk.db"
+    path.write_bytes(migrated_sqlite.read_bytes())
+    return f"sqlite:///{path}"
+
+
+def empty_postgresql(url: str) -> None:
+    engine = make_engine(url)
+    migrate.upgrade(engine)
+    names = ", ".join(name for name in metadata.tables if name != "installation")
+    with engine.begin() as conn:
+        conn.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+    engine.dispose()
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    made = make_engine(database_url)
+    yield made
+    made.dispose()
+
+
+def servicenow_settings(url: str) -> ServiceNowSettings:
+    return ServiceNowSettings(
+        instance_url=url,
+        auth_type="basic",
+        username="copilot",
+        password="copilot-secret",
+        timeout_seconds=5,
+        bulk_timeout_seconds=10,
+        retry_seconds=60,
+        settle_seconds=75,
+    )
+
+
+@pytest.fixture
+def settings(
+    database_url: str, running_simulator: RunningSimulator, instance: Instance
+) -> Settings:
+    """Settings that point at the simulator."""
+    return Settings(
+        servicenow=servicenow_settings(running_simulator.url),
+        database_url=database_url,
+        secret_key="a secret key for tests only",
+        worker_seconds=0.05,
+    )
+
+
+@pytest.fixture
+def unconfigured(settings: Settings) -> Settings:
+    return replace(settings, servicenow=ServiceNowSettings())
+
+
+@pytest.fixture
+def app(settings: Settings, clock: Clock) -> FastAPI:
+    """The whole app without its worker: tests look with `tick`."""
+    return create_app(settings, now=clock)
+
+
+SignIn = Callable[[str], TestClient]
+
+
+@pytest.fixture
+def sign_in(app: FastAPI) -> SignIn:
+    """A browser signed in as an account of this role, made when needed."""
+
+    def browser(role: str) -> TestClient:
+        return signed_in(app, role)
+
+    return browser
+
+
+def signed_in(app: FastAPI, role: str) -> TestClient:
+    accounts = app.state.services.accounts
+    email = f"{role}@example.com"
+    accounts.create_user(email, Role(role), PASSWORD)
+    client = TestClient(app, headers=SAME_ORIGIN, follow_redirects=False)
+    answer = client.post("/login", data={"email": email, "password": PASSWORD})
+    assert answer.status_code == 303, answer.text
+    return client
+
+
+@pytest.fixture
+def agent(sign_in: SignIn) -> TestClient:
+    return sign_in("agent")
+
+
+@pytest.fixture
+def admin(sign_in: SignIn) -> TestClient:
+    return sign_in("admin")
+
+
+@pytest.fixture
+def requester(sign_in: SignIn) -> TestClient:
+    return sign_in("requester")
+
+
+@pytest.fixture
+def api(app: FastAPI) -> TestClient:
+    """A script with an admin's token."""
+    accounts = app.state.services.accounts
+    user, _ = accounts.create_user("script@example.com", Role.ADMIN, PASSWORD)
+    _, secret = accounts.create_token(user, "script")
+    return TestClient(app, headers={"Authorization": f"Bearer {secret}"})
+
+
+def soup(html: str) -> BeautifulSoup:
+    return BeautifulSoup(html, "html.parser")

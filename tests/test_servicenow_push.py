@@ -1,0 +1,257 @@
+"""A ticket becomes exactly one incident, whatever happens on the way."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from fastapi import FastAPI
+
+from app.models import NotePush, PushState, TicketStatus
+from app.services.servicenow import ServiceNowService
+from app.simulator import Instance
+from app.worker import tick
+from tests.conftest import Clock
+from tests.desk import Desk
+
+
+@pytest.fixture
+def service(app: FastAPI) -> ServiceNowService:
+    found: ServiceNowService = app.state.services.servicenow
+    return found
+
+
+def create(service: ServiceNowService, ticket_id: int) -> PushState:
+    return service.pushes.create_from_ticket(ticket_id, by="agent@example.com").state
+
+
+def only_incident(instance: Instance) -> dict[str, str]:
+    assert len(instance.incidents) == 1
+    return next(iter(instance.incidents.values()))
+
+
+def test_a_ticket_becomes_an_incident_with_its_fields(
+    service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket(
+        subject="VPN does not connect",
+        description="Since this morning",
+        requester="abel.tuter@example.com",
+        priority="high",
+        category="network",
+    )
+    status = service.pushes.create_from_ticket(ticket.id, by="agent@example.com")
+
+    incident = only_incident(instance)
+    assert status.created
+    assert status.state is PushState.LINKED
+    assert status.ticket.sn_number == incident["number"]
+    assert incident["short_description"] == "VPN does not connect"
+    assert incident["description"].startswith("Since this morning")
+    assert (incident["impact"], incident["urgency"], incident["priority"]) == ("2", "1", "2")
+    assert incident["category"] == "network"
+    assert incident["caller_id"] == desk.their_user("abel.tuter@example.com")
+    assert any(
+        f"Copilot Ticket ID: {ticket.id}" in row["value"]
+        for row in instance.journal(incident["sys_id"])
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [("open", "1"), ("in_progress", "2"), ("pending", "3"), ("resolved", "6"), ("closed", "7")],
+)
+def test_a_create_sends_the_current_state(
+    service: ServiceNowService, instance: Instance, desk: Desk, status: str, state: str
+) -> None:
+    ticket = desk.ticket(status=status)
+    assert create(service, ticket.id) is PushState.LINKED
+    assert only_incident(instance)["state"] == state
+
+
+def test_pressing_twice_gives_one_incident(
+    service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    first = service.pushes.create_from_ticket(ticket.id, by="a@example.com")
+    second = service.pushes.create_from_ticket(ticket.id, by="b@example.com")
+    assert (first.created, second.created) == (True, False)
+    assert second.ticket.sn_number == only_incident(instance)["number"]
+
+
+def test_eight_at_once_give_one_incident(
+    service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(
+            pool.map(
+                lambda n: service.pushes.create_from_ticket(ticket.id, by=f"{n}@example.com"),
+                range(8),
+            )
+        )
+    assert sum(status.created for status in found) == 1
+    only_incident(instance)
+
+
+FAULTS = {
+    "reply lost": lambda faults: faults.lose_next_reply(),
+    "503 after the write": lambda faults: faults.fail_next(status=503, applied=True),
+    "503 before the write": lambda faults: faults.fail_next(status=503, applied=False),
+    "connection dropped before": lambda faults: faults.drop_before(),
+    "answer cut": lambda faults: faults.cut_json(),
+    "result and error": lambda faults: faults.result_and_error(),
+    "rate limit": lambda faults: faults.rate_limit(retry_after=30),
+    "unauthorized once": lambda faults: faults.unauthorized_once(),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_on_the_way_still_ends_with_one_incident(
+    service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock, name: str
+) -> None:
+    ticket = desk.ticket()
+    instance.faults.clear()
+    FAULTS[name](instance.faults)
+    create(service, ticket.id)
+    for _ in range(5):
+        clock.forward(minutes=10)
+        tick(service)
+    assert service.pushes.status(ticket.id).ticket.sn_number == only_incident(instance)["number"]
+
+
+def test_an_unconfirmed_create_is_not_sent_again_before_the_settle_time(
+    service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
+) -> None:
+    ticket = desk.ticket()
+    instance.faults.add("fail", times=1, method="POST", status=503, applied=False)
+    assert create(service, ticket.id) is PushState.UNCONFIRMED
+
+    clock.forward(seconds=70)
+    tick(service)
+    assert not instance.incidents
+
+    clock.forward(seconds=10)
+    tick(service)
+    only_incident(instance)
+
+
+def test_an_instance_that_ignores_our_sys_id_is_recognised_by_the_correlation_id(
+    service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    instance.honour_client_sys_id = "ignore"
+    ticket = desk.ticket()
+    instance.faults.add("lose_reply", times=1, method="POST")
+    create(service, ticket.id)
+    assert service.pushes.status(ticket.id).ticket.sn_sys_id == only_incident(instance)["sys_id"]
+
+
+def test_a_changed_status_follows_by_itself(
+    service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    create(service, ticket.id)
+    desk.set_status(ticket.id, TicketStatus.IN_PROGRESS)
+    assert service.pushes.status(ticket.id).state is PushState.OWED
+    tick(service)
+    assert only_incident(instance)["state"] == "2"
+    assert service.pushes.status(ticket.id).state is PushState.LINKED
+
+
+def test_resolving_sends_close_code_and_notes_in_the_same_write(
+    service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    create(service, ticket.id)
+    desk.set_status(ticket.id, TicketStatus.RESOLVED, code="solution PROVIDED", notes="New cable")
+    tick(service)
+    incident = only_incident(instance)
+    assert incident["state"] == "6"
+    assert incident["close_code"] == "Solution provided"
+    assert incident["close_notes"] == "New cable"
+
+
+def test_an_unknown_close_code_is_blocked_with_the_instances_codes(
+    service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    create(service, ticket.id)
+    desk.set_status(ticket.id, TicketStatus.RESOLVED, code="Our own code", notes="Done")
+    tick(service)
+    status = service.pushes.status(ticket.id)
+    assert status.state is PushState.BLOCKED
+    assert ("User error", "User error") in status.close_codes
+
+    service.pushes.retry(status.items[0].id, by="agent@example.com", close_code="User error")
+    assert only_incident(instance)["close_code"] == "User error"
+
+
+def test_an_incident_closed_there_is_not_reopened(
+    service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    create(service, ticket.id)
+    only_incident(instance)["state"] = "7"
+    desk.set_status(ticket.id, TicketStatus.IN_PROGRESS)
+    tick(service)
+    status = service.pushes.status(ticket.id)
+    assert status.state is PushState.BLOCKED
+    assert "cannot be reopened" in (status.error or "")
+    assert only_incident(instance)["state"] == "7"
+
+
+def test_each_note_arrives_once(
+    service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
+) -> None:
+    ticket = desk.ticket()
+    create(service, ticket.id)
+    desk.note(ticket.id, "Rebooted the router", internal=True)
+    desk.note(ticket.id, "We are on it", internal=False)
+    instance.faults.add("lose_reply", times=1, method="PATCH")
+    tick(service)
+    clock.forward(minutes=10)
+    tick(service)
+    service.pushes.sync(ticket.id, by="agent@example.com")
+    service.pushes.sync(ticket.id, by="agent@example.com")
+
+    journal = instance.journal(only_incident(instance)["sys_id"])
+    sent = [(row["element"], row["value"]) for row in journal]
+    assert len([v for e, v in sent if e == "work_notes" and "Rebooted the router" in v]) == 1
+    assert len([v for e, v in sent if e == "comments" and "We are on it" in v]) == 1
+
+
+def test_a_note_that_was_unticked_stays_here(
+    service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    create(service, ticket.id)
+    desk.note(ticket.id, "Between us", internal=True, push=False)
+    service.pushes.sync(ticket.id, by="agent@example.com")
+    journal = instance.journal(only_incident(instance)["sys_id"])
+    assert not any("Between us" in row["value"] for row in journal)
+    assert desk.notes(ticket.id)[-1].push is NotePush.NEVER
+
+
+def test_a_link_undone_makes_the_next_create_a_new_incident(
+    service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    create(service, ticket.id)
+    service.linking.unlink(ticket.id, "Wrong one", by="agent@example.com")
+    assert create(service, ticket.id) is PushState.LINKED
+    assert len(instance.incidents) == 2
+
+
+def test_an_incident_is_linked_by_its_number(
+    service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    theirs = instance.add_incident(number="INC0000042", short_description="Known")
+    ticket = desk.ticket()
+    service.linking.link(ticket.id, "inc0000042", by="agent@example.com")
+    assert service.pushes.status(ticket.id).ticket.sn_sys_id == theirs["sys_id"]
+
+
+def test_code_tags_of_foreign_text_are_defused(
+    service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket(description="[code]<script>alert(1)</script>[/CODE]")
+    create(service, ticket.id)
+    assert "[code]" not in only_incident(instance)["description"].lower()
