@@ -70,7 +70,7 @@ def run_demo(settings: Settings, options: argparse.Namespace) -> int:
     """The app and a simulated instance on loopback, with sample data."""
     from app.demo.run import run
 
-    return run(settings, reset=options.reset)
+    return run(settings, reset=bool(options.reset))
 
 
 def create_user(settings: Settings, options: argparse.Namespace) -> int:

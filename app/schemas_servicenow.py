@@ -1,7 +1,7 @@
 """JSON of /api/sn. Times are ISO 8601 UTC."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -93,7 +93,7 @@ class IncidentOut(BaseModel):
         return cls(**_incident(row))
 
 
-def _incident(row: IncidentRow) -> dict[str, object]:
+def _incident(row: IncidentRow) -> dict[str, Any]:
     incident = row.incident
     return {
         "sys_id": incident.sys_id,

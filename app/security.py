@@ -1,5 +1,6 @@
 """Cookies, passwords, tokens and safe ways back: what proves who somebody is. No I/O."""
 
+import re
 import secrets
 import unicodedata
 from hashlib import sha256
@@ -13,6 +14,9 @@ from app.errors import Invalid
 SESSION_COOKIE = "desk_session"
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 1024
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+LONGEST_EMAIL = 254
+LONGEST_TOKEN_NAME = 100
 TOKEN_START = "hd_"
 # Characters of a token that lists show, so that people can tell their tokens apart.
 TOKEN_PREFIX_LENGTH = 9
@@ -66,6 +70,25 @@ def token_hash(secret: str) -> str:
 def new_password() -> str:
     """A password to hand to a person once."""
     return secrets.token_urlsafe(12)
+
+
+def checked_email(email: str) -> str:
+    """The address, case-folded. Raises Invalid."""
+    address = email.strip().casefold()
+    fits = EMAIL.fullmatch(address) and address.isprintable() and len(address) <= LONGEST_EMAIL
+    if not fits:
+        sentence = "Give an e-mail address, such as name@example.com."
+        raise Invalid(sentence, fields={"email": sentence})
+    return address
+
+
+def checked_token_name(name: str) -> str:
+    """The name of an API token. Raises Invalid."""
+    title = name.strip()
+    if not title or not title.isprintable() or len(title) > LONGEST_TOKEN_NAME:
+        sentence = f"Give a name of 1 to {LONGEST_TOKEN_NAME} characters."
+        raise Invalid(sentence, fields={"name": sentence})
+    return title
 
 
 def checked_password(password: str, *, field: str = "password") -> str:

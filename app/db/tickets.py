@@ -18,9 +18,9 @@ from sqlalchemy import (
     update,
 )
 
-from app.db.tables import idempotency_keys, tickets
+from app.db.tables import idempotency_keys, tickets, users
 from app.errors import NotFound
-from app.models import Priority, SyncStatus, Ticket, TicketFilter, TicketStatus
+from app.models import Priority, Role, SyncStatus, Ticket, TicketFilter, TicketStatus
 
 NAMES = tuple(Ticket.__dataclass_fields__)
 COUNT_CAP = 1_000
@@ -180,6 +180,12 @@ def _between(newest: datetime | None, oldest: datetime | None) -> list[ColumnEle
     if oldest is not None:
         where.append(tickets.c.created_at >= oldest)
     return where
+
+
+def assignable(conn: Connection) -> tuple[str, ...]:
+    """The addresses of active agents and admins."""
+    query = select(users.c.email).where(users.c.active, users.c.role.in_((Role.AGENT, Role.ADMIN)))
+    return tuple(conn.execute(query.order_by(users.c.email)).scalars())
 
 
 def find_idempotent(conn: Connection, user_id: int, key: str) -> tuple[str, int] | None:

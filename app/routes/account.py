@@ -1,162 +1,210 @@
-"""Log-in, log-out, one's own password and tokens, reset links."""
+"""Coming in and going out, one's own password and API tokens.
+
+A form that cannot be used is shown again with what was typed: the one reason for a try here.
+"""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Path, Request, Response
 
-from app.deps import Accounts, CurrentUser, require
-from app.errors import Invalid, TooManyAttempts
-from app.models import Role, User
-from app.security import SESSION_COOKIE
-from app.services.accounts import SESSION_LIFE, AccountService
-from app.web import page, see_other
+from app.deps import Accounts, CurrentUser
+from app.errors import AppError, Invalid, TooManyAttempts
+from app.models import User
+from app.security import SESSION_COOKIE, local_path
+from app.services.accounts import SESSION_LASTS, AccountService
+from app.web import fragment, is_partial, page, see_other
 
+HASHES_AT_ONCE = 2
 pages = APIRouter(include_in_schema=False)
-Secret = Annotated[str, Form(max_length=2_000)]
+
+Text = Annotated[str, Form()]
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
-async def _hashing() -> AsyncIterator[None]:
-    """A password hash takes 64 MiB: two at a time."""
-    yield
+async def hashing_accounts(accounts: Accounts) -> AsyncIterator[AccountService]:
+    """For routes that hash a password, which takes much memory: the third waits here."""
+    yield accounts
 
 
-Hashing = Depends(_hashing, scope="function", max_concurrency=2)
+HashingAccounts = Annotated[
+    AccountService,
+    Depends(hashing_accounts, scope="function", max_concurrency=HASHES_AT_ONCE),
+]
+
+
+# -- in and out ------------------------------------------------------------------------------
 
 
 @pages.get("/login")
-def login_form(request: Request, next: str = "") -> Response:
-    return _login_page(request, next)
+def login(request: Request, accounts: Accounts, next: str = "") -> Response:  # noqa: A002
+    """The log-in form; people who are in already go on to where they wanted."""
+    if accounts.user_of_session(request.cookies.get(SESSION_COOKIE)):
+        return see_other(local_path(next))
+    return _login_form(request, target=next)
 
 
-@pages.post("/login", dependencies=[Hashing])
-def login(
+@pages.post("/login")
+def log_in(
     request: Request,
-    accounts: Accounts,
-    email: Secret = "",
-    password: Secret = "",
-    next: Annotated[str, Form(max_length=2_000)] = "",
+    accounts: HashingAccounts,
+    email: Text = "",
+    password: Text = "",
+    target: Annotated[str, Form(alias="next")] = "",
 ) -> Response:
-    """Sign in; a wrong pair shows the form again with what was typed, but for the password."""
-    address = request.client.host if request.client else "unknown"
+    """Start a session and go on to `next`."""
     try:
-        cookie = accounts.sign_in(email, password, address=address)
+        cookie = accounts.sign_in(email, password, request.client.host if request.client else "")
     except (Invalid, TooManyAttempts) as exc:
-        response = _login_page(
-            request, next, email=email, message=exc.message, status_code=exc.status
-        )
-        if isinstance(exc, TooManyAttempts):
-            response.headers["Retry-After"] = str(exc.retry_after)
-        return response
-    answer = see_other(_local(next))
-    answer.set_cookie(
+        return _login_form(request, target=target, email=email, error=exc)
+    response = see_other(local_path(target))
+    public_url: str = request.app.state.settings.public_url
+    response.set_cookie(
         SESSION_COOKIE,
         cookie,
-        max_age=int(SESSION_LIFE.total_seconds()),
+        max_age=int(SESSION_LASTS.total_seconds()),
         httponly=True,
         samesite="lax",
-        secure=request.app.state.settings.public_url.startswith("https://"),
+        secure=public_url.startswith("https"),
     )
-    return answer
+    return response
 
 
 @pages.post("/logout")
-def logout(request: Request, accounts: Accounts) -> Response:
+def log_out(request: Request, accounts: Accounts) -> Response:
+    """End this session on the server too."""
     accounts.sign_out(request.cookies.get(SESSION_COOKIE))
-    answer = see_other("/login")
-    answer.delete_cookie(SESSION_COOKIE)
-    return answer
+    response = see_other("/login")
+    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax")
+    return response
 
 
-@pages.get("/account")
-def account(request: Request, user: CurrentUser, accounts: Accounts) -> Response:
-    return _account_page(request, accounts, user)
-
-
-@pages.post("/account/password", dependencies=[Hashing])
-def change_password(
-    request: Request,
-    user: CurrentUser,
-    accounts: Accounts,
-    old: Secret = "",
-    new: Secret = "",
+def _login_form(
+    request: Request, *, target: str, email: str = "", error: AppError | None = None
 ) -> Response:
-    try:
-        accounts.change_password(user, old, new, cookie=request.cookies.get(SESSION_COOKIE))
-    except Invalid as exc:
-        return _account_page(request, accounts, user, problem=exc)
-    return _account_page(request, accounts, user, message="Your password was changed.")
-
-
-@pages.post("/account/tokens", dependencies=[Depends(require(Role.AGENT))])
-def create_token(
-    request: Request, user: CurrentUser, accounts: Accounts, name: Secret = ""
-) -> Response:
-    """The page that shows the new token: the only time it is shown."""
-    try:
-        _, secret = accounts.create_token(user, name)
-    except Invalid as exc:
-        return _account_page(request, accounts, user, problem=exc)
-    return _account_page(request, accounts, user, secret=secret)
-
-
-@pages.post("/account/tokens/{token_id}/revoke", dependencies=[Depends(require(Role.AGENT))])
-def revoke_token(token_id: Id, user: CurrentUser, accounts: Accounts) -> Response:
-    accounts.revoke_token(token_id, by=user)
-    return see_other("/account")
-
-
-@pages.get("/reset/{secret}")
-def reset_form(request: Request, secret: str, accounts: Accounts) -> Response:
-    return page(request, "account/reset.html", account=accounts.user_of_reset(secret), problem=None)
-
-
-@pages.post("/reset/{secret}", dependencies=[Hashing])
-def reset(request: Request, secret: str, accounts: Accounts, new: Secret = "") -> Response:
-    owner = accounts.user_of_reset(secret)
-    try:
-        accounts.reset_password(secret, new)
-    except Invalid as exc:
-        return page(request, "account/reset.html", status_code=422, account=owner, problem=exc)
-    return see_other("/login")
-
-
-def _local(target: str) -> str:
-    """A path of our own: nobody is sent to another site after signing in."""
-    fine = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
-    return target if fine else "/"
-
-
-def _login_page(
-    request: Request, target: str, *, email: str = "", message: str = "", status_code: int = 200
-) -> Response:
-    return page(
+    return _form(
         request,
-        "account/login.html",
-        status_code=status_code,
-        next=_local(target),
+        "login.html",
+        error,
+        next_path=local_path(target),
         email=email,
-        message=message,
         demo_accounts=request.app.state.demo_accounts,
     )
 
 
+def _form(request: Request, name: str, error: AppError | None, **context: Any) -> Response:
+    """A page with a form; with the error's status and sentences when there was one."""
+    response = page(
+        request,
+        name,
+        status_code=error.status if error else 200,
+        message=error.message if error else "",
+        errors=error.fields if isinstance(error, Invalid) else {},
+        **context,
+    )
+    if isinstance(error, TooManyAttempts):
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+# -- reset links -----------------------------------------------------------------------------
+
+
+@pages.get("/reset/{token}")
+def reset(request: Request, accounts: Accounts, token: str) -> Response:
+    """The form behind a reset link."""
+    return _form(request, "account/reset.html", None, owner=accounts.user_of_reset(token))
+
+
+@pages.post("/reset/{token}")
+def reset_password(
+    request: Request, accounts: HashingAccounts, token: str, password: Text = ""
+) -> Response:
+    """Set the password the link is for; then its owner signs in with it."""
+    try:
+        accounts.reset_password(token, password)
+    except Invalid as exc:
+        owner = accounts.user_of_reset(token)
+        return _form(request, "account/reset.html", exc, owner=owner)
+    return see_other("/login")
+
+
+# -- one's own account -----------------------------------------------------------------------
+
+
+@pages.get("/account")
+def account(request: Request, user: CurrentUser, accounts: Accounts) -> Response:
+    """Password and API tokens."""
+    return _account_page(request, user, accounts)
+
+
+@pages.post("/account/password")
+def change_password(
+    request: Request,
+    user: CurrentUser,
+    accounts: HashingAccounts,
+    current: Text = "",
+    new: Text = "",
+) -> Response:
+    """Set a new password; every other session ends."""
+    cookie = request.cookies.get(SESSION_COOKIE)
+    try:
+        accounts.change_password(user, current=current, new=new, cookie=cookie)
+    except (Invalid, TooManyAttempts) as exc:
+        return _account_page(request, user, accounts, error=exc)
+    return _account_page(request, user, accounts, password_changed=True)
+
+
+@pages.post("/account/tokens")
+def create_token(
+    request: Request, user: CurrentUser, accounts: Accounts, name: Text = ""
+) -> Response:
+    """Make an API token and show its secret, this once."""
+    try:
+        _, secret = accounts.create_token(user, name)
+    except Invalid as exc:
+        return _tokens(request, user, accounts, error=exc, name=name)
+    return _tokens(request, user, accounts, secret=secret)
+
+
+@pages.post("/account/tokens/{token_id}/revoke")
+def revoke_token(request: Request, user: CurrentUser, accounts: Accounts, token_id: Id) -> Response:
+    """End one of one's own tokens."""
+    accounts.revoke_token(user, token_id)
+    if is_partial(request):
+        return _tokens(request, user, accounts)
+    return see_other("/account")
+
+
 def _account_page(
     request: Request,
-    accounts: AccountService,
     user: User,
+    accounts: AccountService,
     *,
-    problem: Invalid | None = None,
-    message: str = "",
-    secret: str = "",
+    error: AppError | None = None,
+    **context: Any,
 ) -> Response:
-    return page(
+    frame = {"password_changed": False, "secret": "", "name": "", "tokens": accounts.tokens(user)}
+    return _form(request, "account/index.html", error, **frame | context)
+
+
+def _tokens(
+    request: Request,
+    user: User,
+    accounts: AccountService,
+    *,
+    error: Invalid | None = None,
+    secret: str = "",
+    name: str = "",
+) -> Response:
+    if not is_partial(request):
+        return _account_page(request, user, accounts, error=error, secret=secret, name=name)
+    return fragment(
         request,
-        "account/index.html",
-        status_code=422 if problem else 200,
+        "account/tokens_card.html",
+        status_code=error.status if error else 200,
         tokens=accounts.tokens(user),
-        problem=problem,
-        message=message,
+        errors=error.fields if error else {},
         secret=secret,
+        name=name,
     )

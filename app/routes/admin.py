@@ -1,29 +1,34 @@
-"""Accounts and tokens, for admins."""
+"""For admins: everybody's accounts and API tokens."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Path, Request, Response
 
 from app.deps import Accounts, CurrentUser, require
-from app.errors import AppError, Conflict, Invalid
+from app.errors import Invalid
 from app.models import Role
 from app.services.accounts import AccountService
-from app.web import page, see_other
+from app.web import fragment, is_partial, page, see_other
 
 pages = APIRouter(
     prefix="/admin", dependencies=[Depends(require(Role.ADMIN))], include_in_schema=False
 )
+
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
-Short = Annotated[str, Form(max_length=500)]
 
 
 @pages.get("")
-async def index() -> Response:
+def index() -> Response:
+    """The first of the admin pages."""
     return see_other("/admin/users")
+
+
+# -- accounts --------------------------------------------------------------------------------
 
 
 @pages.get("/users")
 def users(request: Request, accounts: Accounts) -> Response:
+    """Everybody, and the form for one more."""
     return _users_page(request, accounts)
 
 
@@ -31,66 +36,106 @@ def users(request: Request, accounts: Accounts) -> Response:
 def create_user(
     request: Request,
     accounts: Accounts,
-    email: Short = "",
-    role: Annotated[Role, Form()] = Role.AGENT,
+    email: Annotated[str, Form()] = "",
+    role: Annotated[Role, Form()] = Role.REQUESTER,
 ) -> Response:
-    """A new account; the link that sets its password is shown this once."""
+    """Make an account and show the link with which its owner sets a password, this once."""
     try:
-        user, _ = accounts.create_user(email, role)
-    except (Invalid, Conflict) as exc:
-        return _users_page(request, accounts, problem=exc, email=email)
-    return _users_page(request, accounts, link_for=user.email, secret=accounts.reset_token(user.id))
-
-
-@pages.post("/users/{user_id}/reset")
-def reset_link(request: Request, user_id: Id, accounts: Accounts) -> Response:
-    secret = accounts.reset_token(user_id)
-    email = next(user.email for user in accounts.users() if user.id == user_id)
-    return _users_page(request, accounts, link_for=email, secret=secret)
-
-
-@pages.post("/users/{user_id}/active")
-def set_active(
-    user_id: Id, accounts: Accounts, active: Annotated[bool, Form()] = False
-) -> Response:
-    accounts.set_active(user_id, active=active)
-    return see_other("/admin/users")
+        user, token = accounts.invite_user(email, role)
+    except Invalid as exc:
+        return _users_page(request, accounts, error=exc, email=email, role=role)
+    link = _reset_url(request, token)
+    return _users_page(request, accounts, link=link, link_owner=user.email)
 
 
 @pages.post("/users/{user_id}/role")
-def set_role(user_id: Id, accounts: Accounts, role: Annotated[Role, Form()]) -> Response:
-    accounts.set_role(user_id, role)
-    return see_other("/admin/users")
+def change_role(
+    request: Request, accounts: Accounts, user_id: Id, role: Annotated[Role, Form()]
+) -> Response:
+    """Make somebody a requester, an agent or an admin."""
+    accounts.change_role(user_id, role)
+    return _users_card(request, accounts)
 
 
-@pages.get("/tokens")
-def tokens(request: Request, accounts: Accounts) -> Response:
-    return page(request, "admin/tokens.html", tokens=accounts.all_tokens())
+@pages.post("/users/{user_id}/deactivate")
+def deactivate(request: Request, accounts: Accounts, user_id: Id) -> Response:
+    """Keep somebody out until activated again."""
+    accounts.deactivate(user_id)
+    return _users_card(request, accounts)
 
 
-@pages.post("/tokens/{token_id}/revoke")
-def revoke_token(token_id: Id, user: CurrentUser, accounts: Accounts) -> Response:
-    accounts.revoke_token(token_id, by=user, anybodys=True)
-    return see_other("/admin/tokens")
+@pages.post("/users/{user_id}/activate")
+def activate(request: Request, accounts: Accounts, user_id: Id) -> Response:
+    """Let somebody in again."""
+    accounts.activate(user_id)
+    return _users_card(request, accounts)
+
+
+@pages.post("/users/{user_id}/reset")
+def reset_link(request: Request, accounts: Accounts, user_id: Id) -> Response:
+    """Show a link with which the owner sets a new password, this once."""
+    user, token = accounts.user(user_id), accounts.reset_token(user_id)
+    link = _reset_url(request, token)
+    if is_partial(request):
+        return fragment(
+            request,
+            "admin/users_card.html",
+            users=accounts.users(),
+            link=link,
+            link_owner=user.email,
+        )
+    return _users_page(request, accounts, link=link, link_owner=user.email)
+
+
+def _reset_url(request: Request, token: str) -> str:
+    base = request.app.state.settings.public_url or str(request.base_url).rstrip("/")
+    return f"{base}/reset/{token}"
 
 
 def _users_page(
     request: Request,
     accounts: AccountService,
     *,
-    problem: AppError | None = None,
+    error: Invalid | None = None,
     email: str = "",
-    link_for: str = "",
-    secret: str = "",
+    role: Role = Role.REQUESTER,
+    link: str = "",
+    link_owner: str = "",
 ) -> Response:
-    origin = request.app.state.settings.public_url or str(request.base_url).rstrip("/")
     return page(
         request,
         "admin/users.html",
-        status_code=problem.status if problem else 200,
-        users=accounts.users(),
-        problem=problem,
+        status_code=error.status if error else 200,
+        errors=error.fields if error else {},
         email=email,
-        link_for=link_for,
-        link=f"{origin}/reset/{secret}" if secret else "",
+        role=role,
+        users=accounts.users(),
+        link=link,
+        link_owner=link_owner,
     )
+
+
+def _users_card(request: Request, accounts: AccountService) -> Response:
+    if not is_partial(request):
+        return see_other("/admin/users")
+    return fragment(
+        request, "admin/users_card.html", users=accounts.users(), link="", link_owner=""
+    )
+
+
+# -- API tokens ------------------------------------------------------------------------------
+
+
+@pages.get("/tokens")
+def tokens(request: Request, accounts: Accounts) -> Response:
+    """Everybody's API tokens."""
+    return page(request, "admin/tokens.html", tokens=accounts.all_tokens())
+
+
+@pages.post("/tokens/{token_id}/revoke")
+def revoke_token(request: Request, user: CurrentUser, accounts: Accounts, token_id: Id) -> Response:
+    """End anybody's token."""
+    accounts.revoke_token(user, token_id)
+    if not is_partial(request):
+        return see_other("/admin/tokens")
+    return fragment(request, "admin/tokens_card.html", tokens=accounts.all_tokens())

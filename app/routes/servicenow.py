@@ -131,13 +131,10 @@ def sync_status(
 @pages.get("/tickets/{ticket_id}/work-note")
 def write_work_note(request: Request, ticket_id: Id, servicenow: ServiceNow) -> Response:
     """The suggested work note in a box, to be edited before it is sent."""
-    context = {
-        "status": servicenow.pushes.status(ticket_id),
-        "text": servicenow.pushes.suggestions_note(ticket_id),
-    }
-    if is_partial(request):
-        return fragment(request, "servicenow/work_note.html", **context)
-    return page(request, "servicenow/work_note.html", **context)
+    status = servicenow.pushes.status(ticket_id)
+    text = servicenow.pushes.suggestions_note(ticket_id)
+    answer = fragment if is_partial(request) else page
+    return answer(request, "servicenow/work_note.html", status=status, text=text)
 
 
 @pages.post("/tickets/{ticket_id}/work-note")

@@ -1,6 +1,5 @@
 """People: who may come in, as what, and how they prove it."""
 
-import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -15,7 +14,9 @@ from app.security import (
     NO_PASSWORD,
     TOKEN_PREFIX_LENGTH,
     SessionSigner,
+    checked_email,
     checked_password,
+    checked_token_name,
     hash_password,
     needs_rehash,
     new_password,
@@ -30,10 +31,8 @@ from app.services.throttle import Throttle
 SESSION_LASTS = timedelta(days=14)
 RESET_LASTS = timedelta(hours=24)
 USE_NOTED_EVERY = timedelta(minutes=1)
-LONGEST_EMAIL = 254
-LONGEST_NAME = 100
 FIRST_ADMIN = "admin@localhost"
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+USED_UP = "This link was used, has expired, or never was."
 
 
 class AccountService:
@@ -86,6 +85,11 @@ class AccountService:
         """Everybody, active ones first."""
         with reading(self._engine) as conn:
             return accounts.list_users(conn)
+
+    def user(self, user_id: int) -> User:
+        """Raises NotFound."""
+        with reading(self._engine) as conn:
+            return accounts.get_user(conn, user_id)
 
     def user_by_email(self, email: str) -> User:
         """Raises NotFound."""
@@ -238,7 +242,7 @@ class AccountService:
         """A token for agents and admins, and its secret, which is never shown again."""
         if not user.role.may_act_as(Role.AGENT):
             raise NotAllowed("API tokens are for agents and admins.")
-        title = checked_name(name)
+        title = checked_token_name(name)
         secret = new_token()
         with writing(self._engine) as conn:
             token = tokens.add(
@@ -279,25 +283,3 @@ class AccountService:
             with writing(self._engine) as conn:
                 tokens.touch(conn, token.id, now=now, pause=USE_NOTED_EVERY)
         return user
-
-
-USED_UP = "This link was used, has expired, or never was."
-
-
-def checked_email(email: str) -> str:
-    """The address, case-folded. Raises Invalid."""
-    address = email.strip().casefold()
-    fits = EMAIL.fullmatch(address) and address.isprintable() and len(address) <= LONGEST_EMAIL
-    if not fits:
-        sentence = "Give an e-mail address, such as name@example.com."
-        raise Invalid(sentence, fields={"email": sentence})
-    return address
-
-
-def checked_name(name: str) -> str:
-    """The name of a token. Raises Invalid."""
-    title = name.strip()
-    if not title or not title.isprintable() or len(title) > LONGEST_NAME:
-        sentence = f"Give a name of 1 to {LONGEST_NAME} characters."
-        raise Invalid(sentence, fields={"name": sentence})
-    return title

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IntegrityError
 
-from app.db import accounts, events, suggestions, tickets
+from app.db import events, suggestions, tickets
 from app.db.engine import reading, utc_now, writing
 from app.db.tickets import COUNT_CAP, SORTS
 from app.errors import Conflict, Invalid, NotAllowed, NotFound
@@ -85,24 +86,27 @@ class TicketService:
         if idempotency_key and (known := self._find_idempotent(by, idempotency_key, digest)):
             return known, False
         triage = self._copilot.triage(subject, description)
-        with writing(self._engine) as conn:
-            if idempotency_key:
-                # Two requests may have got here at once: the second finds the first.
-                accounts.lock(conn, by.id)
-                found = tickets.find_idempotent(conn, by.id, idempotency_key)
-                if found:
-                    return _same_content(conn, found, digest), False
-            ticket = self._open(conn, subject, description, requester, priority, category, triage)
-            self._tell_opening(conn, ticket, triage, by=by)
-            if idempotency_key:
-                tickets.add_idempotent(
-                    conn,
-                    user_id=by.id,
-                    key=idempotency_key,
-                    body_hash=digest,
-                    ticket_id=ticket.id,
-                    created_at=self._now(),
+        try:
+            with writing(self._engine) as conn:
+                ticket = self._open(
+                    conn, subject, description, requester, priority, category, triage
                 )
+                self._tell_opening(conn, ticket, triage, by=by)
+                if idempotency_key:
+                    tickets.add_idempotent(
+                        conn,
+                        user_id=by.id,
+                        key=idempotency_key,
+                        body_hash=digest,
+                        ticket_id=ticket.id,
+                        created_at=self._now(),
+                    )
+        except IntegrityError:
+            # Two requests with one key at once: this one came second and is taken back whole.
+            known = self._find_idempotent(by, idempotency_key, digest)
+            if known is None:
+                raise
+            return known, False
         return ticket, True
 
     def _find_idempotent(self, by: User, key: str, digest: str) -> Ticket | None:
@@ -234,7 +238,7 @@ class TicketService:
     def agents(self) -> tuple[str, ...]:
         """The addresses a ticket can be assigned to."""
         with reading(self._engine) as conn:
-            return accounts.staff(conn)
+            return tickets.assignable(conn)
 
     # -- working ----------------------------------------------------------------------------------
 
@@ -271,7 +275,7 @@ class TicketService:
     def _check(self, conn: Connection, ticket: Ticket, new: Values) -> None:
         _check_choices(new, self._copilot.categories())
         assignee = new.get("assignee")
-        if assignee and assignee != ticket.assignee and assignee not in accounts.staff(conn):
+        if assignee and assignee != ticket.assignee and assignee not in tickets.assignable(conn):
             raise Invalid(
                 "This person cannot be assigned.",
                 fields={"assignee": "Choose an active agent or admin."},
