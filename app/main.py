@@ -1,10 +1,12 @@
 """Wiring: settings in, a running app out."""
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
@@ -16,6 +18,7 @@ from app.copilot.engine import Engine as TriageEngine
 from app.db import links, migrate
 from app.db.engine import make_engine, reading, utc_now
 from app.deps import Services
+from app.errors import SettingsError
 from app.integrations.servicenow_auth import BasicAuth, OAuth
 from app.integrations.servicenow_client import ServiceNowClient, build_slots
 from app.middleware import BodyLimit, SameOrigin, SecurityHeaders
@@ -32,16 +35,25 @@ from app.worker import Bells, Worker
 LEASE_MARGIN = 5
 
 
+def kept_secret(path: Path) -> str:
+    """A secret made once and kept in a file that only this account may read."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="utf-8").strip()
+    secret = secrets.token_urlsafe(48)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(secret)
+    return secret
+
+
 def with_secret_key(settings: Settings) -> Settings:
-    """The settings with a SECRET_KEY: the one set, or one made once and kept beside the data."""
+    """The settings with a SECRET_KEY: the one set, or one kept beside the data."""
     if settings.secret_key:
         return settings
-    path = ROOT / "data" / "secret_key"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(48))
-    return replace(settings, secret_key=path.read_text().strip())
+    folder = ROOT / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    return replace(settings, secret_key=kept_secret(folder / "secret_key"))
 
 
 def make_client(settings: ServiceNowSettings) -> ServiceNowClient | None:
@@ -60,12 +72,15 @@ def make_client(settings: ServiceNowSettings) -> ServiceNowClient | None:
             username=settings.username,
             password=settings.password,
         )
-    slots = build_slots(
-        url=settings.instance_url,
-        auth=auth,
-        ca_file=settings.ca_file or None,
-        timeout=settings.timeout_seconds,
-    )
+    try:
+        slots = build_slots(
+            url=settings.instance_url,
+            auth=auth,
+            ca_file=settings.ca_file or None,
+            timeout=settings.timeout_seconds,
+        )
+    except OSError:
+        raise SettingsError("SN_CA_FILE is not a file of certificates.") from None
     return ServiceNowClient(
         slots,
         click_seconds=settings.timeout_seconds,
@@ -108,11 +123,12 @@ def make_services(
     engine: Engine,
     wake: Callable[[], None],
     *,
+    load_triage: Callable[[], TriageEngine] = TriageEngine.from_starter,
     now: Callable[[], datetime] = utc_now,
 ) -> Services:
     """Every service of the app; `engine` is migrated."""
     servicenow_service = make_servicenow(settings, engine, wake, now)
-    copilot = CopilotService(TriageEngine.from_starter)
+    copilot = CopilotService(load_triage)
     return Services(
         accounts=AccountService(engine, secret_key=settings.secret_key, now=now),
         tickets=TicketService(
@@ -130,13 +146,18 @@ def offline_services(settings: Settings) -> Services:
     return make_services(settings, engine, wake=lambda: None)
 
 
-def create_app(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    load_triage: Callable[[], TriageEngine] = TriageEngine.from_starter,
+    now: Callable[[], datetime] = utc_now,
+) -> FastAPI:
     """The app for these settings: its database is migrated, its worker runs with its lifespan."""
     settings = with_secret_key(settings)
     engine = make_engine(settings.database_url)
     migrate.upgrade(engine)
     bells = Bells()
-    services = make_services(settings, engine, bells.ring, now=now)
+    services = make_services(settings, engine, bells.ring, load_triage=load_triage, now=now)
     pulse = HealthService(engine, worker_seconds=settings.worker_seconds)
     worker = Worker(services.servicenow, pulse, bells, seconds=settings.worker_seconds)
     if engine.dialect.name == "sqlite":
@@ -149,6 +170,8 @@ def create_app(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> 
         worker.start()
         yield
         worker.stop()
+        services.servicenow.close()
+        engine.dispose()
 
     app = FastAPI(
         title="Smart IT Copilot",

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
 from app.errors import AppError, Invalid, NotConfigured, ServiceNowError, SignInNeeded
@@ -112,12 +112,12 @@ def is_partial(request: Request) -> bool:
     return request.headers.get("HX-Request-Type") == "partial"
 
 
-def page(request: Request, name: str, *, status_code: int = 200, **context: Any) -> Response:
+def page(request: Request, name: str, /, *, status_code: int = 200, **context: Any) -> Response:
     """A whole document from `templates/`."""
     return _render(request, name, status_code, context)
 
 
-def fragment(request: Request, name: str, *, status_code: int = 200, **context: Any) -> Response:
+def fragment(request: Request, name: str, /, *, status_code: int = 200, **context: Any) -> Response:
     """One swappable element from `partials/`."""
     return _render(request, f"partials/{name}", status_code, context)
 
@@ -239,8 +239,3 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(Exception, _unexpected)
-
-
-def escaped(text: str) -> Markup:
-    """Foreign text with its line breaks kept."""
-    return Markup("<br>").join(escape(line) for line in text.splitlines())

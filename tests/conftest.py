@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
+from app.copilot.engine import Engine as TriageEngine
 from app.db import migrate
 from app.db.engine import make_engine
 from app.db.tables import metadata
@@ -19,6 +20,7 @@ from app.main import create_app
 from app.models import Role
 from app.settings import ServiceNowSettings, Settings
 from app.simulator import Instance, RunningSimulator
+from tests.desk import Desk
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -128,9 +130,18 @@ def unconfigured(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings, clock: Clock) -> FastAPI:
+def app(settings: Settings, clock: Clock, triage: TriageEngine) -> Iterator[FastAPI]:
     """The whole app without its worker: tests look with `tick`."""
-    return create_app(settings, now=clock)
+    made = create_app(settings, load_triage=lambda: triage, now=clock)
+    yield made
+    made.state.services.servicenow.close()
+    made.state.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def triage() -> TriageEngine:
+    """Trained once for all tests: the starter examples do not change."""
+    return TriageEngine.from_starter()
 
 
 SignIn = Callable[[str], TestClient]
@@ -178,6 +189,12 @@ def api(app: FastAPI) -> TestClient:
     user, _ = accounts.create_user("script@example.com", Role.ADMIN, PASSWORD)
     _, secret = accounts.create_token(user, "script")
     return TestClient(app, headers={"Authorization": f"Bearer {secret}"})
+
+
+@pytest.fixture
+def desk(app: FastAPI) -> Desk:
+    """An agent at work, without a browser."""
+    return Desk(app)
 
 
 def soup(html: str) -> BeautifulSoup:

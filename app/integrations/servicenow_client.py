@@ -102,14 +102,19 @@ class ServiceNowClient:
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._slots = tuple(slots)
         self._free = list(slots)
         self._identities = {id(slot): 0 for slot in slots}
-        self._count = len(slots)
         self._condition = threading.Condition()
         self._click_seconds = click_seconds
         self._bulk_seconds = bulk_seconds
         self._sleep = sleep
         self._monotonic = monotonic
+
+    def close(self) -> None:
+        """Give the connections back; the client is of no use after that."""
+        for slot in self._slots:
+            slot.close()
 
     @contextmanager
     def click(self, *, own_slot: bool = True) -> Iterator[None]:
@@ -343,7 +348,7 @@ class ServiceNowClient:
     def _slot(self) -> Iterator[httpx.Client]:
         """One of the clients, for one call; background calls leave one slot for people."""
         deadline = _deadline.get()
-        kept = 0 if self._count == 1 or (deadline and deadline.own_slot) else 1
+        kept = 0 if len(self._slots) == 1 or (deadline and deadline.own_slot) else 1
         with self._condition:
             free = self._condition.wait_for(lambda: len(self._free) > kept, self._left())
             if not free:

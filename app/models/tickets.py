@@ -45,6 +45,10 @@ class EventKind(StrEnum):
     TRIAGE = "triage"
     SERVICENOW = "servicenow"
 
+    @property
+    def label(self) -> str:
+        return "ServiceNow" if self is EventKind.SERVICENOW else self.value.replace("_", " ")
+
 
 NOTES = (EventKind.COMMENT, EventKind.INTERNAL_NOTE)
 

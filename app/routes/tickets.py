@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 from pydantic import BaseModel, ValidationError
 
 from app.deps import Copilot, CurrentUser, ServiceNow, Tickets
-from app.errors import Invalid
+from app.errors import Conflict, Invalid
 from app.models import RESOLUTION_CODES, Role, TicketFilter
 from app.schemas import HIGHEST_ID, NoteIn, TicketChange, TicketIn
 from app.web import fragment, is_partial, page, see_other, sentence
@@ -34,8 +34,8 @@ class TicketDesk:
         self,
         ticket_id: int,
         *,
-        problem: Invalid | None = None,
-        typed: Mapping[str, str | None] | None = None,
+        problem: Invalid | Conflict | None = None,
+        typed: Mapping[str, object] | None = None,
     ) -> Response:
         agent = self.user.role.may_act_as(Role.AGENT)
         return page(
@@ -48,6 +48,7 @@ class TicketDesk:
             agents=self.tickets.agents() if agent else (),
             codes=RESOLUTION_CODES,
             problem=problem,
+            errors=problem.fields if isinstance(problem, Invalid) else {},
             typed=typed or {},
         )
 
@@ -55,7 +56,7 @@ class TicketDesk:
         try:
             changes = checked(TicketChange, typed).changes()
             self.tickets.change(ticket_id, changes, by=self.user, version=version)
-        except Invalid as exc:
+        except (Invalid, Conflict) as exc:
             return self.ticket_page(ticket_id, problem=exc, typed=typed)
         return see_other(f"/tickets/{ticket_id}")
 
@@ -201,7 +202,9 @@ def add_note(
         push = send if desk.tickets.get(ticket_id, desk.user).linked else None
         desk.tickets.add_note(ticket_id, note.body, internal=internal, by=desk.user, push=push)
     except Invalid as exc:
-        return desk.ticket_page(ticket_id, problem=exc, typed={"body": body})
+        return desk.ticket_page(
+            ticket_id, problem=exc, typed={"body": body, "kind": kind, "send": send}
+        )
     return see_other(f"/tickets/{ticket_id}#timeline")
 
 

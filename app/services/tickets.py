@@ -408,7 +408,7 @@ def _overtaken(conn: Connection, ticket: Ticket) -> Conflict:
     who = last.author or "the app"
     return Conflict(
         f"Somebody was faster: {who} changed this ticket. {last.body}",
-        hint="Nothing of yours was saved. Go back, copy what you wrote, reload and try again.",
+        hint="What you wrote is still in the form; nothing of it was saved. Save again to keep it.",
     )
 
 

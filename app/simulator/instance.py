@@ -38,6 +38,7 @@ class Instance:
             self._journals: dict[str, list[Record]] = {}
             self._later: list[tuple[float, Callable[[], object]]] = []
             self._number = NUMBER_OFFSET
+            self.revision = 0
             self.accounts = Accounts()
             self.rules = Rules()
             self.requests: deque[dict[str, Any]] = deque(maxlen=10_000)
@@ -160,6 +161,24 @@ class Instance:
             self._journals.setdefault(sys_id, []).append(row)
             self._tables["sys_journal_field"][row["sys_id"]] = row
 
+    def saved(self) -> dict[str, Any]:
+        """Everything the instance holds, as JSON values; switches and faults are left out."""
+        with self._lock:
+            return {
+                "tables": {name: dict(rows) for name, rows in self._tables.items()},
+                "number": self._number,
+            }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Hold what `saved` answered."""
+        with self._lock:
+            self._tables = {name: dict(rows) for name, rows in state["tables"].items()}
+            self._number = int(state["number"])
+            self._sorted_ids = sorted(self._tables["incident"])
+            self._journals = {}
+            for row in self._tables["sys_journal_field"].values():
+                self._journals.setdefault(row["element_id"], []).append(row)
+
     def set_property(self, name: str, value: str) -> None:
         self.properties[name] = value
 
@@ -242,8 +261,7 @@ class Instance:
             sys_id = _raw(body.get("sys_id", ""))
             if sys_id and self.honour_client_sys_id == "accept":
                 record["sys_id"] = sys_id
-            before = dict(record)
-            self.rules.apply(self, record, body, before)
+            self.rules.apply(self, record, body, None)
             if record["sys_id"] in self._tables["incident"]:
                 raise self.rules.duplicate(record["number"])
             self._insert(record)
@@ -262,11 +280,13 @@ class Instance:
                 after["sys_mod_count"] = str(int(record["sys_mod_count"]) + 1)
                 after["sys_updated_on"] = self.now()
                 after["sys_updated_by"] = caller.get("user_name", "system")
+                self.revision += 1
             record.update(after)
             return record
 
     def delete(self, sys_id: str) -> None:
         with self._lock:
+            self.revision += 1
             del self._tables["incident"][sys_id]
             self._sorted_ids.remove(sys_id)
 
@@ -286,6 +306,7 @@ class Instance:
         }
 
     def _insert(self, record: Record) -> None:
+        self.revision += 1
         self._tables["incident"][record["sys_id"]] = record
         insort(self._sorted_ids, record["sys_id"])
 

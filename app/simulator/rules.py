@@ -33,10 +33,13 @@ class Rules:
         return Refused(f"Error during insert of incident ({number})")
 
     def apply(
-        self, instance: "Instance", record: Record, body: dict[str, Any], before: Record
+        self, instance: "Instance", record: Record, body: dict[str, Any], before: Record | None
     ) -> None:
-        """Change `record` as `body` asks and the rules allow. Raises Refused."""
-        self._check_access(new="sys_mod_count" in before and before["sys_mod_count"] == "0")
+        """Change `record` as `body` asks and the rules allow; `before` is None for a new one.
+
+        Raises Refused.
+        """
+        self._check_access(new=before is None)
         for name, value in body.items():
             if name in record and name not in READ_ONLY:
                 self._set(instance, record, name, value)
@@ -75,13 +78,13 @@ class Rules:
                 + ", ".join(missing)
             )
 
-    def _follow_state(self, instance: "Instance", record: Record, before: Record) -> None:
+    def _follow_state(self, instance: "Instance", record: Record, before: Record | None) -> None:
         state = record["state"]
         record["incident_state"] = state
         record["active"] = "false" if state in ("7", "8") else "true"
         if state != "3":
             record["hold_reason"] = ""
-        if state == before["state"] and record["sys_mod_count"] != "0":
+        if before is not None and state == before["state"]:
             return
         if state == "6":
             record["resolved_at"] = record["resolved_at"] or instance.now()

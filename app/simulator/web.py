@@ -279,12 +279,13 @@ def _page_of(fault: Fault) -> Response | None:
     if fault.kind == "accepted_empty":
         return Response(status_code=202)
     if fault.kind == "rate_limit":
-        wait = fault.options.get("retry_after", 60)
+        wait = str(fault.options.get("retry_after", 60))
+        seconds = int(wait) if wait.isdigit() else 60
         headers = {
             "X-RateLimit-Limit": "100",
-            "X-RateLimit-Reset": str(int(time.time()) + int(wait)),
+            "X-RateLimit-Reset": str(int(time.time()) + seconds),
             "X-RateLimit-Rule": "7a" * 16,
-            "Retry-After": str(wait),
+            "Retry-After": wait,
         }
         detail = "Rate limit of 100 requests per hour for Table API exceeded"
         return _respond(error(429, "Rate limit exceeded", detail), headers)

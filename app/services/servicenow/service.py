@@ -32,6 +32,11 @@ class ServiceNowService:
         with reading(self._setup.engine) as conn:
             return outbox.count_waiting(conn)
 
+    def close(self) -> None:
+        """Give the connections to the instance back."""
+        if self._setup.client is not None:
+            self._setup.client.close()
+
     def recover(self) -> None:
         """After a restart of the only process: what was being sent is looked up at once."""
         self.delivery.recover()

@@ -1,0 +1,1 @@
+"""The demo: the app beside a simulated instance, with sample tickets."""
