@@ -185,6 +185,10 @@ def requester(sign_in: SignIn) -> TestClient:
 @pytest.fixture
 def api(app: FastAPI) -> TestClient:
     """A script with an admin's token."""
+    return script(app)
+
+
+def script(app: FastAPI) -> TestClient:
     accounts = app.state.services.accounts
     user, _ = accounts.create_user("script@example.com", Role.ADMIN, PASSWORD)
     _, secret = accounts.create_token(user, "script")

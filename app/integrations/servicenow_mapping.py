@@ -131,6 +131,11 @@ def note_reference(installation: str, event_id: int) -> str:
     return f"[ref sic-{event_id}-{digest[:8]}]"
 
 
+def note_text(body: str, *, reference: str, link_back: str) -> str:
+    """A note as it is sent: the text, then a link to the ticket and the mark to find it by."""
+    return f"{defused(body)}\n\n{link_back} {reference}".strip().replace("\n\n ", "\n\n")
+
+
 def defused(text: str) -> str:
     """`[code]` would let foreign text render as HTML in a journal; the space breaks it."""
     return CODE_TAG.sub(r"[ \1code]", text)

@@ -8,15 +8,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Path, Request, Response
 
-from app.deps import Accounts, CurrentUser
+from app.deps import Accounts, CurrentUser, require
 from app.errors import AppError, Invalid, TooManyAttempts
-from app.models import User
+from app.models import Role, User
 from app.security import SESSION_COOKIE, local_path
 from app.services.accounts import SESSION_LASTS, AccountService
 from app.web import fragment, is_partial, page, see_other
 
 HASHES_AT_ONCE = 2
 pages = APIRouter(include_in_schema=False)
+agents = [Depends(require(Role.AGENT))]
 
 Text = Annotated[str, Form()]
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -92,7 +93,7 @@ def _login_form(
     )
 
 
-def _form(request: Request, name: str, error: AppError | None, **context: Any) -> Response:
+def _form(request: Request, name: str, error: AppError | None, /, **context: Any) -> Response:
     """A page with a form; with the error's status and sentences when there was one."""
     response = page(
         request,
@@ -155,7 +156,7 @@ def change_password(
     return _account_page(request, user, accounts, password_changed=True)
 
 
-@pages.post("/account/tokens")
+@pages.post("/account/tokens", dependencies=agents)
 def create_token(
     request: Request, user: CurrentUser, accounts: Accounts, name: Text = ""
 ) -> Response:
@@ -167,7 +168,7 @@ def create_token(
     return _tokens(request, user, accounts, secret=secret)
 
 
-@pages.post("/account/tokens/{token_id}/revoke")
+@pages.post("/account/tokens/{token_id}/revoke", dependencies=agents)
 def revoke_token(request: Request, user: CurrentUser, accounts: Accounts, token_id: Id) -> Response:
     """End one of one's own tokens."""
     accounts.revoke_token(user, token_id)

@@ -8,13 +8,14 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 from pydantic import BaseModel, ValidationError
 
-from app.deps import Copilot, CurrentUser, ServiceNow, Tickets
+from app.deps import Copilot, CurrentUser, ServiceNow, Tickets, require
 from app.errors import Conflict, Invalid
 from app.models import RESOLUTION_CODES, Role, TicketFilter
 from app.schemas import HIGHEST_ID, NoteIn, TicketChange, TicketIn
 from app.web import fragment, is_partial, page, see_other, sentence
 
 pages = APIRouter(include_in_schema=False)
+agents = [Depends(require(Role.AGENT))]
 Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
 # Longer than what is accepted, so that a text too long comes back in its form.
 Typed = Annotated[str, Form(max_length=1_500_000)]
@@ -147,7 +148,7 @@ def show(ticket_id: Id, desk: Desk) -> Response:
     return desk.ticket_page(ticket_id)
 
 
-@pages.post("/tickets/{ticket_id}/edit")
+@pages.post("/tickets/{ticket_id}/edit", dependencies=agents)
 def edit(
     ticket_id: Id,
     desk: Desk,
@@ -169,7 +170,7 @@ def edit(
     return desk.change(ticket_id, typed, version)
 
 
-@pages.post("/tickets/{ticket_id}/status")
+@pages.post("/tickets/{ticket_id}/status", dependencies=agents)
 def set_status(
     ticket_id: Id,
     desk: Desk,

@@ -160,7 +160,7 @@ class Delivery:
             assignment_group=item.assignment_group or setup.defaults.assignment_group,
             categories=[value for value, _ in self._lookups.choices("category")],
             close_code=self._close_code(item, ticket) if ticket.status.ended else None,
-            link_back=f"{setup.public_url}/tickets/{ticket.id}" if setup.public_url else "",
+            link_back=setup.ticket_url(ticket.id),
         )
 
     def _look_up_or_raise(self, item: OutboxItem, cause: ServiceNowError) -> Record:
@@ -280,7 +280,8 @@ class Delivery:
         client = self._setup.connected_client()
         if item.attempts == 1 or not self._in_journal(sys_id, reference):
             self._refuse_if_too_early(item)
-            text = f"{mapping.defused(note.body)}\n\n{reference}"
+            link_back = self._setup.ticket_url(ticket.id) if note.internal else ""
+            text = mapping.note_text(note.body, reference=reference, link_back=link_back)
             try:
                 client.update_incident(sys_id, {JOURNAL[note.kind]: text})
             except AnswerLost:

@@ -48,6 +48,10 @@ class Setup:
             raise NotConfigured(self.missing)
         return self.client
 
+    def ticket_url(self, ticket_id: int) -> str:
+        """The ticket's page here, for a work note; empty without PUBLIC_URL."""
+        return f"{self.public_url}/tickets/{ticket_id}" if self.public_url else ""
+
     def url_of(self, sys_id: str | None) -> str | None:
         """The incident's page on the instance, for people."""
         if not sys_id or not self.instance_url:

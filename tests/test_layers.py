@@ -1,0 +1,92 @@
+"""Who may import whom (the house rule of layers), read from the imports themselves."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted((ROOT / "app").rglob("*.py"))
+CORE = {"app.models", "app.errors"}
+SERVICES = {"app.services", "app.db", "app.integrations", "app.copilot", "app.security", *CORE}
+# Narrower prefixes first. What is not named here may import nothing of ours.
+MAY_IMPORT = {
+    "app.__main__": {"app"},
+    "app.main": {"app"},
+    "app.demo": {"app"},
+    "app.serving": {"app.settings", "app.logs"},
+    "app.worker": {"app.services"},
+    "app.routes": {
+        "app.routes",
+        "app.deps",
+        "app.schemas",
+        "app.schemas_servicenow",
+        "app.security",
+        "app.services",
+        "app.web",
+        *CORE,
+    },
+    "app.deps": {"app.services", "app.security", *CORE},
+    "app.web": CORE,
+    "app.middleware": CORE,
+    "app.security": CORE,
+    "app.schemas_servicenow": {"app.models", "app.schemas"},
+    "app.schemas": {"app.models"},
+    "app.services": SERVICES,
+    "app.copilot": {"app.copilot", *CORE},
+    "app.integrations.servicenow_mapping": {"app.integrations.servicenow_client", *CORE},
+    "app.integrations": {"app.integrations", "app.errors"},
+    "app.db": {"app.db", *CORE},
+    "app.simulator": {"app.simulator"},
+    "app.settings": {"app.errors"},
+    "app.models": {"app.models"},
+}
+ONLY_IN = {
+    "httpx": {"app.integrations", "app.main"},
+    "sqlalchemy": {"app.db", "app.services", "app.main"},
+    "fastapi": {"app.routes", "app.deps", "app.web", "app.main", "app.serving"},
+    "jinja2": {"app.web"},
+    "sklearn": {"app.copilot"},
+}
+
+
+def module_name(path: Path) -> str:
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+def within(name: str, prefixes: set[str]) -> bool:
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_module_stays_in_its_layer(path: Path) -> None:
+    me = module_name(path)
+    allowed = next((may for prefix, may in MAY_IMPORT.items() if within(me, {prefix})), set())
+    for name in imports(path):
+        if within(name, {"app"}):
+            assert within(name, allowed), f"{me} must not import {name}"
+        package = name.split(".")[0]
+        if package in ONLY_IN:
+            assert within(me, ONLY_IN[package]), f"{me} must not import {package}"
+
+
+def test_only_the_command_line_and_the_demo_know_the_simulator() -> None:
+    users = {
+        module_name(path)
+        for path in MODULES
+        if any(within(name, {"app.simulator"}) for name in imports(path))
+    }
+    outside = {name for name in users if not within(name, {"app.simulator", "app.demo"})}
+    assert outside == set()

@@ -1,0 +1,200 @@
+"""Every route with every role: who gets in, who is turned away, by page and by JSON."""
+
+import re
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.testclient import TestClient
+
+from app.models import Role
+from app.routes import account, admin, dashboard, health, servicenow, tickets, tickets_api
+from tests.conftest import SAME_ORIGIN, SignIn, soup
+from tests.desk import Desk
+
+SYS_ID = "0" * 32
+ROUTES = {
+    None: [
+        "GET /healthz",
+        "GET /readyz",
+        "GET /login",
+        "POST /login",
+        "POST /logout",
+        "GET /reset/{token}",
+        "POST /reset/{token}",
+    ],
+    Role.REQUESTER: [
+        "GET /",
+        "GET /tickets",
+        "GET /tickets/new",
+        "POST /tickets",
+        "GET /tickets/{ticket_id}",
+        "POST /tickets/{ticket_id}/notes",
+        "GET /articles/{slug}",
+        "GET /account",
+        "POST /account/password",
+        "GET /api/tickets",
+        "POST /api/tickets",
+        "GET /api/tickets/{ticket_id}",
+        "POST /api/tickets/{ticket_id}/notes",
+    ],
+    Role.AGENT: [
+        "POST /tickets/{ticket_id}/edit",
+        "POST /tickets/{ticket_id}/status",
+        "PATCH /api/tickets/{ticket_id}",
+        "POST /account/tokens",
+        "POST /account/tokens/{token_id}/revoke",
+        "GET /servicenow",
+        "POST /servicenow/fetch",
+        "POST /servicenow/test",
+        "GET /servicenow/setup",
+        "GET /servicenow/incidents/{sys_id}",
+        "GET /servicenow/tickets/{ticket_id}/push",
+        "GET /servicenow/tickets/{ticket_id}/incident",
+        "POST /servicenow/tickets/{ticket_id}/incident",
+        "POST /servicenow/tickets/{ticket_id}/sync",
+        "GET /servicenow/tickets/{ticket_id}/work-note",
+        "POST /servicenow/tickets/{ticket_id}/work-note",
+        "POST /servicenow/tickets/{ticket_id}/link",
+        "POST /servicenow/tickets/{ticket_id}/unlink",
+        "POST /servicenow/outbox/{item_id}/retry",
+        "GET /api/sn/health",
+        "GET /api/sn/incidents",
+        "GET /api/sn/incidents/{sys_id}",
+        "POST /api/sn/incidents/create-from-ticket/{ticket_id}",
+        "PATCH /api/sn/incidents/{sys_id}/sync-ticket/{ticket_id}",
+        "GET /api/sn/outbox",
+        "POST /api/sn/outbox/{item_id}/retry",
+    ],
+    Role.ADMIN: [
+        "GET /admin",
+        "GET /admin/users",
+        "POST /admin/users",
+        "POST /admin/users/{user_id}/role",
+        "POST /admin/users/{user_id}/deactivate",
+        "POST /admin/users/{user_id}/activate",
+        "POST /admin/users/{user_id}/reset",
+        "GET /admin/tokens",
+        "POST /admin/tokens/{token_id}/revoke",
+        "POST /servicenow/pulls",
+        "GET /servicenow/pulls/{run_id}",
+        "POST /api/sn/sync/pull",
+        "GET /api/sn/sync/runs/{run_id}",
+    ],
+}
+# Enough of a body that the guard is asked and not the form.
+FORMS = {
+    "edit": {"version": "1"},
+    "status": {"version": "1"},
+    "role": {"role": "agent"},
+}
+BODIES = {
+    "POST /api/tickets": {"subject": "x"},
+    "PATCH /api/tickets/{ticket_id}": {},
+    "POST /api/tickets/{ticket_id}/notes": {"body": "x"},
+    "POST /api/sn/sync/pull": {"limit": 1},
+}
+CASES = [(role, route) for role, routes in ROUTES.items() for route in routes]
+NAMES = [f"{role or 'anybody'} {route}" for role, route in CASES]
+
+
+def routes_of_the_app() -> set[str]:
+    modules = (account, admin, dashboard, health, servicenow, tickets, tickets_api)
+    routers = [one for module in modules for one in vars(module).values()]
+    return {
+        f"{method} {route.path}"
+        for router in routers
+        if isinstance(router, APIRouter)
+        for route in router.routes
+        for method in route.methods
+    }
+
+
+def ask(client: TestClient, route: str, ticket_id: int) -> int:
+    method, path = route.split(" ")
+    path = path.replace("{ticket_id}", str(ticket_id)).replace("{sys_id}", SYS_ID)
+    path = re.sub(r"\{\w+\}", "999", path)
+    if path.startswith("/api/"):
+        body = BODIES.get(route)
+        return client.request(method, path, json=body).status_code
+    form = FORMS.get(path.rsplit("/", 1)[-1]) if method == "POST" else None
+    return client.request(method, path, data=form).status_code
+
+
+def test_the_table_names_every_route() -> None:
+    assert sorted(route for _, route in CASES) == sorted(routes_of_the_app())
+
+
+@pytest.mark.parametrize(("needed", "route"), CASES, ids=NAMES)
+def test_strangers_are_sent_to_the_log_in(app: FastAPI, needed: Role | None, route: str) -> None:
+    stranger = TestClient(app, headers=SAME_ORIGIN, follow_redirects=False)
+    status = ask(stranger, route, 1)
+    if needed is None:
+        assert status not in (401, 403)
+    else:
+        assert status == (401 if "/api/" in route else 303)
+
+
+@pytest.fixture
+def requesters_ticket(desk: Desk) -> int:
+    return desk.ticket(requester="requester@example.com").id
+
+
+@pytest.mark.parametrize("role", ["requester", "agent", "admin"])
+def test_each_role_gets_in_where_it_may_and_nowhere_else(
+    sign_in: SignIn, requesters_ticket: int, role: str
+) -> None:
+    browser = sign_in(role)
+    wrong = []
+    for needed, route in CASES:
+        if route == "POST /logout":
+            continue
+        status = ask(browser, route, requesters_ticket)
+        allowed = needed is None or Role(role).may_act_as(needed)
+        if allowed == (status in (401, 403)):
+            wrong.append((route, status))
+    assert wrong == []
+
+
+def test_a_requester_sees_only_their_own_tickets(requester: TestClient, desk: Desk) -> None:
+    own = desk.ticket(subject="My own trouble", requester="Requester@Example.com")
+    other = desk.ticket(subject="Somebody else's trouble", requester="other@example.com")
+    page = requester.get("/tickets").text
+    assert "My own trouble" in page
+    assert "Somebody else" not in page
+    assert requester.get(f"/tickets/{own.id}").status_code == 200
+    assert requester.get(f"/tickets/{other.id}").status_code == 404
+    assert requester.get(f"/api/tickets/{other.id}").status_code == 404
+    assert requester.post(f"/tickets/{other.id}/notes", data={"body": "x"}).status_code == 404
+    listed = requester.get("/api/tickets").json()["tickets"]
+    assert [ticket["id"] for ticket in listed] == [own.id]
+
+
+def test_internal_notes_never_reach_a_requester(requester: TestClient, desk: Desk) -> None:
+    ticket = desk.ticket(requester="requester@example.com")
+    desk.note(ticket.id, "The customer is difficult", internal=True)
+    desk.note(ticket.id, "We are on it", internal=False)
+    page = requester.get(f"/tickets/{ticket.id}").text
+    assert "We are on it" in page
+    assert "difficult" not in page
+    found = soup(requester.get("/tickets?q=difficult").text)
+    assert not found.select("tbody tr")
+
+
+def test_a_requester_cannot_write_an_internal_note(requester: TestClient, desk: Desk) -> None:
+    ticket = desk.ticket(requester="requester@example.com")
+    requester.post(f"/tickets/{ticket.id}/notes", data={"body": "Hello", "kind": "internal"})
+    assert [note.internal for note in desk.notes(ticket.id)] == [False]
+    answer = requester.post(
+        f"/api/tickets/{ticket.id}/notes", json={"body": "Hello", "internal": True}
+    )
+    assert answer.status_code == 403
+
+
+def test_the_navigation_offers_what_the_role_may_use(sign_in: SignIn) -> None:
+    offered = {}
+    for role in ("requester", "agent", "admin"):
+        links = soup(sign_in(role).get("/").text).select("nav.site-nav a")
+        offered[role] = [link.get_text(strip=True) for link in links]
+    assert offered["requester"] == ["Dashboard", "Tickets"]
+    assert offered["agent"] == ["Dashboard", "Tickets", "ServiceNow"]
+    assert offered["admin"] == ["Dashboard", "Tickets", "ServiceNow", "Admin"]

@@ -1,0 +1,316 @@
+"""The ServiceNow pages and the ticket's push card, as an agent's browser sees them."""
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+from app.simulator import Instance
+from app.worker import tick
+from tests.conftest import HTMX, Clock, signed_in, soup
+from tests.desk import Desk
+
+
+def press(browser: TestClient, path: str, **form: str) -> str:
+    """What htmx gets for a button."""
+    response = browser.post(path, data=form, headers=HTMX)
+    assert response.status_code == 200, response.text
+    return response.text
+
+
+# -- /servicenow -------------------------------------------------------------------------------
+
+
+def test_fetch_latest_fills_the_table_and_says_how_old_it_is(
+    agent: TestClient, instance: Instance
+) -> None:
+    assert "No incident has been fetched yet" in agent.get("/servicenow").text
+    for number in range(3):
+        instance.add_incident(number=f"INC000000{number}", short_description="Mail is down")
+    html = soup(press(agent, "/servicenow/fetch"))
+    assert len(html.select("#incident-table tbody tr")) == 3
+    assert "3 incidents, last fetched" in html.select_one("#incident-table .pager").get_text()
+    assert html.select_one("hx-partial[hx-target='#connection-card'] #connection-card")
+
+    page = soup(agent.get("/servicenow").text)
+    heads = [cell.get_text() for cell in page.select("#incident-table th")]
+    assert heads == ["Number", "Short description", "State", "Priority", "Updated on", "Ticket"]
+    assert [call["path"] for call in instance.requests].count("/api/now/table/incident") == 1
+
+
+def test_fetch_latest_is_one_request_for_the_newest_hundred(
+    agent: TestClient, instance: Instance
+) -> None:
+    for number in range(120):
+        instance.add_incident(
+            number=f"INC{number:07}",
+            sys_updated_on=f"2026-01-01 00:{number // 60:02}:{number % 60:02}",
+        )
+    press(agent, "/servicenow/fetch")
+    assert len(instance.requests) == 1
+    page = soup(agent.get("/servicenow").text)
+    assert "100 incidents" in page.select_one("#incident-table .pager").get_text()
+    assert page.select_one("#incident-table tbody a").get_text() == "INC0000119"
+
+
+def test_search_state_and_pages_are_in_the_address(agent: TestClient, instance: Instance) -> None:
+    for number in range(60):
+        state = "2" if number % 2 else "1"
+        instance.add_incident(number=f"INC{number:07}", short_description="Wi-Fi", state=state)
+    instance.add_incident(number="INC9", short_description="A lonely printer")
+    press(agent, "/servicenow/fetch")
+    first = soup(agent.get("/servicenow?state=2").text)
+    assert len(first.select("#incident-table tbody tr")) == 25
+    assert first.select_one("a[rel=next]")["href"] == "/servicenow?state=2&page=2"
+    assert first.select_one("#state option[selected]").get_text() == "In Progress"
+    second = soup(agent.get("/servicenow?state=2&page=2", headers=HTMX).text)
+    assert len(second.select("tbody tr")) == 5
+    assert not second.select("html")
+    found = soup(agent.get("/servicenow?q=lonely").text)
+    assert [a.get_text() for a in found.select("#incident-table tbody tr td a")] == ["INC9"]
+    assert "No incident matches" in agent.get("/servicenow?q=nosuchthing").text
+    assert agent.get("/servicenow?page=-5&state=bogus").status_code == 200
+
+
+def test_a_row_opens_details_in_the_dialog_and_as_a_page(
+    agent: TestClient, instance: Instance
+) -> None:
+    theirs = instance.add_incident(
+        number="INC0000001", short_description="<b>Bold</b>", description="Line 1\nLine 2"
+    )
+    instance.add_journal_entry(theirs["sys_id"], "work_notes", "Called back", by="fred.luddy")
+    press(agent, "/servicenow/fetch")
+    row = soup(agent.get("/servicenow").text).select_one("#incident-table tbody a")
+    assert (row["href"], row["hx-target"]) == (row["hx-get"], "#dialog-body")
+
+    inside = soup(agent.get(row["href"], headers=HTMX).text)
+    assert not inside.select("html")
+    assert inside.select_one("h2").get_text() == "INC0000001: <b>Bold</b>"
+    assert "Called back" in inside.get_text()
+    page = soup(agent.get(row["href"]).text)
+    assert page.select_one("html #incident-details")
+
+
+def test_an_incident_that_is_gone_says_so_and_leaves_the_mirror(
+    agent: TestClient, instance: Instance
+) -> None:
+    theirs = instance.add_incident(number="INC0000001")
+    press(agent, "/servicenow/fetch")
+    instance.delete(theirs["sys_id"])
+    response = agent.get(f"/servicenow/incidents/{theirs['sys_id']}", headers=HTMX)
+    assert response.status_code == 404
+    assert response.headers["HX-Retarget"] == "#notices"
+    assert "may not see it" in response.text
+    assert "INC0000001" not in agent.get("/servicenow").text
+
+
+def test_without_the_instance_old_rows_are_shown_with_the_reason(
+    agent: TestClient, instance: Instance
+) -> None:
+    theirs = instance.add_incident(number="INC0000001")
+    press(agent, "/servicenow/fetch")
+    instance.faults.hibernate()
+    response = agent.post("/servicenow/fetch", headers=HTMX)
+    assert response.status_code == 502
+    assert "asleep" in response.text
+    page = soup(agent.get("/servicenow").text)
+    card = page.select_one("#connection-card").get_text(" ", strip=True)
+    assert "Not connected" in card
+    assert "asleep" in card
+    assert "Last well" in card
+    assert "INC0000001" in page.select_one("#incident-table").get_text()
+    details = agent.get(f"/servicenow/incidents/{theirs['sys_id']}", headers=HTMX)
+    assert "This is our copy" in details.text
+
+
+def test_the_connection_test_names_the_step_that_failed(
+    agent: TestClient, instance: Instance
+) -> None:
+    good = soup(press(agent, "/servicenow/test")).get_text(" ", strip=True)
+    assert "Connected" in good
+    assert "OAuth is the preferred way" in good
+    instance.accounts.password = "changed"
+    bad = soup(press(agent, "/servicenow/test")).get_text(" ", strip=True)
+    assert "Sign in : failed" in bad
+    assert "Read incidents : skipped" in bad
+
+
+def test_not_configured_says_what_is_missing(unconfigured: Settings, clock: Clock) -> None:
+    app = create_app(unconfigured, now=clock)
+    browser = signed_in(app, "agent")
+    page = soup(browser.get("/servicenow").text)
+    card = page.select_one("#connection-card").get_text(" ", strip=True)
+    assert "ServiceNow not configured" in card
+    assert all(name in card for name in ("SN_INSTANCE_URL", "SN_USERNAME", "SN_PASSWORD"))
+    assert page.select_one("#connection-card a[href='/servicenow/setup']")
+    assert browser.get("/servicenow/setup").status_code == 200
+    ticket = Desk(app).ticket()
+    push = soup(browser.get(f"/tickets/{ticket.id}").text).select_one(f"#push-card-{ticket.id}")
+    assert "ServiceNow not configured" in push.get_text()
+    refused = browser.post(f"/servicenow/tickets/{ticket.id}/incident", headers=HTMX)
+    assert refused.status_code == 503
+    assert "SN_INSTANCE_URL" in refused.text
+    app.state.engine.dispose()
+
+
+# -- the push card -----------------------------------------------------------------------------
+
+
+def test_preview_lists_ours_and_theirs_and_sends_nothing(
+    agent: TestClient, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket(subject="VPN " * 60, priority="urgent", category="access")
+    page = agent.get(f"/servicenow/tickets/{ticket.id}/incident", headers=HTMX).text
+    rows = {
+        row.select_one("th").get_text(): [cell.get_text() for cell in row.select("td")]
+        for row in soup(page).select("tbody tr")
+    }
+    assert rows["Priority"] == ["Urgent", "1 - Critical (impact 1, urgency 1)"]
+    assert rows["Category"] == ["access", "Software"]
+    assert rows["Short description"][1].endswith("…")
+    assert len(rows["Short description"][1]) <= 160
+    assert rows["Caller"][1] == "abel.tuter@example.com"
+    groups = [option.get_text() for option in soup(page).select("select option")]
+    assert groups[0] == "Leave to ServiceNow"
+    assert "Network" in groups
+    assert not instance.incidents
+
+
+def test_confirming_the_preview_shows_the_number_with_a_link(
+    agent: TestClient, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    group = next(iter(instance.table("sys_user_group")))
+    card = soup(press(agent, f"/servicenow/tickets/{ticket.id}/incident", assignment_group=group))
+    incident = next(iter(instance.incidents.values()))
+    assert incident["assignment_group"] == group
+    link = card.select_one("dd a")
+    assert link.get_text() == incident["number"]
+    assert incident["sys_id"] in link["href"]
+    buttons = [control.get_text(strip=True) for control in card.select("button, a.btn")]
+    assert "Sync status to ServiceNow" in buttons
+    assert "Add work note from AI suggestions" in buttons
+    assert "hx-trigger" not in card.select_one("section").attrs
+
+
+def test_a_busy_instance_leaves_a_card_that_polls_and_ends_by_itself(
+    agent: TestClient, instance: Instance, desk: Desk, clock: Clock
+) -> None:
+    ticket = desk.ticket()
+    instance.faults.rate_limit(retry_after=120)
+    card = soup(press(agent, f"/servicenow/tickets/{ticket.id}/incident"))
+    section = card.select_one("section")
+    assert "limits the number of requests" in card.get_text()
+    assert "Next try 2026-11-24 09:02 UTC" in card.get_text()
+    assert section["hx-get"] == f"/servicenow/tickets/{ticket.id}/push"
+    clock.forward(minutes=3)
+    tick(agent.app.state.services.servicenow)  # type: ignore[attr-defined]
+    after = soup(agent.get(section["hx-get"], headers=HTMX).text).select_one("section")
+    assert "hx-get" not in after.attrs
+    assert "In step" in after.get_text()
+
+
+def test_a_refusal_waits_for_a_person(agent: TestClient, instance: Instance, desk: Desk) -> None:
+    ticket = desk.ticket()
+    instance.rules.aborting_rule = "No tickets on Friday"
+    card = soup(press(agent, f"/servicenow/tickets/{ticket.id}/incident"))
+    assert "No tickets on Friday" in card.get_text()
+    retry = card.select_one("form[action*=retry]")
+    assert retry.get_text(strip=True) == "Retry now"
+    count = soup(agent.get("/").text).select_one("nav .count")
+    assert count.get_text(strip=True).startswith("1")
+    assert "Waiting to be sent" in agent.get("/servicenow").text
+
+    instance.rules.aborting_rule = None
+    card = soup(press(agent, retry["action"]))
+    assert "In step" in card.get_text()
+    assert not soup(agent.get("/").text).select("nav .count")
+
+
+def test_the_work_note_can_be_edited_and_lands_once(
+    agent: TestClient, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket(subject="The printer shows offline", description="Nothing prints")
+    press(agent, f"/servicenow/tickets/{ticket.id}/incident")
+    path = f"/servicenow/tickets/{ticket.id}/work-note"
+    box = soup(agent.get(path, headers=HTMX).text)
+    assert "AI-assisted" in box.select_one("textarea").get_text()
+    assert instance_number(instance) in box.select_one("h2").get_text()
+    for _ in range(2):
+        response = agent.post(path, data={"work_note": "AI-assisted, edited"}, headers=HTMX)
+        assert response.headers["HX-Trigger"] == "modal:close"
+    sent = [row for row in notes_of(instance) if "AI-assisted, edited" in row["value"]]
+    assert [row["element"] for row in sent] == ["work_notes"]
+    assert agent.post(path, data={"work_note": "  "}, headers=HTMX).status_code == 422
+
+
+def test_sync_sends_notes_that_were_not_sent(
+    agent: TestClient, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    desk.note(ticket.id, "Written before the incident", internal=True)
+    press(agent, f"/servicenow/tickets/{ticket.id}/incident")
+    card = soup(agent.get(f"/servicenow/tickets/{ticket.id}/push", headers=HTMX).text)
+    assert "1 internal note" in card.get_text()
+    press(agent, f"/servicenow/tickets/{ticket.id}/sync")
+    press(agent, f"/servicenow/tickets/{ticket.id}/sync")
+    sent = [row for row in notes_of(instance) if "Written before" in row["value"]]
+    assert len(sent) == 1
+
+
+def test_a_note_form_offers_to_send_with_the_right_default(
+    agent: TestClient, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    assert not soup(agent.get(f"/tickets/{ticket.id}").text).select("input[name=send]")
+    press(agent, f"/servicenow/tickets/{ticket.id}/incident")
+    tick_box = soup(agent.get(f"/tickets/{ticket.id}").text).select_one("input[name=send]")
+    assert "checked" in tick_box.attrs
+    assert instance_number(instance) in tick_box.parent.get_text()
+    form = {"body": "Between us", "kind": "internal"}
+    agent.post(f"/tickets/{ticket.id}/notes", data=form)
+    form = {"body": "Send this", "kind": "internal", "send": "true"}
+    agent.post(f"/tickets/{ticket.id}/notes", data=form)
+    tick(agent.app.state.services.servicenow)  # type: ignore[attr-defined]
+    values = [row["value"] for row in notes_of(instance)]
+    assert any("Send this" in value for value in values)
+    assert not any("Between us" in value for value in values)
+
+
+def test_linking_and_unlinking(agent: TestClient, instance: Instance, desk: Desk) -> None:
+    theirs = instance.add_incident(number="INC0000042")
+    ticket, other = desk.ticket(), desk.ticket()
+    path = f"/servicenow/tickets/{ticket.id}"
+    missing = agent.post(f"{path}/link", data={"number": "INC0000043"}, headers=HTMX)
+    assert missing.status_code == 404
+    card = soup(press(agent, f"{path}/link", number=" inc0000042 "))
+    assert card.select_one("dd a").get_text() == theirs["number"]
+    taken = agent.post(
+        f"/servicenow/tickets/{other.id}/link", data={"number": "INC0000042"}, headers=HTMX
+    )
+    assert taken.status_code == 409
+    assert f"ticket {ticket.id}" in taken.text
+    assert agent.post(f"{path}/unlink", data={"reason": ""}, headers=HTMX).status_code == 422
+    assert "Not linked" in press(agent, f"{path}/unlink", reason="Wrong one")
+    assert "Wrong one" in agent.get(f"/tickets/{ticket.id}").text
+
+
+@pytest.mark.parametrize("action", ["incident", "sync", "work-note"])
+def test_without_scripts_the_same_forms_lead_back_to_the_ticket(
+    agent: TestClient, instance: Instance, desk: Desk, action: str
+) -> None:
+    ticket = desk.ticket()
+    if action != "incident":
+        press(agent, f"/servicenow/tickets/{ticket.id}/incident")
+    response = agent.post(f"/servicenow/tickets/{ticket.id}/{action}", data={"work_note": "Hello"})
+    assert response.status_code == 303
+    assert response.headers["Location"] == f"/tickets/{ticket.id}#push-card-{ticket.id}"
+    assert instance_number(instance) in agent.get(f"/tickets/{ticket.id}").text
+
+
+def instance_number(instance: Instance) -> str:
+    return next(iter(instance.incidents.values()))["number"]
+
+
+def notes_of(instance: Instance) -> list[dict[str, str]]:
+    return instance.journal(next(iter(instance.incidents)))

@@ -1,0 +1,89 @@
+"""A sweep over all templates and partials: they compile, say what they need, keep to the policy."""
+
+import re
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+from jinja2 import Environment
+
+from app.web import ROOT, make_templates
+
+FILES = sorted([*(ROOT / "templates").rglob("*.html"), *(ROOT / "partials").rglob("*.html")])
+JINJA = re.compile(r"\{[%#].*?[%#]\}|\{\{.*?\}\}", re.DOTALL)
+# What htmx 4.0.1 knows and our policy allows (no script in attributes).
+HTMX = {
+    "boost",
+    "confirm",
+    "disable",
+    "get",
+    "include",
+    "indicator",
+    "post",
+    "push-url",
+    "replace-url",
+    "select",
+    "status",
+    "swap",
+    "swap-oob",
+    "sync",
+    "target",
+    "trigger",
+}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.fixture(scope="module")
+def templates() -> Environment:
+    return make_templates(time_zone="UTC", demo=False, click_seconds=15).env
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_it_compiles_under_the_name_that_routes_use(path: Path, templates: Environment) -> None:
+    name = name_of(path).removeprefix("templates/")
+    assert templates.get_template(name).filename == str(path)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_its_first_line_says_what_it_needs(path: Path) -> None:
+    head = path.read_text(encoding="utf-8").split("#}")[0]
+    assert head.startswith("{# ")
+    assert "Needs:" in head
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_it_holds_no_script_no_style_and_no_unescaped_text(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert "|safe" not in text.replace(" ", "")
+    html = BeautifulSoup(JINJA.sub("", text), "html.parser")
+    assert not html.select("style, script:not([src]), [style]")
+    for tag in html.find_all(True):
+        for attribute, value in tag.attrs.items():
+            assert not attribute.startswith("on"), f"{attribute} in {tag.name}"
+            assert "javascript:" not in str(value)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_its_htmx_attributes_exist_in_htmx_4(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    used = {name.split(":")[0] for name in re.findall(r"\shx-([a-z-]+)", text)}
+    assert used <= HTMX
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_every_form_and_link_works_without_scripts(path: Path) -> None:
+    html = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    for form in html.select("form[hx-post]"):
+        assert form["method"] == "post"
+        assert form["action"] == form["hx-post"]
+    for link in html.select("a[hx-get]"):
+        assert link["href"].startswith("/")
+
+
+def test_pages_have_a_title_of_their_own() -> None:
+    for path in (ROOT / "templates").rglob("*.html"):
+        if path.name != "base.html":
+            assert "{% block title %}" in path.read_text(encoding="utf-8"), name_of(path)
