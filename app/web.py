@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -37,6 +38,7 @@ TITLES = {
 }
 
 
+@cache
 def make_templates(*, time_zone: str, demo: bool, click_seconds: float) -> Jinja2Templates:
     """The Jinja environment: `templates/`, with `partials/` under that prefix.
 

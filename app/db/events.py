@@ -73,12 +73,12 @@ def unsent_notes(conn: Connection, ticket_id: int) -> tuple[TicketEvent, ...]:
 
 
 def find_note(
-    conn: Connection, ticket_id: int, *, author: str, body: str, since: datetime
+    conn: Connection, ticket_id: int, kind: EventKind, *, author: str, body: str, since: datetime
 ) -> TicketEvent | None:
-    """The internal note that this author wrote with this very text since then."""
+    """The note that this author wrote with this very text since then."""
     query = select(ticket_events).where(
         ticket_events.c.ticket_id == ticket_id,
-        ticket_events.c.kind == EventKind.INTERNAL_NOTE,
+        ticket_events.c.kind == kind,
         ticket_events.c.author == author,
         ticket_events.c.body == body,
         ticket_events.c.created_at >= since,

@@ -47,7 +47,7 @@ def run(settings: Settings, *, reset: bool, folder: Path = ROOT / "demo-data") -
     with simulator:
         settings = demo_settings(settings, folder, simulator.url)
         if fresh:
-            print("Making sample data, about half a minute ...", flush=True)
+            print("Making sample data, about twenty seconds ...", flush=True)
             make_sample(settings, keeper.instance, folder)
             keeper.save()
         app = create_app(settings)

@@ -7,12 +7,14 @@ may hide a success, and only who asked can find out.
 import logging
 import random
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -80,14 +82,19 @@ def build_slots(
     They share the connections and the sign-in; each has its own cookies. TLS is always verified,
     redirects are never followed. Raises OSError when `ca_file` cannot be used.
     """
-    context = httpx.create_ssl_context()
-    if ca_file:
-        context.load_verify_locations(ca_file)
-    transport = httpx.HTTPTransport(verify=context)
+    transport = httpx.HTTPTransport(verify=_tls_context(ca_file))
     return [
         httpx.Client(base_url=url, auth=auth, transport=transport, timeout=timeout, headers=HEADERS)
         for _ in range(count)
     ]
+
+
+@cache
+def _tls_context(ca_file: str | None) -> ssl.SSLContext:
+    context = httpx.create_ssl_context()
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 class ServiceNowClient:

@@ -29,6 +29,8 @@ from app.models import (
 from app.services.copilot import CopilotService, Triage
 
 PAGE_SIZE = 25
+# The same words by the same person so soon are a second click.
+SAME_NOTE = timedelta(seconds=10)
 AGES = (("today", 1), ("this week", 7), ("this month", 30), ("older", None))
 EDITABLE = ("subject", "description", "priority", "category", "assignee")
 CLOSING = ("resolution_code", "resolution_notes")
@@ -332,6 +334,10 @@ class TicketService:
         now = self._now()
         with writing(self._engine) as conn:
             ticket = _visible(tickets.get(conn, ticket_id, for_update=True), by)
+            since = now - SAME_NOTE
+            same = events.find_note(conn, ticket_id, kind, author=by.email, body=body, since=since)
+            if same:
+                return same
             when = _when_to_push(ticket, internal=internal, push=push if agent else None)
             note = events.add(
                 conn,

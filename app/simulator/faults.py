@@ -19,6 +19,7 @@ KINDS = (
     "rate_limit",
     "result_and_error",
     "semaphore_full",
+    "slow_answer",
     "slow_commit",
     "unauthorized",
 )
@@ -65,6 +66,11 @@ class Faults:
     def clear(self) -> None:
         with self._lock:
             self._faults.clear()
+
+    def met(self, kind: str) -> bool:
+        """True when no fault of this kind is left to be met."""
+        with self._lock:
+            return all(fault.kind != kind for fault in self._faults)
 
     def take(self, method: str, path: str) -> Fault | None:
         """The fault that this request meets, counted."""
@@ -113,6 +119,10 @@ class Faults:
     def late_commit(self, seconds: float) -> None:
         """503 at once; the write is applied after this many seconds."""
         self.add("late_commit", seconds=seconds)
+
+    def slow_answer(self, seconds: float) -> None:
+        """The next request is applied at once and answered after this many seconds."""
+        self.add("slow_answer", seconds=seconds)
 
     def slow_commit(self, seconds: float) -> None:
         """The write is applied and answered after this many seconds."""

@@ -207,6 +207,8 @@ class _Door:
             return response
         if fault.kind == "lose_reply":
             return await self._drop(request)
+        if fault.kind == "slow_answer":
+            await asyncio.sleep(fault.options["seconds"])
         if fault.kind == "fail":
             status = fault.options.get("status", 503)
             return HTMLResponse(pages.error_page(status), status)

@@ -153,11 +153,12 @@ class Pushes:
     def _note_once(self, conn: Connection, ticket: Ticket, text: str, *, by: str) -> TicketEvent:
         """The note, or the same one written moments ago: a second click joins the first."""
         now = self._setup.now()
-        same = events.find_note(conn, ticket.id, author=by, body=text, since=now - SAME_NOTE)
+        kind, since = EventKind.INTERNAL_NOTE, now - SAME_NOTE
+        same = events.find_note(conn, ticket.id, kind, author=by, body=text, since=since)
         return same or events.add(
             conn,
             ticket.id,
-            EventKind.INTERNAL_NOTE,
+            kind,
             text,
             author=by,
             internal=True,
