@@ -91,6 +91,8 @@ def make_sample(
     clock = sample.PastClock(now)
     services = make_services(settings, engine, wake=lambda: None, now=clock)
     staff = sample.make_people(services, ACCOUNTS)
+    for email, _, role in ACCOUNTS:
+        instance.add_user(name=f"Demo {role.capitalize()}", email=email)
     desk = sample.Desk(services, instance, clock, staff)
     sample.fill(desk, count=tickets, now=now)
     services.servicenow.pulls.start(

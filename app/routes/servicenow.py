@@ -118,7 +118,7 @@ def create_incident(
     status = servicenow.pushes.create_from_ticket(
         ticket_id, by=user.email, assignment_group=assignment_group
     )
-    return _push_card(request, status)
+    return _closing_dialog(_push_card(request, status))
 
 
 @pages.post("/tickets/{ticket_id}/sync")
@@ -145,11 +145,8 @@ def add_work_note(
     user: CurrentUser,
     work_note: LongText = "",
 ) -> Response:
-    response = _push_card(
-        request, servicenow.pushes.add_work_note(ticket_id, work_note, by=user.email)
-    )
-    response.headers["HX-Trigger"] = "modal:close"
-    return response
+    status = servicenow.pushes.add_work_note(ticket_id, work_note, by=user.email)
+    return _closing_dialog(_push_card(request, status))
 
 
 @pages.post("/tickets/{ticket_id}/link")
@@ -222,6 +219,11 @@ def _push_card(request: Request, status: PushStatus) -> Response:
     if is_partial(request):
         return fragment(request, "servicenow/push_card.html", status=status)
     return see_other(f"/tickets/{status.ticket.id}#push-card-{status.ticket.id}")
+
+
+def _closing_dialog(response: Response) -> Response:
+    response.headers["HX-Trigger"] = "modal:close"
+    return response
 
 
 def _connection_card(request: Request, connection: ConnectionView) -> Response:

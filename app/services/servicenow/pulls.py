@@ -121,6 +121,8 @@ class Pulls:
         try:
             while not run.finished and not stopping():
                 run = self._next_page(run)
+            if run.state is RunState.DONE:
+                self._connection.remember_fetch()
         except ServiceNowError as exc:
             self._end(run, RunState.FAILED, error=exc.message)
         except Exception:  # A broken run must not stop the runs after it.

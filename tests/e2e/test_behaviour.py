@@ -1,0 +1,116 @@
+"""What only a browser shows: dialogs, search as you type, Back, double clicks, policy."""
+
+import re
+
+import pytest
+
+from app.simulator import Instance
+from tests.desk import Desk
+from tests.e2e.conftest import Visitor
+
+PAGES = {
+    "requester": ["/", "/tickets", "/tickets/new", "/tickets/1", "/account"],
+    "agent": ["/servicenow", "/servicenow/setup", "/tickets/1", "/tickets?q=x", "/nosuch"],
+    "admin": ["/admin/users", "/admin/tokens", "/servicenow"],
+}
+
+
+@pytest.mark.parametrize("role", PAGES)
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_page_breaks_the_policy_complains_or_scrolls_sideways(
+    visitor: Visitor, live_desk: Desk, role: str, width: int
+) -> None:
+    live_desk.ticket(requester="requester@example.com", subject="A-very-long-word-" * 9)
+    visitor.page.set_viewport_size({"width": width, "height": 800})
+    visitor.sign_in(role)
+    for path in PAGES[role]:
+        visitor.go(path)
+        assert visitor.page.locator("h1").count() == 1, path
+        wider = visitor.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert wider <= 0, f"{path} is {wider} px too wide"
+
+
+def test_a_double_click_makes_one_incident(
+    visitor: Visitor, live_desk: Desk, instance: Instance
+) -> None:
+    ticket = live_desk.ticket()
+    visitor.sign_in("agent")
+    visitor.go(f"/tickets/{ticket.id}")
+    visitor.follow("Create ServiceNow Incident")
+    visitor.page.locator("#preview button").dblclick()
+    visitor.page.get_by_text("In step", exact=True).wait_for()
+    assert len(instance.incidents) == 1
+    assert visitor.page.locator("dialog[open]").count() == 0
+
+
+def test_search_as_you_type_keeps_its_state_in_the_address(
+    visitor: Visitor, live_desk: Desk
+) -> None:
+    live_desk.ticket(subject="Router down")
+    live_desk.ticket(subject="Printer on fire")
+    visitor.sign_in("agent")
+    visitor.go("/tickets")
+    visitor.page.get_by_label("Search").press_sequentially("router")
+    visitor.page.get_by_text("1 ticket", exact=True).wait_for()
+    visitor.page.wait_for_url(re.compile(r"q=router"))
+    visitor.page.locator("tbody tr").first.click()
+    visitor.page.get_by_role("heading", name="Router down").wait_for()
+    visitor.page.go_back()
+    visitor.page.get_by_text("1 ticket", exact=True).wait_for()
+    assert visitor.page.locator("nav.site-nav").count() == 1
+    assert visitor.page.get_by_label("Search").input_value() == "router"
+
+
+def test_a_failure_is_said_in_words_and_nothing_is_lost(
+    visitor: Visitor, instance: Instance
+) -> None:
+    visitor.sign_in("agent")
+    visitor.go("/servicenow")
+    instance.faults.hibernate()
+    visitor.press("Fetch latest incidents")
+    visitor.page.get_by_role("alert").get_by_text("asleep").wait_for()
+    assert visitor.page.locator("#incident-table").count() == 1
+    visitor.page.get_by_role("button", name="Dismiss").click()
+    assert visitor.page.locator("#notices .notice").count() == 0
+
+
+def test_a_form_error_is_focused_and_keeps_what_was_typed(
+    visitor: Visitor, live_desk: Desk
+) -> None:
+    ticket = live_desk.ticket()
+    visitor.sign_in("agent")
+    visitor.go(f"/tickets/{ticket.id}")
+    visitor.page.get_by_label("Status", exact=True).select_option("resolved")
+    visitor.page.get_by_text("Resolution", exact=True).first.click()
+    visitor.page.get_by_label("Resolution notes").fill("New cable")
+    visitor.press("Set status")
+    visitor.page.locator("#form-errors").wait_for()
+    assert visitor.page.get_by_label("Resolution notes").input_value() == "New cable"
+    visitor.page.get_by_label("Resolution code").select_option("Solution provided")
+    visitor.press("Set status")
+    visitor.page.get_by_text("Open → Resolved").wait_for()
+
+
+def test_the_tick_follows_the_kind_of_note(
+    visitor: Visitor, live_desk: Desk, instance: Instance
+) -> None:
+    ticket = live_desk.ticket()
+    live_desk.services.servicenow.pushes.create_from_ticket(ticket.id, by="a@example.com")
+    visitor.sign_in("agent")
+    visitor.go(f"/tickets/{ticket.id}")
+    send = visitor.page.get_by_label("also send to")
+    assert send.is_checked()
+    visitor.page.get_by_label("a comment").check()
+    assert not send.is_checked()
+    visitor.page.get_by_label("an internal note").check()
+    assert send.is_checked()
+
+
+def test_a_lost_session_leads_to_the_log_in(visitor: Visitor, live_desk: Desk) -> None:
+    visitor.sign_in("agent")
+    visitor.go("/servicenow")
+    visitor.page.context.clear_cookies()
+    visitor.press("Fetch latest incidents")
+    visitor.page.wait_for_url(re.compile("/login"))
