@@ -1,12 +1,15 @@
 """A real app, a real database, a real instance over HTTP, and a clock that obeys."""
 
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import uvicorn
 from bs4 import BeautifulSoup
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -20,6 +23,7 @@ from app.main import create_app
 from app.models import Role
 from app.settings import ServiceNowSettings, Settings
 from app.simulator import Instance, RunningSimulator
+from app.simulator.running import listening_socket
 from tests.desk import Desk
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
@@ -193,6 +197,38 @@ def script(app: FastAPI) -> TestClient:
     user, _ = accounts.create_user("script@example.com", Role.ADMIN, PASSWORD)
     _, secret = accounts.create_token(user, "script")
     return TestClient(app, headers={"Authorization": f"Bearer {secret}"})
+
+
+@dataclass(frozen=True)
+class Live:
+    """The app on a port, with its worker running."""
+
+    app: FastAPI
+    url: str
+
+    def token(self) -> str:
+        """A new admin's API token."""
+        accounts = self.app.state.services.accounts
+        user, _ = accounts.create_user("live@example.com", Role.ADMIN, PASSWORD)
+        return str(accounts.create_token(user, "live")[1])
+
+
+@pytest.fixture
+def live(settings: Settings, triage: TriageEngine) -> Iterator[Live]:
+    quick = replace(settings, worker_seconds=0.1)
+    app = create_app(quick, load_triage=lambda: triage)
+    for role in Role:
+        app.state.services.accounts.create_user(f"{role}@example.com", role, PASSWORD)
+    listening = listening_socket()
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield Live(app, f"http://127.0.0.1:{listening.getsockname()[1]}")
+    server.should_exit = True
+    thread.join(10)
+    listening.close()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ class RunningSimulator:
         self, instance: Instance | None = None, *, port: int = 0, control: bool = True
     ) -> None:
         self.instance = instance or Instance()
-        self._socket = socket.create_server(("127.0.0.1", port))
+        self._socket = listening_socket(port)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         # A dropped connection is meant here, not worth a line.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
@@ -61,6 +61,21 @@ class RunningSimulator:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def listening_socket(port: int = 0) -> socket.socket:
+    """A loopback socket for a server; port 0 is any free one.
+
+    It names TCP, unlike `socket.create_server`: only then asyncio sends answers without delay.
+    """
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind(("127.0.0.1", port))
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def _protocol(instance: Instance) -> type[H11Protocol]:

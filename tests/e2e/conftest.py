@@ -2,23 +2,13 @@
 
 import os
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-import uvicorn
-from fastapi import FastAPI
 
-from app.copilot.engine import Engine as TriageEngine
-from app.main import create_app
-from app.models import Role
-from app.settings import Settings
 from app.simulator import Instance
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, Live
 from tests.desk import Desk
 
 REQUIRED = bool(os.environ.get("REQUIRE_BROWSER"))
@@ -46,32 +36,6 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
-
-
-@dataclass(frozen=True)
-class Live:
-    """The app on a port, with its worker running."""
-
-    app: FastAPI
-    url: str
-
-
-@pytest.fixture
-def live(settings: Settings, triage: TriageEngine) -> Iterator[Live]:
-    quick = replace(settings, worker_seconds=0.1)
-    app = create_app(quick, load_triage=lambda: triage)
-    for role in Role:
-        app.state.services.accounts.create_user(f"{role}@example.com", role, PASSWORD)
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield Live(app, f"http://127.0.0.1:{listening.getsockname()[1]}")
-    server.should_exit = True
-    thread.join(10)
-    listening.close()
 
 
 @pytest.fixture

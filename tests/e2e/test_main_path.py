@@ -37,7 +37,7 @@ def test_from_ticket_to_incident_and_back(
     box = page.get_by_label("Work note (internal, staff only)")
     box.fill(box.input_value() + "\nChecked by a person.")
     either.press("Send the work note")
-    page.get_by_role("link", name="Add work note from AI suggestions").wait_for()
+    page.locator("#work-note").wait_for(state="detached")
     page.get_by_text("In step", exact=True).wait_for()
     notes = [row["value"] for row in instance.journal(incident["sys_id"])]
     assert len([text for text in notes if "Checked by a person." in text]) == 1
