@@ -3,11 +3,13 @@
 import uvicorn
 from fastapi import FastAPI
 
+from app import logs
 from app.settings import Settings
 
 
 def listen(app: FastAPI, settings: Settings) -> int:
     """Serve until told to stop; answers the exit status."""
+    logs.configure()
     url = f"http://{settings.host}:{settings.port}"
     print(f"Smart IT Copilot listens on {settings.public_url or url}", flush=True)
     config = uvicorn.Config(

@@ -100,6 +100,7 @@ def make_sample(
     )
     services.servicenow.pulls.run_due()
     services.servicenow.connection.test()
+    services.servicenow.close()
     engine.dispose()
 
 

@@ -1,0 +1,210 @@
+"""Signing in and out, passwords, reset links, tokens, and what other sites may not do."""
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.errors import Conflict
+from app.models import Role
+from app.security import local_path
+from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, SignIn, signed_in, soup
+
+
+@pytest.fixture
+def browser(app: FastAPI) -> TestClient:
+    """A browser that nobody has signed in with."""
+    app.state.services.accounts.create_user("agent@example.com", Role.AGENT, PASSWORD)
+    return TestClient(app, headers=SAME_ORIGIN, follow_redirects=False)
+
+
+def log_in(browser: TestClient, password: str = PASSWORD, **form: str) -> int:
+    data = {"email": "Agent@Example.com", "password": password} | form
+    return browser.post("/login", data=data).status_code
+
+
+def test_a_page_leads_to_the_log_in_and_back(browser: TestClient) -> None:
+    first = browser.get("/tickets?status=open")
+    assert first.status_code == 303
+    form = soup(browser.get(first.headers["Location"]).text)
+    target = str(form.select_one("input[name=next]")["value"])
+    assert target == "/tickets?status=open"
+    data = {"email": "agent@example.com", "password": PASSWORD, "next": target}
+    assert browser.post("/login", data=data).headers["Location"] == target
+    assert browser.get(target).status_code == 200
+
+
+def test_htmx_without_a_session_is_sent_to_the_log_in(browser: TestClient) -> None:
+    response = browser.get("/tickets", headers=HTMX)
+    assert (response.status_code, response.headers["HX-Redirect"]) == (401, "/login")
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil.example"]
+)
+def test_nobody_is_led_to_another_site(browser: TestClient, target: str) -> None:
+    data = {"email": "agent@example.com", "password": PASSWORD, "next": target}
+    assert browser.post("/login", data=data).headers["Location"] == "/"
+    assert local_path(target) == "/"
+
+
+def test_a_wrong_password_and_an_unknown_account_look_alike(browser: TestClient) -> None:
+    wrong = browser.post("/login", data={"email": "agent@example.com", "password": "wrong"})
+    unknown = browser.post("/login", data={"email": "nobody@example.com", "password": "wrong"})
+    assert wrong.status_code == unknown.status_code == 422
+    shown = [soup(page.text).select_one("[role=alert]").get_text() for page in (wrong, unknown)]
+    assert shown[0] == shown[1]
+    assert "wrong" not in str(soup(wrong.text).select_one("input[name=password]"))
+
+
+def test_guessing_is_slowed_down(browser: TestClient, clock: Clock) -> None:
+    found = [log_in(browser, "wrong") for _ in range(7)]
+    assert found[-1] == 429
+    waiting = browser.post("/login", data={"email": "agent@example.com", "password": PASSWORD})
+    assert waiting.status_code == 429
+    clock.forward(seconds=int(waiting.headers["Retry-After"]) + 1)
+    assert log_in(browser) == 303
+
+
+def test_the_cookie_is_signed_http_only_and_revocable(browser: TestClient, app: FastAPI) -> None:
+    data = {"email": "agent@example.com", "password": PASSWORD}
+    cookie = browser.post("/login", data=data).headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "samesite=lax" in cookie.lower()
+    stolen = dict(browser.cookies)
+    browser.post("/logout")
+    browser.cookies.update(stolen)
+    assert browser.get("/tickets").status_code == 303
+    forged = {name: value[:-3] + "abc" for name, value in stolen.items()}
+    browser.cookies.update(forged)
+    assert browser.get("/tickets").status_code == 303
+
+
+def test_a_session_ends_after_two_weeks(browser: TestClient, clock: Clock) -> None:
+    assert log_in(browser) == 303
+    clock.forward(days=15)
+    assert browser.get("/tickets").status_code == 303
+
+
+def test_a_changed_password_ends_the_other_sessions(browser: TestClient, app: FastAPI) -> None:
+    other = TestClient(app, headers=SAME_ORIGIN, follow_redirects=False)
+    for one in (browser, other):
+        assert log_in(one) == 303
+    new = "a much better password"
+    wrong = browser.post("/account/password", data={"current": "wrong", "new": new})
+    short = browser.post("/account/password", data={"current": PASSWORD, "new": "short"})
+    assert (wrong.status_code, short.status_code) == (422, 422)
+    done = browser.post("/account/password", data={"current": PASSWORD, "new": new})
+    assert "Password changed" in done.text
+    assert browser.get("/tickets").status_code == 200
+    assert other.get("/tickets").status_code == 303
+    assert log_in(other, new) == 303
+
+
+def test_an_admin_invites_and_the_link_works_once(admin: TestClient, app: FastAPI) -> None:
+    page = soup(admin.post("/admin/users", data={"email": "new@example.com", "role": "agent"}).text)
+    path = urlsplit(page.select_one("#reset-url").get_text()).path
+    guest = TestClient(app, headers=SAME_ORIGIN, follow_redirects=False)
+    assert guest.get(path).status_code == 200
+    assert guest.post(path, data={"password": "short"}).status_code == 422
+    assert guest.post(path, data={"password": PASSWORD}).status_code == 303
+    assert guest.post(path, data={"password": PASSWORD}).status_code == 404
+    data = {"email": "new@example.com", "password": PASSWORD}
+    assert guest.post("/login", data=data).status_code == 303
+
+
+def test_a_deactivated_account_is_out_at_once(
+    admin: TestClient, sign_in: SignIn, app: FastAPI
+) -> None:
+    agent = sign_in("agent")
+    accounts = app.state.services.accounts
+    user = accounts.user_by_email("agent@example.com")
+    _, secret = accounts.create_token(user, "cron")
+    script = TestClient(app, headers={"Authorization": f"Bearer {secret}"})
+    assert script.get("/api/tickets").status_code == 200
+    assert admin.post(f"/admin/users/{user.id}/deactivate").status_code == 303
+    assert agent.get("/tickets").status_code == 303
+    assert script.get("/api/tickets").status_code == 401
+    assert log_in(agent) == 422
+    admin.post(f"/admin/users/{user.id}/activate")
+    assert log_in(agent) == 303
+
+
+def test_the_last_admin_stays(admin: TestClient, app: FastAPI) -> None:
+    accounts = app.state.services.accounts
+    user = accounts.user_by_email("admin@example.com")
+    assert admin.post(f"/admin/users/{user.id}/deactivate").status_code == 409
+    with pytest.raises(Conflict):
+        accounts.change_role(user.id, Role.AGENT)
+
+
+def test_a_token_is_shown_once_and_kept_as_a_hash(agent: TestClient, app: FastAPI) -> None:
+    card = soup(agent.post("/account/tokens", data={"name": "cron"}, headers=HTMX).text)
+    secret = card.select_one("#token-secret").get_text()
+    script = TestClient(app, headers={"Authorization": f"Bearer {secret}"})
+    assert script.get("/api/tickets").status_code == 200
+    page = agent.get("/account").text
+    assert secret not in page
+    assert secret[:9] in page
+    with app.state.engine.connect() as conn:
+        rows = conn.exec_driver_sql("SELECT * FROM api_tokens").mappings().all()
+    assert secret not in str([dict(row) for row in rows])
+    revoke = soup(page).select_one("form[action*=revoke]")["action"]
+    agent.post(str(revoke))
+    assert script.get("/api/tickets").status_code == 401
+    assert agent.post("/account/tokens", data={"name": " "}).status_code == 422
+
+
+def test_a_token_of_somebody_else_cannot_be_revoked(agent: TestClient, app: FastAPI) -> None:
+    accounts = app.state.services.accounts
+    other, _ = accounts.create_user("other@example.com", Role.AGENT)
+    token, _ = accounts.create_token(other, "theirs")
+    assert agent.post(f"/account/tokens/{token.id}/revoke").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ],
+)
+def test_posts_from_other_sites_are_refused(app: FastAPI, headers: dict[str, str]) -> None:
+    browser = signed_in(app, "agent")
+    del browser.headers["Sec-Fetch-Site"]
+    response = browser.post("/tickets", data={"subject": "Forged"}, headers=headers)
+    assert response.status_code == 403
+    assert "another site" in response.text
+    forged = browser.post("/api/tickets", json={"subject": "Forged"}, headers=headers)
+    assert forged.status_code == 403
+    assert "Forged" not in browser.get("/tickets").text
+
+
+def test_our_own_forms_pass_by_origin_too(app: FastAPI) -> None:
+    browser = signed_in(app, "agent")
+    del browser.headers["Sec-Fetch-Site"]
+    own = {"Origin": "http://testserver"}
+    assert browser.post("/tickets", data={"subject": "Ours"}, headers=own).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "path", ["/login", "/nosuch", "/static/app.css", "/api/sn/health", "/healthz"]
+)
+def test_every_answer_is_protected(app: FastAPI, path: str) -> None:
+    headers = TestClient(app).get(path).headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert re.fullmatch("[0-9a-f]{12}", headers["X-Request-ID"])
+
+
+def test_an_error_page_carries_the_request_id(agent: TestClient) -> None:
+    response = agent.get("/tickets/999")
+    assert response.status_code == 404
+    assert response.headers["X-Request-ID"] in response.text
+    assert soup(response.text).select_one("nav.site-nav")
