@@ -77,9 +77,10 @@ def create_user(settings: Settings, options: argparse.Namespace) -> int:
     """Make an account; a generated password is printed once."""
     from app.main import offline_services
 
-    accounts = offline_services(settings).accounts
     password = sys.stdin.readline().rstrip("\r\n") if options.password_stdin else None
-    user, generated = accounts.create_user(options.email, Role(options.role), password)
+    with offline_services(settings) as services:
+        role = Role(options.role)
+        user, generated = services.accounts.create_user(options.email, role, password)
     print(f"{user.email} ({user.role})" + (f", password {generated}" if generated else ""))
     return 0
 
@@ -88,8 +89,9 @@ def create_token(settings: Settings, options: argparse.Namespace) -> int:
     """Make an API token; standard output is the token alone."""
     from app.main import offline_services
 
-    accounts = offline_services(settings).accounts
-    _, secret = accounts.create_token(accounts.user_by_email(options.email), options.name)
+    with offline_services(settings) as services:
+        accounts = services.accounts
+        _, secret = accounts.create_token(accounts.user_by_email(options.email), options.name)
     print(secret)
     return 0
 

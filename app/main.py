@@ -2,8 +2,8 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,16 @@ from app.errors import SettingsError
 from app.integrations.servicenow_auth import BasicAuth, OAuth
 from app.integrations.servicenow_client import ServiceNowClient, build_slots
 from app.middleware import BodyLimit, SameOrigin, SecurityHeaders
-from app.routes import account, admin, dashboard, health, servicenow, tickets, tickets_api
+from app.routes import (
+    account,
+    admin,
+    dashboard,
+    health,
+    servicenow,
+    servicenow_pulls,
+    tickets,
+    tickets_api,
+)
 from app.services.accounts import AccountService
 from app.services.copilot import CopilotService
 from app.services.health import HealthService
@@ -139,11 +148,17 @@ def make_services(
     )
 
 
-def offline_services(settings: Settings) -> Services:
+@contextmanager
+def offline_services(
+    settings: Settings, *, now: Callable[[], datetime] = utc_now
+) -> Iterator[Services]:
     """The services for one command of the command line: a migrated database, no worker."""
     engine = make_engine(settings.database_url)
     migrate.upgrade(engine)
-    return make_services(settings, engine, wake=lambda: None)
+    services = make_services(settings, engine, wake=lambda: None, now=now)
+    yield services
+    services.servicenow.close()
+    engine.dispose()
 
 
 def create_app(
@@ -200,10 +215,9 @@ def _install(app: FastAPI, settings: Settings) -> None:
     for module in (account, admin, dashboard, health, tickets):
         app.include_router(module.pages)
     app.include_router(tickets_api.api)
-    app.include_router(servicenow.pages)
-    app.include_router(servicenow.admin_pages)
-    app.include_router(servicenow.api)
-    app.include_router(servicenow.admin_api)
+    for module in (servicenow, servicenow_pulls):
+        app.include_router(module.pages)
+        app.include_router(module.api)
     app.mount("/static", StaticFiles(directory=ROOT / "static"), name="static")
     app.add_middleware(BodyLimit)
     app.add_middleware(SameOrigin, public_url=settings.public_url)

@@ -43,6 +43,8 @@ NoteBody = Annotated[
     Storable,
 ]
 Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=254), Storable]
+# A filter in an address: what no database can look for is dropped.
+Wanted = Annotated[str, AfterValidator(lambda text: text.replace("\x00", "").strip()[:200])]
 Code = Annotated[str, StringConstraints(strip_whitespace=True, max_length=80), Storable]
 PriorityName = Literal["low", "medium", "high", "urgent"]
 StatusName = Literal["open", "in_progress", "pending", "resolved", "closed"]

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from app.models import Role, Ticket, TicketEvent, TicketStatus, User
+from app.models import NewTicket, Role, Ticket, TicketEvent, TicketStatus, User
 from app.simulator.base import sys_id_of
 
 CODE = "Solution provided"
@@ -25,14 +25,8 @@ class Desk:
         category: str | None = None,
         status: str = "open",
     ) -> Ticket:
-        ticket: Ticket = self.services.tickets.create(
-            subject=subject,
-            description=description,
-            requester_email=requester,
-            priority=priority,
-            category=category,
-            by=self.user,
-        )[0]
+        wanted = NewTicket(subject, description, requester, priority, category)
+        ticket: Ticket = self.services.tickets.create(wanted, by=self.user)[0]
         if status == "open":
             return ticket
         return self.set_status(ticket.id, TicketStatus(status))

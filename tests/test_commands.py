@@ -60,8 +60,8 @@ def test_accounts_and_tokens_are_made_on_the_command_line(
     assert (status, trouble.strip()) == (2, "There is already an account with this address.")
     status, token, _ = run(env, tmp_path, "create-token", "ann@example.com", "--name", "cron")
     assert status == 0
-    accounts = offline_services(Settings.from_env(env)).accounts
-    assert accounts.user_of_token(token.strip()).email == "ann@example.com"
+    with offline_services(Settings.from_env(env)) as services:
+        assert services.accounts.user_of_token(token.strip()).email == "ann@example.com"
     assert token.count("\n") == 1
 
 

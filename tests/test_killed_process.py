@@ -13,7 +13,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.db.engine import make_engine
 from app.main import offline_services
 from app.models import Role
 from app.settings import Settings
@@ -93,10 +92,9 @@ def env(database_url: str, running_simulator: RunningSimulator) -> dict[str, str
 
 @pytest.fixture
 def token(env: dict[str, str]) -> str:
-    services = offline_services(Settings.from_env(env))
-    user, _ = services.accounts.create_user("script@example.com", Role.ADMIN)
-    _, secret = services.accounts.create_token(user, "script")
-    services.servicenow.close()
+    with offline_services(Settings.from_env(env)) as services:
+        user, _ = services.accounts.create_user("script@example.com", Role.ADMIN)
+        _, secret = services.accounts.create_token(user, "script")
     return secret
 
 
@@ -105,7 +103,6 @@ def process(env: dict[str, str], tmp_path: Path) -> Iterator[Process]:
     made = Process(env, tmp_path)
     yield made
     made.stop()
-    make_engine(env["DATABASE_URL"]).dispose()
 
 
 @pytest.mark.parametrize("when", ["before it was applied", "after it was applied"])

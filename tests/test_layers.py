@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "app.schemas": {"app.models"},
     "app.services": SERVICES,
     "app.copilot": {"app.copilot", *CORE},
-    "app.integrations.servicenow_mapping": {"app.integrations.servicenow_client", *CORE},
+    "app.integrations.servicenow_mapping": {"app.integrations.servicenow_mapping", *CORE},
     "app.integrations": {"app.integrations", "app.errors"},
     "app.db": {"app.db", *CORE},
     "app.simulator": {"app.simulator"},

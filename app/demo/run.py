@@ -7,11 +7,10 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from app.db import migrate
-from app.db.engine import make_engine, utc_now
+from app.db.engine import utc_now
 from app.demo import sample
 from app.errors import SettingsError
-from app.main import create_app, kept_secret, make_services
+from app.main import create_app, kept_secret, offline_services
 from app.models import Role
 from app.serving import listen
 from app.settings import ServiceNowSettings, Settings
@@ -86,22 +85,16 @@ def make_sample(
         path.unlink()
     now = utc_now()
     fill_instance(instance, count=incidents, now=now)
-    engine = make_engine(settings.database_url)
-    migrate.upgrade(engine)
     clock = sample.PastClock(now)
-    services = make_services(settings, engine, wake=lambda: None, now=clock)
-    staff = sample.make_people(services, ACCOUNTS)
     for email, _, role in ACCOUNTS:
         instance.add_user(name=f"Demo {role.capitalize()}", email=email)
-    desk = sample.Desk(services, instance, clock, staff)
-    sample.fill(desk, count=tickets, now=now)
-    services.servicenow.pulls.start(
-        by=staff[0].email, limit=incidents * 2, query="", state="", import_tickets=False
-    )
-    services.servicenow.pulls.run_due()
-    services.servicenow.connection.test()
-    services.servicenow.close()
-    engine.dispose()
+    with offline_services(settings, now=clock) as services:
+        staff = sample.make_people(services, ACCOUNTS)
+        desk = sample.Desk(services, instance, clock, staff)
+        sample.fill(desk, count=tickets, now=now)
+        services.servicenow.pulls.start(by=staff[0].email, limit=incidents * 2)
+        services.servicenow.pulls.run_due()
+        services.servicenow.connection.test()
 
 
 def _say(url: str) -> None:

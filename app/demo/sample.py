@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from app.deps import Services
-from app.models import Role, Ticket, User
+from app.models import NewTicket, Role, Ticket, User
 from app.simulator import Instance
 
 TEXTS = Path(__file__).resolve().parent / "tickets.csv"
@@ -85,12 +85,9 @@ def _work(
     agent = dice.choice(desk.staff)
     moments = _moments(dice, opened, now, steps=6)
     desk.clock.moment = opened
-    ticket, _ = desk.services.tickets.create(
-        subject=text["subject"],
-        description=text["description"],
-        requester_email=f"{dice.choice(REQUESTERS)}@example.com",
-        by=agent,
-    )
+    requester = f"{dice.choice(REQUESTERS)}@example.com"
+    wanted = NewTicket(text["subject"], text["description"], requester)
+    ticket, _ = desk.services.tickets.create(wanted, by=agent)
     if status == "open" and dice.random() < 0.6:
         return
     desk.clock.moment = moments[0]
@@ -166,12 +163,9 @@ def _leave_one_owed(desk: Desk) -> None:
 
 
 def _linked_one(desk: Desk, subject: str) -> Ticket:
-    ticket, _ = desk.services.tickets.create(
-        subject=subject,
-        description="Reported by phone this morning. Two colleagues see the same.",
-        requester_email="amara.okafor@example.com",
-        by=desk.staff[0],
-    )
+    told = "Reported by phone this morning. Two colleagues see the same."
+    wanted = NewTicket(subject, told, "amara.okafor@example.com")
+    ticket, _ = desk.services.tickets.create(wanted, by=desk.staff[0])
     desk.services.servicenow.pushes.create_from_ticket(ticket.id, by=desk.staff[0].email)
     return ticket
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -22,6 +22,7 @@ HIBERNATING = ("Instance Hibernating page", "instance-hibernating-page")
 MANDATORY = re.compile(r"following fields are mandatory:\s*(.+)", re.DOTALL)
 BUSINESS_RULE = re.compile(r"aborted by Business Rule '([^'^]+)")
 SHOWN = 200
+Record = dict[str, str]
 
 
 def result_of(response: httpx.Response, *, expected: int) -> Any:
@@ -87,6 +88,21 @@ def text_of(value: object) -> str:
         return str(value).lower()
     # What no database can keep (NUL, half a surrogate pair) is dropped here, once.
     return str(value).encode("utf-8", "ignore").decode().replace("\x00", "")
+
+
+def record_of(row: object, *, needs: Sequence[str] = ("sys_id",)) -> Record:
+    """A row as strings. Raises ServiceNowUnavailable when it is none or lacks what is needed."""
+    if not isinstance(row, Mapping) or any(not row.get(name) for name in needs):
+        raise unreadable()
+    return {str(name): text_of(value) for name, value in row.items()}
+
+
+def unreadable() -> ServiceNowRejected:
+    return ServiceNowRejected(
+        "ServiceNow's answer could not be read.",
+        kind=Kind.UNEXPECTED,
+        hint="Check SN_INSTANCE_URL and what stands before the instance.",
+    )
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:

@@ -4,44 +4,41 @@ It has never heard of tickets. Reads are repeated here with backoff, writes neve
 may hide a success, and only who asked can find out.
 """
 
-import logging
-import random
 import re
-import ssl
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import httpx
-import tenacity
 
-from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected, ServiceNowUnavailable
-from app.integrations.servicenow_answers import result_of, text_of, transport_failure
+from app.errors import AnswerLost, Kind, ServiceNowRejected
+from app.integrations.servicenow_answers import (
+    Record,
+    record_of,
+    result_of,
+    unreadable,
+)
 from app.integrations.servicenow_auth import BasicAuth, OAuth
+from app.integrations.servicenow_calls import Calls
 from app.integrations.servicenow_query import Query
+from app.integrations.servicenow_slots import Slots, build_slots
 
-__all__ = ["BasicAuth", "IncidentPage", "OAuth", "Query", "Record", "ServiceNowClient"]
+__all__ = [
+    "BasicAuth",
+    "IncidentPage",
+    "OAuth",
+    "Query",
+    "Record",
+    "ServiceNowClient",
+    "build_slots",
+]
 
-Record = dict[str, str]
-Answer = TypeVar("Answer")
-log = logging.getLogger("app.servicenow")
-
-CALLS_IN_FLIGHT = 4
-ATTEMPTS = 4
-LONGEST_WAIT = 8.0
-# Kinds after which the same read may work a moment later.
-PASSING = (Kind.BUSY, Kind.RATE, Kind.NETWORK)
 SYS_ID = re.compile(r"[0-9a-zA-Z]{32}")
 TABLES = frozenset({"incident", "sys_user", "sys_user_group", "sys_choice", "sys_journal_field"})
 INCIDENT_FIELDS = ("sys_id", "number", "short_description", "state", "priority", "sys_updated_on")
-HEADERS = {"Accept": "application/json", "User-Agent": "smart-it-copilot"}
-IN_ONE_QUERY = 100
 PAGE = 200
 
 
@@ -53,48 +50,9 @@ class IncidentPage:
     total: int | None
 
 
-@dataclass(slots=True)
-class _Deadline:
-    """Until when everything inside a block must be answered (monotonic seconds)."""
-
-    at: float
-    own_slot: bool
-
-
-_deadline: ContextVar[_Deadline | None] = ContextVar("servicenow_deadline", default=None)
-
-
 def incident_url(instance_url: str, sys_id: str) -> str:
     """The page of an incident for people (servicenow.md 6.4)."""
     return f"{instance_url}/nav_to.do?uri={quote(f'incident.do?sys_id={sys_id}', safe='')}"
-
-
-def build_slots(
-    *,
-    url: str,
-    auth: httpx.Auth,
-    ca_file: str | None = None,
-    timeout: float,
-    count: int = CALLS_IN_FLIGHT,
-) -> list[httpx.Client]:
-    """One client per call in flight: an instance serves the calls of one session one at a time.
-
-    They share the connections and the sign-in; each has its own cookies. TLS is always verified,
-    redirects are never followed. Raises OSError when `ca_file` cannot be used.
-    """
-    transport = httpx.HTTPTransport(verify=_tls_context(ca_file))
-    return [
-        httpx.Client(base_url=url, auth=auth, transport=transport, timeout=timeout, headers=HEADERS)
-        for _ in range(count)
-    ]
-
-
-@cache
-def _tls_context(ca_file: str | None) -> ssl.SSLContext:
-    context = httpx.create_ssl_context()
-    if ca_file:
-        context.load_verify_locations(ca_file)
-    return context
 
 
 class ServiceNowClient:
@@ -109,32 +67,21 @@ class ServiceNowClient:
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._slots = tuple(slots)
-        self._free = list(slots)
-        self._identities = {id(slot): 0 for slot in slots}
-        self._condition = threading.Condition()
-        self._click_seconds = click_seconds
-        self._bulk_seconds = bulk_seconds
-        self._sleep = sleep
-        self._monotonic = monotonic
+        self._slots = Slots(
+            slots, click_seconds=click_seconds, bulk_seconds=bulk_seconds, monotonic=monotonic
+        )
+        self._calls = Calls(self._slots, sleep=sleep, monotonic=monotonic)
 
     def close(self) -> None:
         """Give the connections back; the client is of no use after that."""
-        for slot in self._slots:
-            slot.close()
+        self._slots.close()
 
-    @contextmanager
-    def click(self, *, own_slot: bool = True) -> Iterator[None]:
+    def click(self, *, own_slot: bool = True) -> AbstractContextManager[None]:
         """All calls inside share one deadline of `click_seconds`: waiting, retries and all.
 
         With `own_slot` they may use the slot that is kept for people.
         """
-        made = _Deadline(self._monotonic() + self._click_seconds, own_slot)
-        token = _deadline.set(made)
-        try:
-            yield
-        finally:
-            _deadline.reset(token)
+        return self._slots.click(own_slot=own_slot)
 
     # -- incidents --------------------------------------------------------------------------
 
@@ -153,7 +100,7 @@ class ServiceNowClient:
     def get_incident(self, sys_id: str, *, fields: Sequence[str] = INCIDENT_FIELDS) -> Record:
         """One incident. Raises ServiceNowRejected (not_found) when missing or hidden."""
         path = _record_path(sys_id)
-        return _record(self._read(path, _reading(fields)))
+        return record_of(self._read(path, _reading(fields)))
 
     def find_incidents(self, field: str, value: str, *, fields: Sequence[str] = ()) -> list[Record]:
         """The incidents whose `field` is `value`, oldest first; the caller decides what two mean.
@@ -226,7 +173,7 @@ class ServiceNowClient:
         """The whole history as text per field: what is left when the journal table is closed."""
         parameters = _reading(("sys_id", "comments", "work_notes"))
         parameters["sysparm_display_value"] = "true"
-        return _record(self._read(_record_path(sys_id), parameters), needs=())
+        return record_of(self._read(_record_path(sys_id), parameters), needs=())
 
     def whoami(self) -> None:
         """One cheap call that needs the sign-in and the right to read incidents."""
@@ -272,17 +219,17 @@ class ServiceNowClient:
         self, path: str, parameters: Mapping[str, str]
     ) -> tuple[list[Record], httpx.Headers]:
         def once() -> tuple[list[Record], httpx.Headers]:
-            response = self._call("GET", path, params=parameters)
+            response = self._calls.once("GET", path, params=parameters)
             rows = result_of(response, expected=200)
             if not isinstance(rows, list):
-                raise _unreadable()
-            return [_record(row, needs=()) for row in rows], response.headers
+                raise unreadable()
+            return [record_of(row, needs=()) for row in rows], response.headers
 
-        return self._repeated(once)
+        return self._calls.repeated(once)
 
     def _read(self, path: str, parameters: Mapping[str, str]) -> Any:
-        return self._repeated(
-            lambda: result_of(self._call("GET", path, params=parameters), expected=200)
+        return self._calls.repeated(
+            lambda: result_of(self._calls.once("GET", path, params=parameters), expected=200)
         )
 
     def _write(
@@ -292,101 +239,13 @@ class ServiceNowClient:
             "sysparm_exclude_reference_link": "true",
             "sysparm_display_value": "false",
         }
-        response = self._call(method, path, params=parameters, json=dict(payload))
+        response = self._calls.once(method, path, params=parameters, json=dict(payload))
         try:
-            return _record(result_of(response, expected=expected))
+            return record_of(result_of(response, expected=expected))
         except ServiceNowRejected as exc:
             if exc.kind is not Kind.UNEXPECTED:
                 raise
             raise AnswerLost(exc.message, kind=Kind.UNCONFIRMED, hint=exc.hint) from exc
-
-    def _repeated(self, once: Callable[[], Answer]) -> Answer:
-        """A read, repeated on passing trouble as long as the deadline allows."""
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(self._worth_repeating),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=_pause,
-            sleep=self._sleep,
-            reraise=True,
-        )
-        return retrying(once)
-
-    def _worth_repeating(self, exc: BaseException) -> bool:
-        if not isinstance(exc, ServiceNowUnavailable) or exc.kind not in PASSING:
-            return False
-        asked_for = exc.retry_after or 0.0
-        return asked_for <= LONGEST_WAIT and asked_for + 0.5 < self._left()
-
-    def _left(self) -> float:
-        deadline = _deadline.get()
-        return deadline.at - self._monotonic() if deadline else self._bulk_seconds
-
-    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        started = self._monotonic()
-        with self._slot() as slot:
-            left = self._left()
-            try:
-                response = slot.request(method, path, timeout=max(0.05, left), **options)
-            except httpx.HTTPError as exc:
-                sent = method != "GET" and exc.request.url.path == path
-                failure = transport_failure(exc, write=sent)
-                self._log(method, path, type(exc).__name__, started)
-                raise failure from exc
-            except ServiceNowError as exc:
-                self._log(method, path, exc.kind, started)
-                raise
-        transaction = response.headers.get("X-Transaction-ID", "")[:40]
-        self._log(method, path, response.status_code, started, transaction)
-        return response
-
-    def _log(
-        self, method: str, path: str, outcome: object, started: float, transaction: str = ""
-    ) -> None:
-        fields = {
-            "method": method,
-            "path": path,
-            "status": str(outcome),
-            "ms": round(1000 * (self._monotonic() - started)),
-            "transaction": transaction,
-        }
-        log.info("servicenow call", extra={"fields": fields})
-
-    @contextmanager
-    def _slot(self) -> Iterator[httpx.Client]:
-        """One of the clients, for one call; background calls leave one slot for people."""
-        deadline = _deadline.get()
-        kept = 0 if len(self._slots) == 1 or (deadline and deadline.own_slot) else 1
-        with self._condition:
-            free = self._condition.wait_for(lambda: len(self._free) > kept, self._left())
-            if not free:
-                raise ServiceNowUnavailable(
-                    "Too many calls to ServiceNow are under way.",
-                    kind=Kind.BUSY,
-                    hint="The instance may be slow. Try again in a moment.",
-                )
-            slot = self._free.pop()
-        try:
-            self._forget_old_identity(slot)
-            yield slot
-        finally:
-            with self._condition:
-                self._free.append(slot)
-                self._condition.notify_all()
-
-    def _forget_old_identity(self, slot: httpx.Client) -> None:
-        identity = getattr(slot.auth, "identity", 0)
-        if self._identities[id(slot)] != identity:
-            slot.cookies.clear()
-            self._identities[id(slot)] = identity
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    """What the instance asked for, else exponential backoff with full jitter."""
-    exc = state.outcome.exception() if state.outcome else None
-    asked_for = exc.retry_after if isinstance(exc, ServiceNowError) else None
-    if asked_for is not None:
-        return asked_for
-    return random.uniform(0, min(LONGEST_WAIT, 0.25 * 2**state.attempt_number))
 
 
 def _reading(fields: Iterable[str]) -> dict[str, str]:
@@ -395,21 +254,6 @@ def _reading(fields: Iterable[str]) -> dict[str, str]:
         "sysparm_display_value": "false",
         "sysparm_exclude_reference_link": "true",
     }
-
-
-def _record(row: object, *, needs: Sequence[str] = ("sys_id",)) -> Record:
-    """A row as strings. Raises ServiceNowUnavailable when it is none or lacks what is needed."""
-    if not isinstance(row, Mapping) or any(not row.get(name) for name in needs):
-        raise _unreadable()
-    return {str(name): text_of(value) for name, value in row.items()}
-
-
-def _unreadable() -> ServiceNowRejected:
-    return ServiceNowRejected(
-        "ServiceNow's answer could not be read.",
-        kind=Kind.UNEXPECTED,
-        hint="Check SN_INSTANCE_URL and what stands before the instance.",
-    )
 
 
 def _checked(sys_id: str) -> str:

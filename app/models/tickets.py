@@ -99,6 +99,17 @@ class Suggestion:
 
 
 @dataclass(frozen=True, slots=True)
+class NewTicket:
+    """What somebody wants opened; without a requester it is their own."""
+
+    subject: str
+    description: str = ""
+    requester_email: str = ""
+    priority: str | None = None
+    category: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ticket:
     id: int
     subject: str

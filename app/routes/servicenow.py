@@ -8,30 +8,24 @@ from app.deps import (
     CurrentUser,
     LiveServiceNow,
     ServiceNow,
-    WaitingServiceNow,
     require,
 )
-from app.models import ConnectionView, PushStatus, Role, SyncRun
+from app.models import ConnectionView, PushStatus, Role
+from app.schemas import Wanted
 from app.schemas_servicenow import (
     HealthOut,
     IncidentDetailsOut,
     IncidentsOut,
     OutboxItemOut,
     OutboxOut,
-    PullIn,
     PushOut,
-    RunOut,
     SyncTicketIn,
 )
 from app.web import fragment, is_partial, page, see_other
 
-PULL_WAIT_SECONDS = 25
 agents = [Depends(require(Role.AGENT))]
-admins = [Depends(require(Role.ADMIN))]
 pages = APIRouter(prefix="/servicenow", dependencies=agents, include_in_schema=False)
-admin_pages = APIRouter(prefix="/servicenow", dependencies=admins, include_in_schema=False)
 api = APIRouter(prefix="/api/sn", dependencies=agents, tags=["ServiceNow"])
-admin_api = APIRouter(prefix="/api/sn", dependencies=admins, tags=["ServiceNow"])
 
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 SysId = Annotated[str, Path(pattern="^[0-9a-zA-Z]{32}$")]
@@ -46,8 +40,8 @@ LongText = Annotated[str, Form(max_length=100_000)]
 def index(
     request: Request,
     servicenow: ServiceNow,
-    q: str = "",
-    state: str = "",
+    q: Wanted = "",
+    state: Wanted = "",
     page_number: Annotated[int, Query(alias="page")] = 1,
 ) -> Response:
     """The ServiceNow page from our own database; its table alone for htmx."""
@@ -187,31 +181,6 @@ def retry(
     )
 
 
-# -- pulling ---------------------------------------------------------------------------------
-
-
-@admin_pages.post("/pulls")
-def start_pull(
-    request: Request,
-    servicenow: ServiceNow,
-    user: CurrentUser,
-    limit: Annotated[int, Form()] = 1_000,
-    query: Annotated[str, Form(max_length=4_000)] = "",
-    state: Short = "",
-    import_tickets: Annotated[bool, Form()] = False,
-) -> Response:
-    run = servicenow.pulls.start(
-        by=user.email, limit=limit, query=query, state=state, import_tickets=import_tickets
-    )
-    return _pull_card(request, run, servicenow.connection.view())
-
-
-@admin_pages.get("/pulls/{run_id}")
-def pull(request: Request, run_id: Id, servicenow: ServiceNow) -> Response:
-    """The pull card: its progress while the run goes on."""
-    return _pull_card(request, servicenow.pulls.get(run_id), servicenow.connection.view())
-
-
 # -- answers for htmx and for browsers without it ----------------------------------------------
 
 
@@ -230,12 +199,6 @@ def _connection_card(request: Request, connection: ConnectionView) -> Response:
     if is_partial(request):
         return fragment(request, "servicenow/connection_card.html", connection=connection)
     return see_other("/servicenow")
-
-
-def _pull_card(request: Request, run: SyncRun, connection: ConnectionView) -> Response:
-    if is_partial(request):
-        return fragment(request, "servicenow/pull_card.html", run=run, connection=connection)
-    return see_other("/servicenow#pull-card")
 
 
 # -- the JSON door -----------------------------------------------------------------------------
@@ -310,27 +273,3 @@ def api_retry(
     status = servicenow.pushes.retry(item_id, by=user.email)
     response.status_code = 202 if status.items else 200
     return PushOut.of(status)
-
-
-@admin_api.post("/sync/pull")
-def api_pull(
-    body: PullIn, servicenow: WaitingServiceNow, user: CurrentUser, response: Response
-) -> RunOut:
-    """Pull incidents; waits up to 25 s: 200 with the finished run, else 202 with Location."""
-    run = servicenow.pulls.start(
-        by=user.email,
-        limit=body.limit,
-        query=body.query,
-        state=body.state,
-        import_tickets=body.import_,
-    )
-    run = servicenow.pulls.wait(run.id, seconds=PULL_WAIT_SECONDS)
-    response.status_code = 200 if run.finished else 202
-    response.headers["Location"] = f"/api/sn/sync/runs/{run.id}"
-    return RunOut.of(run)
-
-
-@admin_api.get("/sync/runs/{run_id}")
-def api_run(run_id: Id, servicenow: ServiceNow) -> RunOut:
-    """One pull, as it stands."""
-    return RunOut.of(servicenow.pulls.get(run_id))

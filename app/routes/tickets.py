@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from app.deps import Copilot, CurrentUser, ServiceNow, Tickets, require
 from app.errors import Conflict, Invalid
-from app.models import RESOLUTION_CODES, Role, TicketFilter
-from app.schemas import HIGHEST_ID, NoteIn, TicketChange, TicketIn
+from app.models import RESOLUTION_CODES, NewTicket, Role, TicketFilter
+from app.schemas import HIGHEST_ID, NoteIn, TicketChange, TicketIn, Wanted
 from app.web import fragment, is_partial, page, see_other, sentence
 
 pages = APIRouter(include_in_schema=False)
@@ -81,11 +81,11 @@ def index(
     tickets: Tickets,
     copilot: Copilot,
     user: CurrentUser,
-    q: str = "",
-    status: str = "",
-    priority: str = "",
-    category: str = "",
-    assignee: str = "",
+    q: Wanted = "",
+    status: Wanted = "",
+    priority: Wanted = "",
+    category: Wanted = "",
+    assignee: Wanted = "",
     sort: str = "updated",
     page_number: Annotated[int, Query(alias="page")] = 1,
 ) -> Response:
@@ -95,7 +95,7 @@ def index(
         priority=priority,
         category=category,
         assignee=assignee,
-        q=q.replace("\x00", "").strip()[:200],
+        q=q,
     )
     shown = tickets.list(wanted, user, sort=sort, page=page_number)
     if is_partial(request):
@@ -136,8 +136,8 @@ def create(
         "category": category or None,
     }
     try:
-        wanted = checked(TicketIn, typed)
-        ticket, _ = tickets.create(**wanted.model_dump(), by=user, idempotency_key=key[:200])
+        wanted = NewTicket(**checked(TicketIn, typed).model_dump())
+        ticket, _ = tickets.create(wanted, by=user, idempotency_key=key[:200])
     except Invalid as exc:
         return _new_page(request, copilot.categories(), typed, problem=exc, key=key)
     return see_other(f"/tickets/{ticket.id}")

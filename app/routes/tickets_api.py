@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 
 from app.deps import CurrentUser, Tickets
 from app.errors import NotAllowed
-from app.models import Role, TicketFilter
+from app.models import NewTicket, Role, TicketFilter
 from app.schemas import (
     HIGHEST_ID,
     NoteIn,
@@ -50,7 +50,8 @@ def api_create(
     idempotency_key: Annotated[str, Header(max_length=200)] = "",
 ) -> TicketOut:
     """Open a ticket, triaged at once. The same Idempotency-Key answers the same ticket (200)."""
-    ticket, created = tickets.create(**body.model_dump(), by=user, idempotency_key=idempotency_key)
+    wanted = NewTicket(**body.model_dump())
+    ticket, created = tickets.create(wanted, by=user, idempotency_key=idempotency_key)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/api/tickets/{ticket.id}"
     return TicketOut.of(ticket)

@@ -1,12 +1,10 @@
 """Tickets: opened, triaged, worked, resolved; every change leaves an entry in the timeline."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import IntegrityError
 
 from app.db import events, suggestions, tickets
 from app.db.engine import reading, utc_now, writing
@@ -15,6 +13,7 @@ from app.errors import Conflict, Invalid, NotAllowed, NotFound
 from app.models import (
     Counts,
     EventKind,
+    NewTicket,
     NotePush,
     Priority,
     Role,
@@ -26,7 +25,8 @@ from app.models import (
     TicketStatus,
     User,
 )
-from app.services.copilot import CopilotService, Triage
+from app.services.copilot import CopilotService
+from app.services.opening import Opening, check_choices
 
 PAGE_SIZE = 25
 # The same words by the same person so soon are a second click.
@@ -58,115 +58,19 @@ class TicketService:
     ) -> None:
         self._engine = engine
         self._copilot = copilot
+        self._opening = Opening(engine, copilot, now)
         self._pushes = pushes
         self._now = now
 
-    # -- opening --------------------------------------------------------------------------------
-
     def create(
-        self,
-        *,
-        subject: str,
-        description: str,
-        by: User,
-        requester_email: str = "",
-        priority: str | None = None,
-        category: str | None = None,
-        idempotency_key: str = "",
+        self, wanted: NewTicket, *, by: User, idempotency_key: str = ""
     ) -> tuple[Ticket, bool]:
         """Open a ticket and triage it; answers it and whether it is new.
 
         The same idempotency key with the same content answers the same ticket. Raises Conflict
         for the key with other content, Invalid for a value that is not known.
         """
-        requester = requester_email.strip().casefold() or by.email
-        if by.role is Role.REQUESTER:
-            requester, priority, category = by.email, None, None
-        _check_choices({"priority": priority, "category": category}, self._copilot.categories())
-        content = "\x1f".join((subject, description, requester, priority or "", category or ""))
-        digest = hashlib.sha256(content.encode()).hexdigest()
-        if idempotency_key and (known := self._find_idempotent(by, idempotency_key, digest)):
-            return known, False
-        triage = self._copilot.triage(subject, description)
-        try:
-            with writing(self._engine) as conn:
-                ticket = self._open(
-                    conn, subject, description, requester, priority, category, triage
-                )
-                self._tell_opening(conn, ticket, triage, by=by)
-                if idempotency_key:
-                    tickets.add_idempotent(
-                        conn,
-                        user_id=by.id,
-                        key=idempotency_key,
-                        body_hash=digest,
-                        ticket_id=ticket.id,
-                        created_at=self._now(),
-                    )
-        except IntegrityError:
-            # Two requests with one key at once: this one came second and is taken back whole.
-            known = self._find_idempotent(by, idempotency_key, digest)
-            if known is None:
-                raise
-            return known, False
-        return ticket, True
-
-    def _find_idempotent(self, by: User, key: str, digest: str) -> Ticket | None:
-        with reading(self._engine) as conn:
-            found = tickets.find_idempotent(conn, by.id, key)
-            return _same_content(conn, found, digest) if found else None
-
-    def _open(
-        self,
-        conn: Connection,
-        subject: str,
-        description: str,
-        requester: str,
-        priority: str | None,
-        category: str | None,
-        triage: Triage,
-    ) -> Ticket:
-        now = self._now()
-        ticket = tickets.add(
-            conn,
-            subject=subject,
-            description=description,
-            requester_email=requester,
-            status=TicketStatus.OPEN,
-            priority=priority or None,
-            category=category or None,
-            predicted_priority=triage.priority.value,
-            priority_confidence=triage.priority.confidence,
-            predicted_category=triage.category.value,
-            category_confidence=triage.category.confidence,
-            triage_model=triage.category.model or None,
-            created_at=now,
-            updated_at=now,
-        )
-        suggestions.store(conn, ticket.id, triage.suggestions)
-        return ticket
-
-    def _tell_opening(self, conn: Connection, ticket: Ticket, triage: Triage, *, by: User) -> None:
-        now = self._now()
-        events.add(
-            conn,
-            ticket.id,
-            EventKind.STATUS,
-            "Ticket opened.",
-            author=by.email,
-            internal=False,
-            now=now,
-        )
-        if triage.category.model:
-            category, priority = triage.category, triage.priority
-            told = (
-                f"Category {category.value or 'not sure'} ({category.confidence:.0%}), "
-                f"priority {priority.value or 'not sure'} ({priority.confidence:.0%}), "
-                f"by {category.model}."
-            )
-            events.add(conn, ticket.id, EventKind.TRIAGE, told, author=None, internal=True, now=now)
-
-    # -- looking ----------------------------------------------------------------------------------
+        return self._opening.open(wanted, by=by, idempotency_key=idempotency_key)
 
     def get(self, ticket_id: int, viewer: User) -> Ticket:
         """The ticket. Raises NotFound, also for a requester who did not open it."""
@@ -242,8 +146,6 @@ class TicketService:
         with reading(self._engine) as conn:
             return tickets.assignable(conn)
 
-    # -- working ----------------------------------------------------------------------------------
-
     def change(
         self, ticket_id: int, changes: Values, *, by: User, version: int | None = None
     ) -> Ticket:
@@ -275,7 +177,7 @@ class TicketService:
         return after
 
     def _check(self, conn: Connection, ticket: Ticket, new: Values) -> None:
-        _check_choices(new, self._copilot.categories())
+        check_choices(new, self._copilot.categories())
         assignee = new.get("assignee")
         if assignee and assignee != ticket.assignee and assignee not in tickets.assignable(conn):
             raise Invalid(
@@ -378,35 +280,6 @@ def _when_to_push(ticket: Ticket, *, internal: bool, push: bool | None) -> NoteP
     if ticket.linked and (push or (internal and push is None)):
         return NotePush.NOW
     return NotePush.NEVER if internal and push is False else NotePush.LATER
-
-
-def _check_choices(values: Values, categories: tuple[str, ...]) -> None:
-    allowed = {
-        "priority": tuple(Priority),
-        "category": categories,
-        "status": tuple(TicketStatus),
-    }
-    wrong = {
-        name: f"Choose one of: {', '.join(choices)}."
-        for name, choices in allowed.items()
-        if values.get(name) and values[name] not in choices
-    }
-    if "subject" in values and not values["subject"]:
-        wrong["subject"] = "A ticket needs a subject."
-    if "status" in values and not values["status"]:
-        wrong["status"] = f"Choose one of: {', '.join(TicketStatus)}."
-    if wrong:
-        raise Invalid("Some values cannot be used.", fields=wrong)
-
-
-def _same_content(conn: Connection, found: tuple[str, int], digest: str) -> Ticket:
-    body_hash, ticket_id = found
-    if body_hash != digest:
-        raise Conflict(
-            "This Idempotency-Key was used for another ticket.",
-            hint="Use a new key for a new ticket.",
-        )
-    return tickets.get(conn, ticket_id)
 
 
 def _overtaken(conn: Connection, ticket: Ticket) -> Conflict:

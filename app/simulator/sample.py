@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from app.simulator.base import sys_id_of
-from app.simulator.instance import Instance, Record
+from app.simulator.instance import Instance
+from app.simulator.store import Record
 
 TEXTS = Path(__file__).resolve().parent / "sample_incidents.csv"
 STAMP = "%Y-%m-%d %H:%M:%S"

@@ -10,15 +10,15 @@ from urllib.parse import parse_qs, unquote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from app.simulator import pages
 from app.simulator.faults import Fault
 from app.simulator.instance import Instance
-from app.simulator.tables import CHECK_LOGS, Answer, Call, error, serve
+from app.simulator.responses import JSON_TYPE, cancelled, page_of, respond, unauthorized
+from app.simulator.tables import Answer, Call, error, serve
 
-JSON_TYPE = "application/json;charset=UTF-8"
 API = re.compile(r"/api/now(?:/(v[12]))?/table/([a-z0-9_]+)(?:/([^/]+))?/?$")
 LONGEST_URL = 8_192
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -120,13 +120,13 @@ class _Door:
         try:
             user = instance.accounts.who(request.headers.get("Authorization", ""))
             if user is None:
-                return _unauthorized(instance)
+                return unauthorized(instance)
             headers = self._count_request()
             if headers.get("Retry-After"):
                 detail = (
                     f"Rate limit of {instance.rate_limit} requests per hour for Table API exceeded"
                 )
-                return _respond(error(429, "Rate limit exceeded", detail), headers)
+                return respond(error(429, "Rate limit exceeded", detail), headers)
             return await self._call(request, fault, user, headers)
         finally:
             self._under_way -= 1
@@ -156,7 +156,7 @@ class _Door:
         instance = self._instance
         found = API.fullmatch(request.url.path)
         if not found:
-            return _respond(error(400, "Requested URI does not represent any resource", None))
+            return respond(error(400, "Requested URI does not represent any resource", None))
         if len(str(request.url)) > LONGEST_URL:
             return HTMLResponse(pages.error_page(414), 414)
         method = request.headers.get("X-HTTP-Method-Override", request.method).upper()
@@ -197,12 +197,12 @@ class _Door:
             status = fault.options.get("status", 503)
             return HTMLResponse(pages.error_page(status), status)
         elif fault.kind == "unauthorized":
-            return _unauthorized(self._instance)
-        return _page_of(fault)
+            return unauthorized(self._instance)
+        return page_of(fault)
 
     async def _meet_after(self, request: Request, fault: Fault | None, answer: Answer) -> Response:
         """What a fault makes of an answer whose write was applied."""
-        response = _respond(answer)
+        response = respond(answer)
         if fault is None:
             return response
         if fault.kind == "lose_reply":
@@ -214,10 +214,10 @@ class _Door:
             return HTMLResponse(pages.error_page(status), status)
         if fault.kind == "cut_json":
             cut = bytes(response.body)[: max(1, len(response.body) // 2)]
-            text = json.dumps(_cancelled())
+            text = json.dumps(cancelled())
             return Response(cut + text.encode(), 200, media_type=JSON_TYPE)
         if fault.kind == "result_and_error":
-            return _respond(Answer(200, (answer.body or {}) | _cancelled()))
+            return respond(Answer(200, (answer.body or {}) | cancelled()))
         return response
 
     async def _drop(self, request: Request) -> Response:
@@ -267,61 +267,3 @@ class _Door:
                 "user": user,
             }
         )
-
-
-def _page_of(fault: Fault) -> Response | None:
-    if fault.kind == "hibernate":
-        return HTMLResponse(pages.HIBERNATING)
-    if fault.kind == "offline_page":
-        return HTMLResponse(pages.OFFLINE, fault.options.get("status", 503))
-    if fault.kind == "login_redirect":
-        return RedirectResponse("/login_with_sso.do", 302)
-    if fault.kind == "semaphore_full":
-        return Response("", 429, media_type="text/html")
-    if fault.kind == "accepted_empty":
-        return Response(status_code=202)
-    if fault.kind == "rate_limit":
-        wait = str(fault.options.get("retry_after", 60))
-        seconds = int(wait) if wait.isdigit() else 60
-        headers = {
-            "X-RateLimit-Limit": "100",
-            "X-RateLimit-Reset": str(int(time.time()) + seconds),
-            "X-RateLimit-Rule": "7a" * 16,
-            "Retry-After": wait,
-        }
-        detail = "Rate limit of 100 requests per hour for Table API exceeded"
-        return _respond(error(429, "Rate limit exceeded", detail), headers)
-    return None
-
-
-def _cancelled() -> dict[str, Any]:
-    message = "Transaction cancelled: maximum execution time exceeded"
-    return {"error": {"detail": CHECK_LOGS, "message": message}, "status": "failure"}
-
-
-def _unauthorized(instance: Instance) -> Response:
-    answer = error(401, "User Not Authenticated", "Required to provide Auth information")
-    scheme = "BASIC" if instance.accounts.basic_allowed else "BEARER"
-    headers = {"WWW-Authenticate": f'{scheme} realm="Service-now"'}
-    return _respond(answer, headers, signed_in=False)
-
-
-def _respond(
-    answer: Answer, headers: dict[str, str] | None = None, *, signed_in: bool = True
-) -> Response:
-    """An answer with the headers every instance sends."""
-    usual = {
-        "X-Transaction-ID": secrets.token_hex(6),
-        "Cache-Control": "no-cache,no-store,must-revalidate,max-age=-1",
-        "Pragma": "no-store,no-cache",
-        "Expires": "0",
-        "Server": "ServiceNow",
-        "X-Content-Type-Options": "nosniff",
-    }
-    if signed_in:
-        usual["X-Is-Logged-In"] = "true"
-    content = b"" if answer.body is None else json.dumps(answer.body).encode()
-    response = Response(content, answer.status, usual | answer.headers | (headers or {}))
-    if answer.body is not None:
-        response.headers["Content-Type"] = JSON_TYPE
-    return response

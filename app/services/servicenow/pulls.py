@@ -3,19 +3,17 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection as DbConnection
-
-from app.db import incidents, links, outbox, runs, tickets
+from app.db import runs
 from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid, ServiceNowError, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_client import Query
-from app.models import Incident, RunState, SyncRun, Ticket
+from app.models import RunState, SyncRun
 from app.services.servicenow.connection import Connection
+from app.services.servicenow.importing import Record, Tally, store
 from app.services.servicenow.reads import known_state
 from app.services.servicenow.setup import Setup
 
@@ -24,27 +22,6 @@ HIGHEST_LIMIT = 100_000
 DEFAULT_LIMIT = 1_000
 OUR_FAULT = "Something broke on our side during this pull. The log tells more."
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-Record = Mapping[str, str]
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of the rows of one page."""
-
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    skipped: int = 0
-    failed: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-
-    def skip(self, reason: str) -> None:
-        self.skipped += 1
-        self.reasons[reason] += 1
-
-    def fail(self, reason: str) -> None:
-        self.failed += 1
-        self.reasons[reason] += 1
 
 
 class Pulls:
@@ -157,7 +134,7 @@ class Pulls:
             except ServiceNowRejected as exc:
                 tally.fail(exc.message)
         with writing(self._setup.engine) as conn:
-            self._store(conn, run, found, tally, now=now)
+            store(conn, run, found, tally, host=self._setup.host, now=now)
             runs.write(
                 conn,
                 run,
@@ -229,73 +206,3 @@ class Pulls:
                 return page.records, not end and run.fetched + len(page.records) < run.row_limit
             if end or page.total is None:
                 return (), False
-
-    # -- what becomes of a row --------------------------------------------------------------
-
-    def _store(
-        self,
-        conn: DbConnection,
-        run: SyncRun,
-        found: list[tuple[Incident, Record]],
-        tally: Tally,
-        *,
-        now: datetime,
-    ) -> None:
-        before = incidents.known(conn, [incident.sys_id for incident, _ in found])
-        incidents.store(conn, [incident for incident, _ in found], now=now)
-        if run.import_tickets:
-            for incident, record in found:
-                self._import(conn, incident, record, tally, now=now)
-            return
-        for incident, _ in found:
-            if incident.sys_id not in before:
-                tally.created += 1
-            elif before[incident.sys_id] == incident:
-                tally.unchanged += 1
-            else:
-                tally.updated += 1
-
-    def _import(
-        self,
-        conn: DbConnection,
-        incident: Incident,
-        record: Record,
-        tally: Tally,
-        *,
-        now: datetime,
-    ) -> None:
-        """One incident as a ticket: created, refreshed, left alone or skipped with a reason."""
-        theirs = mapping.ticket_values(record)
-        if theirs["status"] is None:
-            tally.skip(f"State {incident.state or 'empty'} has no status here")
-            return
-        ticket_id = links.ticket_of(conn, incident.sys_id)
-        if ticket_id is not None:
-            ticket = tickets.get(conn, ticket_id, for_update=True)
-            self._refresh(conn, ticket, theirs, tally, now=now)
-        elif outbox.find_by_correlation(conn, incident.correlation_id):
-            tally.skip("Created from a ticket here; its push is still being confirmed")
-        else:
-            links.import_ticket(conn, incident, host=self._setup.host, theirs=theirs, now=now)
-            tally.created += 1
-
-    def _refresh(
-        self,
-        conn: DbConnection,
-        ticket: Ticket,
-        theirs: dict[str, str | None],
-        tally: Tally,
-        *,
-        now: datetime,
-    ) -> None:
-        before = ticket.sn_agreed.get("theirs", {})
-        changed = [name for name in links.FIELDS if theirs[name] != before.get(name)]
-        ours = links.values_of(ticket)
-        agreed = ticket.sn_agreed.get("ours", {})
-        if not changed:
-            tally.unchanged += 1
-        elif any(ours[name] != agreed.get(name) for name in links.FIELDS):
-            tally.skip("Changed here since both sides agreed")
-        else:
-            links.refresh(conn, ticket, theirs=theirs, names=changed, now=now)
-            tally.updated += 1

@@ -1,103 +1,22 @@
-"""Translation between tickets and incidents: values in, values out, choices as tables."""
+"""What an incident is told about a ticket."""
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from app.errors import Kind, ServiceNowRejected
-from app.models import (
-    Incident,
-    JournalEntry,
-    Priority,
-    Suggestion,
-    Ticket,
-    TicketStatus,
+from app.integrations.servicenow_mapping.words import (
+    AWAITING_CALLER,
+    IMPACT_URGENCY,
+    STATE_OF_STATUS,
+    THEIR_PRIORITY,
 )
+from app.models import Priority, Suggestion, Ticket, TicketStatus
 
-Record = Mapping[str, str]
-
-# What every read of incidents asks for. Names of references come by dot-walk, in the same call.
-FIELDS = (
-    "sys_id",
-    "number",
-    "short_description",
-    "description",
-    "state",
-    "priority",
-    "impact",
-    "urgency",
-    "category",
-    "assignment_group",
-    "assignment_group.name",
-    "caller_id",
-    "caller_id.name",
-    "caller_id.email",
-    "assigned_to",
-    "assigned_to.name",
-    "assigned_to.email",
-    "close_code",
-    "close_notes",
-    "hold_reason",
-    "correlation_id",
-    "opened_at",
-    "sys_updated_on",
-    "sys_mod_count",
-)
 SHORT_DESCRIPTION_LENGTH = 160
 DISPLAY = "Smart IT Copilot"
 DEFAULT_CATEGORY = "software"
 BASE_CATEGORIES = ("inquiry", "software", "hardware", "network", "database")
-AWAITING_CALLER = "1"
-CANCELED = "8"
-CLOSED = "7"
-
-STATE_OF_STATUS = {
-    TicketStatus.OPEN: "1",
-    TicketStatus.IN_PROGRESS: "2",
-    TicketStatus.PENDING: "3",
-    TicketStatus.RESOLVED: "6",
-    TicketStatus.CLOSED: "7",
-}
-STATUS_OF_STATE = {state: status for status, state in STATE_OF_STATUS.items()} | {
-    CANCELED: TicketStatus.CLOSED
-}
-STATE_LABELS = {
-    "1": "New",
-    "2": "In Progress",
-    "3": "On Hold",
-    "6": "Resolved",
-    "7": "Closed",
-    "8": "Canceled",
-}
-PRIORITY_LABELS = {
-    "1": "1 - Critical",
-    "2": "2 - High",
-    "3": "3 - Moderate",
-    "4": "4 - Low",
-    "5": "5 - Planning",
-}
-# ServiceNow derives its own priority from impact and urgency; (3, 3) would be 5 Planning.
-IMPACT_URGENCY = {
-    Priority.URGENT: ("1", "1"),
-    Priority.HIGH: ("2", "1"),
-    Priority.MEDIUM: ("2", "2"),
-    Priority.LOW: ("3", "2"),
-}
-THEIR_PRIORITY = {
-    Priority.URGENT: "1",
-    Priority.HIGH: "2",
-    Priority.MEDIUM: "3",
-    Priority.LOW: "4",
-}
-OUR_PRIORITY = {
-    "1": Priority.URGENT,
-    "2": Priority.HIGH,
-    "3": Priority.MEDIUM,
-    "4": Priority.LOW,
-    "5": Priority.LOW,
-}
 CODE_TAG = re.compile(r"\[(/?)code\]", re.IGNORECASE)
 
 
@@ -240,85 +159,3 @@ def close_code_of(wanted: str | None, known: Sequence[tuple[str, str]], default:
             if candidate.casefold() in (value.casefold(), label.casefold()):
                 return value
     return None
-
-
-def parse_stamp(text: str) -> datetime:
-    """`YYYY-MM-DD HH:MM:SS` in UTC, as raw values are. Raises ValueError."""
-    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
-
-
-def format_stamp(moment: datetime) -> str:
-    """A moment as an encoded query compares it: UTC, whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def incident_from_record(record: Record) -> Incident:
-    """One incident as values. Raises ServiceNowRejected naming the field that cannot be read."""
-    try:
-        opened = record.get("opened_at", "")
-        return Incident(
-            sys_id=record["sys_id"],
-            number=record["number"],
-            short_description=record.get("short_description", ""),
-            description=record.get("description", ""),
-            state=record.get("state", ""),
-            priority=record.get("priority", ""),
-            category=record.get("category", ""),
-            assignment_group=record.get("assignment_group", ""),
-            assignment_group_name=record.get("assignment_group.name", ""),
-            caller=record.get("caller_id", ""),
-            caller_name=record.get("caller_id.name", ""),
-            caller_email=record.get("caller_id.email", ""),
-            assigned_to=record.get("assigned_to", ""),
-            assigned_to_name=record.get("assigned_to.name", ""),
-            assigned_to_email=record.get("assigned_to.email", ""),
-            close_code=record.get("close_code", ""),
-            close_notes=record.get("close_notes", ""),
-            correlation_id=record.get("correlation_id", ""),
-            opened_at=parse_stamp(opened) if opened else None,
-            updated_at=parse_stamp(record["sys_updated_on"]),
-            mod_count=int(record.get("sys_mod_count") or 0),
-        )
-    except (KeyError, ValueError) as exc:
-        raise ServiceNowRejected(
-            f"ServiceNow sent an incident that cannot be read: {exc}",
-            kind=Kind.UNEXPECTED,
-            hint="Check that the integration account may read this field.",
-        ) from exc
-
-
-def journal_entry(record: Record) -> JournalEntry:
-    """One row of sys_journal_field."""
-    stamp = record.get("sys_created_on", "")
-    return JournalEntry(
-        element=record.get("element", ""),
-        author=record.get("sys_created_by", ""),
-        body=record.get("value", ""),
-        created_at=parse_stamp(stamp) if stamp else None,
-    )
-
-
-def ticket_values(record: Record) -> dict[str, str | None]:
-    """What an incident says about a ticket; an unknown state or priority says nothing (None)."""
-    state = record.get("state", "")
-    status = STATUS_OF_STATE.get(state)
-    ended = status is not None and status.ended
-    code = "Canceled" if state == CANCELED else record.get("close_code")
-    return {
-        "subject": record.get("short_description") or record.get("number"),
-        "status": status,
-        "priority": OUR_PRIORITY.get(record.get("priority", "")),
-        "category": record.get("category") or None,
-        "assignee": record.get("assigned_to.email", "").casefold() or None,
-        "resolution_code": (code or None) if ended else None,
-        "resolution_notes": (record.get("close_notes") or None) if ended else None,
-    }
-
-
-def state_of(text: str) -> str:
-    """The state value for a label or a value; "" for an unknown one."""
-    wanted = text.strip().casefold()
-    for value, label in STATE_LABELS.items():
-        if wanted in (value, label.casefold(), label.casefold().replace(" ", "_")):
-            return value
-    return wanted if re.fullmatch(r"-?[0-9]{1,4}", wanted) else ""

@@ -1,0 +1,94 @@
+"""Exchanges with an instance: sent once over a free slot, reads repeated on passing trouble."""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import httpx
+import tenacity
+
+from app.errors import Kind, ServiceNowError, ServiceNowUnavailable
+from app.integrations.servicenow_answers import transport_failure
+from app.integrations.servicenow_slots import Slots
+
+Answer = TypeVar("Answer")
+log = logging.getLogger("app.servicenow")
+
+ATTEMPTS = 4
+LONGEST_WAIT = 8.0
+# Kinds after which the same read may work a moment later.
+PASSING = (Kind.BUSY, Kind.RATE, Kind.NETWORK)
+
+
+class Calls:
+    """How a call goes out; what it asks for is its caller's."""
+
+    def __init__(
+        self,
+        slots: Slots,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._slots = slots
+        self._sleep = sleep
+        self._monotonic = monotonic
+
+    def repeated(self, once: Callable[[], Answer]) -> Answer:
+        """A read, repeated on passing trouble as long as the deadline allows."""
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(self._worth_repeating),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=_pause,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(once)
+
+    def _worth_repeating(self, exc: BaseException) -> bool:
+        if not isinstance(exc, ServiceNowUnavailable) or exc.kind not in PASSING:
+            return False
+        asked_for = exc.retry_after or 0.0
+        return asked_for <= LONGEST_WAIT and asked_for + 0.5 < self._slots.left()
+
+    def once(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """One exchange, logged without query and body. Raises ServiceNowError without an answer."""
+        started = self._monotonic()
+        with self._slots.take() as slot:
+            left = self._slots.left()
+            try:
+                response = slot.request(method, path, timeout=max(0.05, left), **options)
+            except httpx.HTTPError as exc:
+                sent = method != "GET" and exc.request.url.path == path
+                failure = transport_failure(exc, write=sent)
+                self._log(method, path, type(exc).__name__, started)
+                raise failure from exc
+            except ServiceNowError as exc:
+                self._log(method, path, exc.kind, started)
+                raise
+        transaction = response.headers.get("X-Transaction-ID", "")[:40]
+        self._log(method, path, response.status_code, started, transaction)
+        return response
+
+    def _log(
+        self, method: str, path: str, outcome: object, started: float, transaction: str = ""
+    ) -> None:
+        fields = {
+            "method": method,
+            "path": path,
+            "status": str(outcome),
+            "ms": round(1000 * (self._monotonic() - started)),
+            "transaction": transaction,
+        }
+        log.info("servicenow call", extra={"fields": fields})
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    """What the instance asked for, else exponential backoff with full jitter."""
+    exc = state.outcome.exception() if state.outcome else None
+    asked_for = exc.retry_after if isinstance(exc, ServiceNowError) else None
+    if asked_for is not None:
+        return asked_for
+    return random.uniform(0, min(LONGEST_WAIT, 0.25 * 2**state.attempt_number))

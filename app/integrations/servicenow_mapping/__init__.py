@@ -1,0 +1,63 @@
+"""Translation between tickets and incidents: values in, values out, no I/O, no clock."""
+
+from app.integrations.servicenow_mapping.reading import (
+    FIELDS,
+    Record,
+    format_stamp,
+    incident_from_record,
+    journal_entry,
+    parse_stamp,
+    state_of,
+    ticket_values,
+)
+from app.integrations.servicenow_mapping.words import (
+    CANCELED,
+    CLOSED,
+    IMPACT_URGENCY,
+    PRIORITY_LABELS,
+    STATE_LABELS,
+    STATE_OF_STATUS,
+    THEIR_PRIORITY,
+)
+from app.integrations.servicenow_mapping.writing import (
+    CreateKeys,
+    People,
+    close_code_of,
+    create_keys,
+    create_payload,
+    note_reference,
+    note_text,
+    short_description,
+    state_fields,
+    suggestions_note,
+    their_category,
+)
+
+__all__ = [
+    "CANCELED",
+    "CLOSED",
+    "FIELDS",
+    "IMPACT_URGENCY",
+    "PRIORITY_LABELS",
+    "STATE_LABELS",
+    "STATE_OF_STATUS",
+    "THEIR_PRIORITY",
+    "CreateKeys",
+    "People",
+    "Record",
+    "close_code_of",
+    "create_keys",
+    "create_payload",
+    "format_stamp",
+    "incident_from_record",
+    "journal_entry",
+    "note_reference",
+    "note_text",
+    "parse_stamp",
+    "short_description",
+    "state_fields",
+    "state_of",
+    "suggestions_note",
+    "their_category",
+    "ticket_values",
+]

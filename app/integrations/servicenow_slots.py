@@ -1,0 +1,123 @@
+"""Call slots of one instance: how many calls are in flight, with which session, until when."""
+
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+
+import httpx
+
+from app.errors import Kind, ServiceNowUnavailable
+
+CALLS_IN_FLIGHT = 4
+HEADERS = {"Accept": "application/json", "User-Agent": "smart-it-copilot"}
+
+
+@dataclass(slots=True)
+class _Deadline:
+    """Until when everything inside a block must be answered (monotonic seconds)."""
+
+    at: float
+    own_slot: bool
+
+
+_deadline: ContextVar[_Deadline | None] = ContextVar("servicenow_deadline", default=None)
+
+
+def build_slots(
+    *,
+    url: str,
+    auth: httpx.Auth,
+    ca_file: str | None = None,
+    timeout: float,
+    count: int = CALLS_IN_FLIGHT,
+) -> list[httpx.Client]:
+    """One client per call in flight: an instance serves the calls of one session one at a time.
+
+    They share the connections and the sign-in; each has its own cookies. TLS is always verified,
+    redirects are never followed. Raises OSError when `ca_file` cannot be used.
+    """
+    transport = httpx.HTTPTransport(verify=_tls_context(ca_file))
+    return [
+        httpx.Client(base_url=url, auth=auth, transport=transport, timeout=timeout, headers=HEADERS)
+        for _ in range(count)
+    ]
+
+
+@cache
+def _tls_context(ca_file: str | None) -> ssl.SSLContext:
+    context = httpx.create_ssl_context()
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+class Slots:
+    """A few clients, one call each at a time; one is kept for people's clicks."""
+
+    def __init__(
+        self,
+        clients: Sequence[httpx.Client],
+        *,
+        click_seconds: float,
+        bulk_seconds: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clients = tuple(clients)
+        self._free = list(clients)
+        self._identities = {id(client): 0 for client in clients}
+        self._condition = threading.Condition()
+        self._click_seconds = click_seconds
+        self._bulk_seconds = bulk_seconds
+        self._monotonic = monotonic
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+
+    @contextmanager
+    def click(self, *, own_slot: bool) -> Iterator[None]:
+        """All calls inside share one deadline; with `own_slot` they may use the kept slot."""
+        made = _Deadline(self._monotonic() + self._click_seconds, own_slot)
+        token = _deadline.set(made)
+        try:
+            yield
+        finally:
+            _deadline.reset(token)
+
+    def left(self) -> float:
+        """Seconds until the deadline; without one, what a bulk page may take."""
+        deadline = _deadline.get()
+        return deadline.at - self._monotonic() if deadline else self._bulk_seconds
+
+    @contextmanager
+    def take(self) -> Iterator[httpx.Client]:
+        """One of the clients, for one call. Raises ServiceNowUnavailable (busy)."""
+        deadline = _deadline.get()
+        kept = 0 if len(self._clients) == 1 or (deadline and deadline.own_slot) else 1
+        with self._condition:
+            free = self._condition.wait_for(lambda: len(self._free) > kept, self.left())
+            if not free:
+                raise ServiceNowUnavailable(
+                    "Too many calls to ServiceNow are under way.",
+                    kind=Kind.BUSY,
+                    hint="The instance may be slow. Try again in a moment.",
+                )
+            client = self._free.pop()
+        try:
+            self._forget_old_identity(client)
+            yield client
+        finally:
+            with self._condition:
+                self._free.append(client)
+                self._condition.notify_all()
+
+    def _forget_old_identity(self, client: httpx.Client) -> None:
+        identity = getattr(client.auth, "identity", 0)
+        if self._identities[id(client)] != identity:
+            client.cookies.clear()
+            self._identities[id(client)] = identity
