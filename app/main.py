@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -174,25 +174,16 @@ def create_app(
     bells = Bells()
     services = make_services(settings, engine, bells.ring, load_triage=load_triage, now=now)
     pulse = HealthService(engine, worker_seconds=settings.worker_seconds)
-    worker = Worker(services.servicenow, pulse, bells, seconds=settings.worker_seconds)
     if engine.dialect.name == "sqlite":
         # One process per SQLite file: whoever was sending before this start is gone.
         services.servicenow.recover()
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        services.copilot.start()
-        worker.start()
-        yield
-        worker.stop()
-        services.servicenow.close()
-        engine.dispose()
-
     app = FastAPI(
         title="Smart IT Copilot",
         version="1.0.0",
         description="The help desk in step with ServiceNow. Send `Authorization: Bearer <token>`.",
-        lifespan=lifespan,
+        lifespan=_lifespan(
+            Worker(services.servicenow, pulse, bells, seconds=settings.worker_seconds)
+        ),
         docs_url=None,
         redoc_url=None,
     )
@@ -208,6 +199,22 @@ def create_app(
     )
     _install(app, settings)
     return app
+
+
+def _lifespan(worker: Worker) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """The worker runs while the app serves; after that the connections are given back."""
+
+    @asynccontextmanager
+    async def frame(app: FastAPI) -> AsyncIterator[None]:
+        services: Services = app.state.services
+        services.copilot.start()
+        worker.start()
+        yield
+        worker.stop()
+        services.servicenow.close()
+        app.state.engine.dispose()
+
+    return frame
 
 
 def _install(app: FastAPI, settings: Settings) -> None:

@@ -58,8 +58,12 @@ def running_simulator() -> Iterator[RunningSimulator]:
 @pytest.fixture
 def instance(running_simulator: RunningSimulator) -> Instance:
     """A clean ServiceNow instance; `instance.faults` decides how it misbehaves."""
-    running_simulator.instance.reset()
-    return running_simulator.instance
+    made = running_simulator.instance
+    until = time.monotonic() + 5
+    while made.under_way and time.monotonic() < until:
+        time.sleep(0.01)
+    made.reset()
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -129,16 +133,20 @@ def settings(
 
 
 @pytest.fixture
-def unconfigured(settings: Settings) -> Settings:
-    return replace(settings, servicenow=ServiceNowSettings())
-
-
-@pytest.fixture
 def app(settings: Settings, clock: Clock, triage: TriageEngine) -> Iterator[FastAPI]:
     """The whole app without its worker: tests look with `tick`."""
     made = create_app(settings, load_triage=lambda: triage, now=clock)
     yield made
     made.state.services.servicenow.close()
+    made.state.engine.dispose()
+
+
+@pytest.fixture
+def unconfigured(settings: Settings, clock: Clock, triage: TriageEngine) -> Iterator[FastAPI]:
+    """The app as it is when no variable of ServiceNow is set."""
+    bare = replace(settings, servicenow=ServiceNowSettings())
+    made = create_app(bare, load_triage=lambda: triage, now=clock)
+    yield made
     made.state.engine.dispose()
 
 

@@ -100,14 +100,14 @@ def test_the_demo_has_history_and_one_push_owed_and_one_blocked(tmp_path: Path) 
     keeper = Keeper(tmp_path / "instance.json")
     with RunningSimulator(keeper.instance) as simulator:
         settings = demo_settings(Settings(), tmp_path, simulator.url)
-        make_sample(settings, keeper.instance, tmp_path, tickets=25, incidents=60)
+        make_sample(settings, keeper.instance, tmp_path, tickets=12, incidents=40)
         app = create_app(settings)
         services = app.state.services
         admin = services.accounts.user_by_email("admin@example.com")
-        assert services.tickets.list(TicketFilter(), admin, sort="updated", page=1).total == 27
+        assert services.tickets.list(TicketFilter(), admin, sort="updated", page=1).total == 14
         waiting = services.servicenow.pushes.waiting()
         assert sorted(item.state for item in waiting) == ["blocked", "pending"]
-        assert services.servicenow.reads.list().total == len(keeper.instance.incidents) >= 62
+        assert services.servicenow.reads.list().total == len(keeper.instance.incidents) >= 42
         assert services.servicenow.connection.view().connected
         assert services.accounts.user_by_email("requester@example.com").role is Role.REQUESTER
         services.servicenow.close()

@@ -85,7 +85,7 @@ def env(database_url: str, running_simulator: RunningSimulator) -> dict[str, str
         "SN_PASSWORD": "copilot-secret",
         "SN_TIMEOUT_SECONDS": "3",
         "SN_RETRY_SECONDS": "0.2",
-        "SN_SETTLE_SECONDS": "1",
+        "SN_SETTLE_SECONDS": "0.7",
         "WORKER_SECONDS": "0.1",
     }
 
@@ -115,7 +115,7 @@ def test_a_killed_process_ends_with_exactly_one_incident(
     )
     ticket = api.post("/api/tickets", json={"subject": "Mail is down"}).json()
     kind = "hang" if when.startswith("before") else "slow_answer"
-    instance.faults.add(kind, method="POST", path="/incident", seconds=1.0)
+    instance.faults.add(kind, method="POST", path="/incident", seconds=0.6)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(api.post, f"/api/sn/incidents/create-from-ticket/{ticket['id']}")
         eventually(lambda: instance.faults.met(kind))

@@ -1,10 +1,9 @@
 """The ServiceNow pages and the ticket's push card, as an agent's browser sees them."""
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.main import create_app
-from app.settings import Settings
 from app.simulator import Instance
 from app.worker import tick
 from tests.conftest import HTMX, Clock, signed_in, soup
@@ -135,22 +134,20 @@ def test_the_connection_test_names_the_step_that_failed(
     assert "Read incidents : skipped" in bad
 
 
-def test_not_configured_says_what_is_missing(unconfigured: Settings, clock: Clock) -> None:
-    app = create_app(unconfigured, now=clock)
-    browser = signed_in(app, "agent")
+def test_not_configured_says_what_is_missing(unconfigured: FastAPI) -> None:
+    browser = signed_in(unconfigured, "agent")
     page = soup(browser.get("/servicenow").text)
     card = page.select_one("#connection-card").get_text(" ", strip=True)
     assert "ServiceNow not configured" in card
     assert all(name in card for name in ("SN_INSTANCE_URL", "SN_USERNAME", "SN_PASSWORD"))
     assert page.select_one("#connection-card a[href='/servicenow/setup']")
     assert browser.get("/servicenow/setup").status_code == 200
-    ticket = Desk(app).ticket()
+    ticket = Desk(unconfigured).ticket()
     push = soup(browser.get(f"/tickets/{ticket.id}").text).select_one(f"#push-card-{ticket.id}")
     assert "ServiceNow not configured" in push.get_text()
     refused = browser.post(f"/servicenow/tickets/{ticket.id}/incident", headers=HTMX)
     assert refused.status_code == 503
     assert "SN_INSTANCE_URL" in refused.text
-    app.state.engine.dispose()
 
 
 # -- the push card -----------------------------------------------------------------------------

@@ -21,6 +21,8 @@ class Instance(Store):
         super().__init__()
         self.faults = Faults()
         self.transports: dict[Any, Any] = {}
+        # Calls that are being served, those whose client is long gone included.
+        self.under_way = 0
         self.reset()
 
     def reset(self) -> None:

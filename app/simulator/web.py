@@ -74,12 +74,16 @@ class _Door:
 
     async def api(self, request: Request) -> Response:
         instance = self._instance
-        instance.apply_due()
-        fault = instance.faults.take(request.method, request.url.path)
-        answer = await self._meet_before(request, fault)
-        if answer is None:
-            answer = await self._in_session(request, fault)
-        self._note(request, answer.status_code, user=instance.accounts.user)
+        instance.under_way += 1
+        try:
+            instance.apply_due()
+            fault = instance.faults.take(request.method, request.url.path)
+            answer = await self._meet_before(request, fault)
+            if answer is None:
+                answer = await self._in_session(request, fault)
+            self._note(request, answer.status_code, user=instance.accounts.user)
+        finally:
+            instance.under_way -= 1
         return answer
 
     async def _in_session(self, request: Request, fault: Fault | None) -> Response:

@@ -114,3 +114,4 @@ def test_a_lost_session_leads_to_the_log_in(visitor: Visitor, live_desk: Desk) -
     visitor.page.context.clear_cookies()
     visitor.press("Fetch latest incidents")
     visitor.page.wait_for_url(re.compile("/login"))
+    assert visitor.page.get_by_label("Password").is_visible()
