@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from anyio.from_thread import start_blocking_portal
 from bs4 import BeautifulSoup
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -154,6 +155,15 @@ def unconfigured(settings: Settings, clock: Clock, triage: TriageEngine) -> Iter
 def triage() -> TriageEngine:
     """Trained once for all tests: the starter examples do not change."""
     return TriageEngine.from_starter()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_event_loop() -> Iterator[None]:
+    """All test clients share a loop, as all requests of a server do; a new one each costs 4 ms."""
+    with start_blocking_portal() as portal:
+        TestClient.portal = portal
+        yield
+        TestClient.portal = None
 
 
 SignIn = Callable[[str], TestClient]
