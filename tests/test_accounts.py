@@ -1,15 +1,19 @@
 """Signing in and out, passwords, reset links, tokens, and what other sites may not do."""
 
 import re
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.copilot.engine import Engine as TriageEngine
 from app.errors import Conflict
+from app.main import create_app
 from app.models import Role
 from app.security import local_path
+from app.settings import Settings
 from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, SignIn, signed_in, soup
 
 
@@ -80,6 +84,19 @@ def test_the_cookie_is_signed_http_only_and_revocable(browser: TestClient, app: 
     forged = {name: value[:-3] + "abc" for name, value in stolen.items()}
     browser.cookies.update(forged)
     assert browser.get("/tickets").status_code == 303
+
+
+def test_behind_https_the_cookie_is_secure(settings: Settings, triage: TriageEngine) -> None:
+    public = replace(settings, public_url="https://desk.example.com")
+    app = create_app(public, load_triage=lambda: triage)
+    app.state.services.accounts.create_user("agent@example.com", Role.AGENT, PASSWORD)
+    browser = TestClient(app, headers=SAME_ORIGIN, follow_redirects=False)
+    data = {"email": "agent@example.com", "password": PASSWORD}
+    answer = browser.post("/login", data=data)
+    assert "Secure" in answer.headers["Set-Cookie"]
+    assert "max-age" in answer.headers["Strict-Transport-Security"]
+    app.state.services.servicenow.close()
+    app.state.engine.dispose()
 
 
 def test_a_session_ends_after_two_weeks(browser: TestClient, clock: Clock) -> None:

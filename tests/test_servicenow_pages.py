@@ -1,9 +1,14 @@
 """The ServiceNow pages and the ticket's push card, as an agent's browser sees them."""
 
+from dataclasses import replace
+
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.copilot.engine import Engine as TriageEngine
+from app.main import create_app
+from app.settings import Settings
 from app.simulator import Instance
 from app.worker import tick
 from tests.conftest import HTMX, Clock, signed_in, soup
@@ -303,6 +308,46 @@ def test_without_scripts_the_same_forms_lead_back_to_the_ticket(
     assert response.status_code == 303
     assert response.headers["Location"] == f"/tickets/{ticket.id}#push-card-{ticket.id}"
     assert instance_number(instance) in agent.get(f"/tickets/{ticket.id}").text
+
+
+def test_read_only_keeps_pushes_waiting_and_says_so(
+    settings: Settings, clock: Clock, triage: TriageEngine, instance: Instance
+) -> None:
+    reading = replace(settings, servicenow=replace(settings.servicenow, read_only=True))
+    app = create_app(reading, load_triage=lambda: triage, now=clock)
+    browser = signed_in(app, "agent")
+    ticket = Desk(app).ticket()
+    card = soup(press(browser, f"/servicenow/tickets/{ticket.id}/incident")).get_text(" ")
+    tick(app.state.services.servicenow)
+    assert "read-only" in card
+    assert "Queued" in card
+    assert not instance.incidents
+    press(browser, "/servicenow/fetch")
+    app.state.services.servicenow.close()
+    app.state.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/servicenow/tickets/{id}/incident", "assignment_group"),
+        ("/servicenow/tickets/{id}/work-note", "work_note"),
+        ("/servicenow/tickets/{id}/unlink", "reason"),
+        ("/servicenow/tickets/{id}/link", "number"),
+        ("/servicenow/pulls", "query"),
+        ("/tickets/{id}/notes", "body"),
+        ("/tickets", "subject"),
+        ("/tickets", "key"),
+    ],
+)
+def test_what_no_database_can_keep_is_refused_with_a_sentence(
+    admin: TestClient, instance: Instance, desk: Desk, path: str, field: str
+) -> None:
+    ticket = desk.ticket()
+    form = {"subject": "x"} | {field: "half\x00way"}
+    response = admin.post(path.format(id=ticket.id), data=form, headers=HTMX)
+    assert response.status_code == 422
+    assert not instance.incidents
 
 
 def instance_number(instance: Instance) -> str:

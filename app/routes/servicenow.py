@@ -11,7 +11,7 @@ from app.deps import (
     require,
 )
 from app.models import ConnectionView, PushStatus, Role
-from app.schemas import Wanted
+from app.schemas import Storable, Wanted
 from app.schemas_servicenow import (
     HealthOut,
     IncidentDetailsOut,
@@ -29,8 +29,8 @@ api = APIRouter(prefix="/api/sn", dependencies=agents, tags=["ServiceNow"])
 
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 SysId = Annotated[str, Path(pattern="^[0-9a-zA-Z]{32}$")]
-Short = Annotated[str, Form(max_length=500)]
-LongText = Annotated[str, Form(max_length=100_000)]
+Short = Annotated[str, Form(max_length=500), Storable]
+LongText = Annotated[str, Form(max_length=100_000), Storable]
 
 
 # -- looking ---------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def unlink(
     ticket_id: Id,
     servicenow: ServiceNow,
     user: CurrentUser,
-    reason: Annotated[str, Form(max_length=5_000)] = "",
+    reason: LongText = "",
 ) -> Response:
     servicenow.linking.unlink(ticket_id, reason, by=user.email)
     return _push_card(request, servicenow.pushes.status(ticket_id))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from app.deps import Copilot, CurrentUser, ServiceNow, Tickets, require
 from app.errors import Conflict, Invalid
 from app.models import RESOLUTION_CODES, NewTicket, Role, TicketFilter
-from app.schemas import HIGHEST_ID, NoteIn, TicketChange, TicketIn, Wanted
+from app.schemas import HIGHEST_ID, NoteIn, Storable, TicketChange, TicketIn, Wanted
 from app.web import fragment, is_partial, page, see_other, sentence
 
 pages = APIRouter(include_in_schema=False)
@@ -125,7 +125,7 @@ def create(
     requester_email: Typed = "",
     priority: Typed = "",
     category: Typed = "",
-    key: Typed = "",
+    key: Annotated[str, Form(max_length=200), Storable] = "",
 ) -> Response:
     """Open a ticket; `key` is the form's own, so that pressing twice opens one."""
     typed = {
@@ -137,7 +137,7 @@ def create(
     }
     try:
         wanted = NewTicket(**checked(TicketIn, typed).model_dump())
-        ticket, _ = tickets.create(wanted, by=user, idempotency_key=key[:200])
+        ticket, _ = tickets.create(wanted, by=user, idempotency_key=key)
     except Invalid as exc:
         return _new_page(request, copilot.categories(), typed, problem=exc, key=key)
     return see_other(f"/tickets/{ticket.id}")

@@ -26,6 +26,7 @@ class Previews:
             people = self._lookups.people(ticket)
             groups = self._lookups.groups()
             categories = self._lookups.choices("category")
+            codes = self._lookups.choices("close_code") if ticket.status.ended else ()
         group = setup.defaults.assignment_group
         if group and group not in dict(groups):
             groups = ((group, f"Default group ({group})"), *groups)
@@ -34,12 +35,31 @@ class Previews:
             rows=(
                 *_text_rows(ticket, steps=len(steps)),
                 *_choice_rows(ticket, dict(categories)),
+                *self._closing_rows(ticket, codes),
                 *self._people_rows(ticket, people),
                 PreviewRow("Work note", "", f"Copilot Ticket ID: {ticket.id}"),
+                PreviewRow("Correlation id", f"Ticket {ticket.id}", self._correlation_id(ticket)),
             ),
             groups=groups,
             group=group,
             notes=people.notes,
+        )
+
+    def _correlation_id(self, ticket: Ticket) -> str:
+        installation, generation = self._setup.installation, ticket.sn_generation
+        return mapping.create_keys(installation, ticket.id, generation).correlation_id
+
+    def _closing_rows(
+        self, ticket: Ticket, codes: tuple[tuple[str, str], ...]
+    ) -> tuple[PreviewRow, ...]:
+        if not ticket.status.ended:
+            return ()
+        ours = ticket.resolution_code or ""
+        code = mapping.close_code_of(ours, codes, self._setup.defaults.close_code)
+        notes = ticket.resolution_notes or ""
+        return (
+            PreviewRow("Resolution code", ours, code or "None fits: the push will ask for one"),
+            PreviewRow("Resolution notes", notes, notes),
         )
 
     def _people_rows(self, ticket: Ticket, people: mapping.People) -> tuple[PreviewRow, ...]:
