@@ -10,7 +10,15 @@ from tests.e2e.conftest import Visitor
 
 PAGES = {
     "requester": ["/", "/tickets", "/tickets/new", "/tickets/1", "/account"],
-    "agent": ["/servicenow", "/servicenow/setup", "/tickets/1", "/tickets?q=x", "/nosuch"],
+    "agent": [
+        "/servicenow",
+        "/servicenow/setup",
+        "/servicenow/tickets/1/incident",
+        "/servicenow/tickets/1/work-note",
+        "/tickets/1",
+        "/tickets?q=x",
+        "/nosuch",
+    ],
     "admin": ["/admin/users", "/admin/tokens", "/servicenow"],
 }
 
