@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.errors import NotAllowed, SignInNeeded
 from app.models import Role, User
-from app.security import SESSION_COOKIE, bearer_token
+from app.security import SESSION_COOKIE
 from app.services.accounts import AccountService
 from app.services.copilot import CopilotService
 from app.services.servicenow import ServiceNowService
@@ -74,11 +75,19 @@ WaitingServiceNow = Annotated[
 ]
 
 
-def current_user(request: Request, accounts: Accounts, servicenow: ServiceNow) -> User:
+# Names the scheme in the OpenAPI text; without a token the session cookie decides.
+bearer = HTTPBearer(auto_error=False, description="An API token, made on the account page.")
+
+
+def current_user(
+    request: Request,
+    accounts: Accounts,
+    servicenow: ServiceNow,
+    token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+) -> User:
     """Who asks, by bearer token or session cookie. Raises SignInNeeded."""
-    token = bearer_token(request.headers.get("Authorization"))
     if token:
-        user = accounts.user_of_token(token)
+        user = accounts.user_of_token(token.credentials)
     else:
         user = accounts.user_of_session(request.cookies.get(SESSION_COOKIE))
     if user is None:

@@ -50,6 +50,39 @@ PriorityName = Literal["low", "medium", "high", "urgent"]
 StatusName = Literal["open", "in_progress", "pending", "resolved", "closed"]
 
 
+class Problem(BaseModel):
+    """RFC 9457, with a stable `code`; `errors` has a sentence per field, `hint` what to do."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    hint: str = ""
+    errors: dict[str, str] = {}
+    missing: list[str] = []
+
+
+# What every JSON route may answer instead, for its OpenAPI text.
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": words,
+        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+    }
+    for status, words in {
+        401: "No session and no valid API token",
+        403: "The role may not",
+        404: "There is no such thing, or it may not be seen",
+        409: "It does not go with how things stand",
+        413: "Too large",
+        422: "The input cannot be used",
+        502: "ServiceNow cannot be used",
+        503: "Not available now; Retry-After says when, if it is known",
+    }.items()
+}
+
+
 class TicketIn(BaseModel):
     """A new ticket. `requester_email` is the account's own unless an agent says otherwise."""
 

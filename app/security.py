@@ -46,12 +46,6 @@ class SessionSigner:
             return None
 
 
-def bearer_token(header: str | None) -> str | None:
-    """The token of an `Authorization: Bearer ...` header; None for anything else."""
-    scheme, _, token = (header or "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
-
-
 def new_secret() -> str:
     """256 random bits as text: a session id, a reset token."""
     return secrets.token_urlsafe(32)

@@ -18,6 +18,7 @@ from app.models import Role
 from app.settings import Settings
 from app.simulator import Instance, RunningSimulator
 
+pytestmark = pytest.mark.process
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30.0
 

@@ -43,7 +43,7 @@ MAY_IMPORT = {
 }
 ONLY_IN = {
     "httpx": {"app.integrations", "app.main"},
-    "sqlalchemy": {"app.db", "app.services", "app.main"},
+    "sqlalchemy": {"app.db", "app.services", "app.main", "app.__main__"},
     "fastapi": {"app.routes", "app.deps", "app.web", "app.main", "app.serving"},
     "jinja2": {"app.web"},
     "sklearn": {"app.copilot"},

@@ -109,15 +109,30 @@ def test_secrets_are_not_in_a_repr() -> None:
     assert "canary" not in repr(Settings.from_env(env))
 
 
-def test_a_bad_setting_stops_the_start_with_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PORT", "eighty", "PORT is not a number."),
+        (
+            "DATABASE_URL",
+            "postgresql://desk:canary@127.0.0.1:9/desk",
+            "DATABASE_URL: this database cannot be used or reached.",
+        ),
+        ("DATABASE_URL", "nonsense", "DATABASE_URL: this database cannot be used or reached."),
+        ("SN_CA_FILE", "nosuch.pem", "SN_CA_FILE is not a file of certificates."),
+    ],
+)
+def test_a_bad_setting_stops_the_start_with_one_line(
+    tmp_path: Path, name: str, value: str, said: str
+) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "app"],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PORT": "eighty"},
+        env={"PYTHONPATH": str(ROOT), "DATABASE_URL": "sqlite:///desk.db"} | BASIC | {name: value},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.strip() == "PORT is not a number."
+    assert done.stderr.strip() == said

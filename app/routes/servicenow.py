@@ -11,7 +11,7 @@ from app.deps import (
     require,
 )
 from app.models import ConnectionView, PushStatus, Role
-from app.schemas import Storable, Wanted
+from app.schemas import PROBLEMS, Storable, Wanted
 from app.schemas_servicenow import (
     HealthOut,
     IncidentDetailsOut,
@@ -25,7 +25,7 @@ from app.web import fragment, is_partial, page, see_other
 
 agents = [Depends(require(Role.AGENT))]
 pages = APIRouter(prefix="/servicenow", dependencies=agents, include_in_schema=False)
-api = APIRouter(prefix="/api/sn", dependencies=agents, tags=["ServiceNow"])
+api = APIRouter(prefix="/api/sn", dependencies=agents, responses=PROBLEMS, tags=["ServiceNow"])
 
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 SysId = Annotated[str, Path(pattern="^[0-9a-zA-Z]{32}$")]

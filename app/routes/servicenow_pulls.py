@@ -6,14 +6,14 @@ from fastapi import APIRouter, Depends, Form, Path, Request, Response
 
 from app.deps import CurrentUser, ServiceNow, WaitingServiceNow, require
 from app.models import ConnectionView, Role, SyncRun
-from app.schemas import HIGHEST_ID
+from app.schemas import HIGHEST_ID, PROBLEMS
 from app.schemas_servicenow import PullIn, RunOut
 from app.web import fragment, is_partial, see_other
 
 PULL_WAIT_SECONDS = 25
 admins = [Depends(require(Role.ADMIN))]
 pages = APIRouter(prefix="/servicenow", dependencies=admins, include_in_schema=False)
-api = APIRouter(prefix="/api/sn", dependencies=admins, tags=["ServiceNow"])
+api = APIRouter(prefix="/api/sn", dependencies=admins, responses=PROBLEMS, tags=["ServiceNow"])
 
 Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
 

@@ -9,6 +9,7 @@ from app.errors import NotAllowed
 from app.models import NewTicket, Role, TicketFilter
 from app.schemas import (
     HIGHEST_ID,
+    PROBLEMS,
     NoteIn,
     NoteOut,
     TicketChange,
@@ -18,7 +19,7 @@ from app.schemas import (
     TicketsOut,
 )
 
-api = APIRouter(prefix="/api/tickets", tags=["Tickets"])
+api = APIRouter(prefix="/api/tickets", responses=PROBLEMS, tags=["Tickets"])
 Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
 
 

@@ -20,6 +20,7 @@ from app.integrations.servicenow_mapping.words import (
     THEIR_PRIORITY,
 )
 from app.integrations.servicenow_mapping.writing import (
+    BASE_CATEGORIES,
     CreateKeys,
     People,
     close_code_of,
@@ -34,6 +35,7 @@ from app.integrations.servicenow_mapping.writing import (
 )
 
 __all__ = [
+    "BASE_CATEGORIES",
     "CANCELED",
     "CLOSED",
     "FIELDS",

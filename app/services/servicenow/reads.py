@@ -1,5 +1,6 @@
 """Looking at incidents: our mirror first, the instance when somebody asks for it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from app.db import incidents, links, outbox, runs
@@ -77,7 +78,7 @@ class Reads:
         query = _latest_first(Query())
         with self._connection.watch(), client.click():
             page = client.get_incidents(query, limit=LATEST, fields=mapping.FIELDS, count=False)
-        found = [mapping.incident_from_record(record) for record in page.records]
+        found = _readable(page.records)
         with writing(self._setup.engine) as conn:
             incidents.store(conn, found, now=self._setup.now())
         self._connection.remember_fetch()
@@ -94,7 +95,7 @@ class Reads:
             wanted = wanted.equals("state", known_state(state))
         with self._connection.watch(), client.click():
             page = client.get_incidents(_latest_first(wanted), limit=limit, fields=mapping.FIELDS)
-        found = [mapping.incident_from_record(record) for record in page.records]
+        found = _readable(page.records)
         with reading(self._setup.engine) as conn:
             ticket_ids = {one.sys_id: links.ticket_of(conn, one.sys_id) for one in found}
         labels = self._state_labels()
@@ -182,6 +183,20 @@ def known_state(text: str) -> str:
             fields={"state": f"Use a value such as 1, or one of: {labels}."},
         )
     return value
+
+
+def _readable(records: Sequence[mapping.Record]) -> list[Incident]:
+    """The incidents that can be read. Raises ServiceNowRejected when not one of them can."""
+    found: list[Incident] = []
+    trouble: ServiceNowRejected | None = None
+    for record in records:
+        try:
+            found.append(mapping.incident_from_record(record))
+        except ServiceNowRejected as exc:
+            trouble = exc
+    if trouble and not found:
+        raise trouble
+    return found
 
 
 def _latest_first(query: Query) -> Query:
