@@ -196,7 +196,7 @@ class TicketQuery(BaseModel):
 
     status: TicketStatus | None = None
     priority: PriorityName | None = None
-    category: Annotated[str, Field(max_length=40)] = ""
+    category: Annotated[str, Field(max_length=40), Storable] = ""
     q: Annotated[str, Field(max_length=200), Storable] = ""
     cursor: Annotated[str, Field(pattern="^([1-9][0-9]{0,9})?$")] = ""
     limit: Annotated[int, Field(ge=1, le=500)] = 50

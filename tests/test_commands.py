@@ -47,7 +47,7 @@ def run(env: dict[str, str], cwd: Path, *arguments: str, typed: str = "") -> tup
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_accounts_and_tokens_are_made_on_the_command_line(
     env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -66,7 +66,7 @@ def test_accounts_and_tokens_are_made_on_the_command_line(
     assert token.count("\n") == 1
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_it_starts_with_nothing_configured_and_prints_the_first_password_once(
     env: dict[str, str], tmp_path: Path
 ) -> None:

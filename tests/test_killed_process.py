@@ -18,7 +18,7 @@ from app.models import Role
 from app.settings import Settings
 from app.simulator import Instance, RunningSimulator
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30.0
 

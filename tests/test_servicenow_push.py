@@ -1,13 +1,18 @@
 """A ticket becomes exactly one incident, whatever happens on the way."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from fastapi import FastAPI
 
+from app.copilot.engine import Engine as TriageEngine
+from app.main import create_app
 from app.models import NotePush, PushState, TicketStatus
 from app.services.servicenow import ServiceNowService
+from app.settings import Settings
 from app.simulator import Instance
+from app.simulator.base import LEGACY_CLOSE_CODES
 from app.worker import tick
 from tests.conftest import Clock
 from tests.desk import Desk
@@ -92,32 +97,6 @@ def test_eight_at_once_give_one_incident(
     only_incident(instance)
 
 
-FAULTS = {
-    "reply lost": lambda faults: faults.lose_next_reply(),
-    "503 after the write": lambda faults: faults.fail_next(status=503, applied=True),
-    "503 before the write": lambda faults: faults.fail_next(status=503, applied=False),
-    "connection dropped before": lambda faults: faults.drop_before(),
-    "answer cut": lambda faults: faults.cut_json(),
-    "result and error": lambda faults: faults.result_and_error(),
-    "rate limit": lambda faults: faults.rate_limit(retry_after=30),
-    "unauthorized once": lambda faults: faults.unauthorized_once(),
-}
-
-
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_on_the_way_still_ends_with_one_incident(
-    service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock, name: str
-) -> None:
-    ticket = desk.ticket()
-    instance.faults.clear()
-    FAULTS[name](instance.faults)
-    create(service, ticket.id)
-    for _ in range(5):
-        clock.forward(minutes=10)
-        tick(service)
-    assert service.pushes.status(ticket.id).ticket.sn_number == only_incident(instance)["number"]
-
-
 def test_an_unconfirmed_create_is_not_sent_again_before_the_settle_time(
     service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
 ) -> None:
@@ -184,6 +163,19 @@ def test_an_unknown_close_code_is_blocked_with_the_instances_codes(
     assert only_incident(instance)["close_code"] == "User error"
 
 
+def test_an_instance_with_the_older_codes_is_served_by_the_default(
+    settings: Settings, clock: Clock, triage: TriageEngine, instance: Instance
+) -> None:
+    instance.use_close_codes(LEGACY_CLOSE_CODES)
+    older = replace(settings.servicenow, close_code="Solved (Permanently)")
+    app = create_app(replace(settings, servicenow=older), load_triage=lambda: triage, now=clock)
+    ticket = Desk(app).ticket(status="resolved")
+    assert create(app.state.services.servicenow, ticket.id) is PushState.LINKED
+    assert only_incident(instance)["close_code"] == "Solved (Permanently)"
+    app.state.services.servicenow.close()
+    app.state.engine.dispose()
+
+
 def test_an_incident_closed_there_is_not_reopened(
     service: ServiceNowService, instance: Instance, desk: Desk
 ) -> None:
@@ -196,26 +188,6 @@ def test_an_incident_closed_there_is_not_reopened(
     assert status.state is PushState.BLOCKED
     assert "cannot be reopened" in (status.error or "")
     assert only_incident(instance)["state"] == "7"
-
-
-def test_each_note_arrives_once(
-    service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
-) -> None:
-    ticket = desk.ticket()
-    create(service, ticket.id)
-    desk.note(ticket.id, "Rebooted the router", internal=True)
-    desk.note(ticket.id, "We are on it", internal=False)
-    instance.faults.add("lose_reply", times=1, method="PATCH")
-    tick(service)
-    clock.forward(minutes=10)
-    tick(service)
-    service.pushes.sync(ticket.id, by="agent@example.com")
-    service.pushes.sync(ticket.id, by="agent@example.com")
-
-    journal = instance.journal(only_incident(instance)["sys_id"])
-    sent = [(row["element"], row["value"]) for row in journal]
-    assert len([v for e, v in sent if e == "work_notes" and "Rebooted the router" in v]) == 1
-    assert len([v for e, v in sent if e == "comments" and "We are on it" in v]) == 1
 
 
 def test_a_note_that_was_unticked_stays_here(

@@ -9,7 +9,7 @@ from app.copilot.categories import CATEGORIES
 from app.copilot.engine import Engine
 from app.copilot.values import Article
 from app.errors import NotFound
-from app.models import Prediction, Priority, Suggestion
+from app.models import Prediction, Suggestion
 
 log = logging.getLogger("app.copilot")
 PATIENCE_SECONDS = 10.0
@@ -22,10 +22,6 @@ class Triage:
     category: Prediction
     priority: Prediction
     suggestions: tuple[Suggestion, ...]
-
-    @property
-    def their_priority(self) -> Priority | None:
-        return Priority(self.priority.value) if self.priority.value else None
 
 
 NOT_READY = Triage(Prediction(None, 0.0, ""), Prediction(None, 0.0, ""), ())

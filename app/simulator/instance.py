@@ -34,7 +34,6 @@ class Instance(Store):
             self.accounts = Accounts()
             self.rules = Rules()
             self.requests: deque[dict[str, Any]] = deque(maxlen=10_000)
-            self.properties: dict[str, str] = {"glide.buildname": "Australia"}
             # Switches: what differs between instances.
             self.invalid_query_regime = "drop"
             self.honour_client_sys_id = "accept"
@@ -128,9 +127,6 @@ class Instance(Store):
         with self._lock:
             self._insert(record)
         return record
-
-    def set_property(self, name: str, value: str) -> None:
-        self.properties[name] = value
 
     # -- what the door asks for -----------------------------------------------------------------
 

@@ -30,10 +30,6 @@ CONDITION = re.compile(rf"([a-zA-Z0-9_.]+?)({'|'.join(OPERATORS)})(.*)", re.DOTA
 CALL = re.compile(r"javascript:\s*gs\.(\w+)\(([^)]*)\)\s*;?$")
 
 
-class InvalidField(Exception):
-    """The query names a field that the table does not have."""
-
-
 @dataclass(slots=True)
 class Condition:
     name: str

@@ -11,7 +11,7 @@ from tests.conftest import script
 from tests.desk import Desk
 
 pytestmark = pytest.mark.fuzz
-EXAMPLES = 60
+EXAMPLES = 100
 # A pull waits for the worker, which does not run here.
 LEFT_OUT = {"/api/sn/sync/pull"}
 
@@ -33,6 +33,7 @@ def test_made_up_input_never_breaks_a_route(app: FastAPI, desk: Desk, instance: 
             max_examples=EXAMPLES,
             deadline=None,
             database=None,
+            derandomize=True,
             suppress_health_check=list(HealthCheck),
         )
         def ask(case: Any) -> None:
