@@ -99,7 +99,7 @@ def test_an_update_arrives(
     assert service.pushes.status(ticket.id).state is PushState.LINKED
 
 
-@pytest.mark.parametrize("readable", [True, False], ids=["journal", "no journal"])
+@pytest.mark.parametrize("journal", ["readable", "silently empty", "closed"])
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_note_arrives_once(
     service: ServiceNowService,
@@ -107,9 +107,11 @@ def test_each_note_arrives_once(
     desk: Desk,
     clock: Clock,
     name: str,
-    readable: bool,
+    journal: str,
 ) -> None:
-    instance.journal_readable = readable
+    instance.journal_readable = journal == "readable"
+    if journal == "closed":
+        instance.closed_tables.add("sys_journal_field")
     ticket = desk.ticket()
     service.pushes.create_from_ticket(ticket.id, by="agent@example.com")
     meet(instance, name, "PATCH")

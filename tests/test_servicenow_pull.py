@@ -158,6 +158,16 @@ def test_the_limit_takes_the_newest(
     assert numbers_here(desk)[0] == "INC0000050"
 
 
+def test_the_limit_takes_the_newest_though_the_row_at_the_edge_is_hidden(
+    service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    ids = many(instance, 300)
+    instance.hidden_rows = set(ids[50:60])
+    pull(service, limit=250)
+    assert numbers_here(desk)[0] == "INC0000060"
+    assert len(numbers_here(desk)) == 240
+
+
 def test_query_and_state_narrow_a_pull(service: ServiceNowService, instance: Instance) -> None:
     instance.add_incident(number="INC1", category="network", state="2")
     instance.add_incident(number="INC2", category="network", state="1")

@@ -21,6 +21,8 @@ log = logging.getLogger("app.pulls")
 HIGHEST_LIMIT = 100_000
 DEFAULT_LIMIT = 1_000
 OUR_FAULT = "Something broke on our side during this pull. The log tells more."
+# Rows before the limit that are looked at: access rules may hide the very last one.
+EDGE = 50
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -159,9 +161,14 @@ class Pulls:
         newest = base.order_by_descending("sys_updated_on").order_by_descending("sys_id")
         with self._connection.watch():
             page = client.get_incidents(
-                newest, limit=1, offset=run.row_limit - 1, fields=("sys_id", "sys_updated_on")
+                newest,
+                limit=min(EDGE, run.row_limit),
+                offset=max(0, run.row_limit - EDGE),
+                fields=("sys_id", "sys_updated_on"),
             )
-        oldest = mapping.parse_stamp(page.records[0]["sys_updated_on"]) if page.records else None
+        beyond = page.total is None or page.total > run.row_limit
+        stamps = [row["sys_updated_on"] for row in page.records if row.get("sys_updated_on")]
+        oldest = mapping.parse_stamp(stamps[-1]) if stamps and beyond else None
         total = min(page.total, run.row_limit) if page.total is not None else None
         with writing(self._setup.engine) as conn:
             runs.write(
