@@ -188,6 +188,12 @@ class SyncTicketIn(BaseModel):
     include_suggestions: bool = False
 
 
+class DiscardIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Text
+
+
 class PullIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

@@ -66,6 +66,7 @@ ROUTES = {
         "POST /servicenow/tickets/{ticket_id}/link",
         "POST /servicenow/tickets/{ticket_id}/unlink",
         "POST /servicenow/outbox/{item_id}/retry",
+        "POST /servicenow/outbox/{item_id}/discard",
         "GET /api/sn/health",
         "GET /api/sn/incidents",
         "GET /api/sn/incidents/{sys_id}",
@@ -73,6 +74,7 @@ ROUTES = {
         "PATCH /api/sn/incidents/{sys_id}/sync-ticket/{ticket_id}",
         "GET /api/sn/outbox",
         "POST /api/sn/outbox/{item_id}/retry",
+        "POST /api/sn/outbox/{item_id}/discard",
     ],
     Role.ADMIN: [
         "GET /admin",
@@ -101,6 +103,7 @@ BODIES = {
     "PATCH /api/tickets/{ticket_id}": {},
     "POST /api/tickets/{ticket_id}/notes": {"body": "x"},
     "POST /api/sn/sync/pull": {"limit": 1},
+    "POST /api/sn/outbox/{item_id}/discard": {"reason": "x"},
 }
 CASES = [(role, route) for role, routes in ROUTES.items() for route in routes]
 

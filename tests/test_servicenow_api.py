@@ -255,6 +255,53 @@ def test_the_outbox_shows_what_is_owed_and_retries_it(
     problem(api.post("/api/sn/outbox/999/retry"), 404, "not_found")
 
 
+def test_a_push_is_discarded_with_a_reason(
+    api: TestClient, instance: Instance, desk: Desk, clock: Clock, app: FastAPI
+) -> None:
+    ticket = desk.ticket()
+    api.post(f"{CREATE}{ticket.id}")
+    desk.note(ticket.id, "Not for them", internal=True)
+    instance.rules.write_denied = True
+    tick(app.state.services.servicenow)
+    (item,) = api.get("/api/sn/outbox").json()["items"]
+    path = f"/api/sn/outbox/{item['id']}/discard"
+    problem(api.post(path, json={"reason": " "}), 422, "invalid")
+    response = api.post(path, json={"reason": "It names a person"})
+    assert (response.status_code, response.json()["state"]) == (200, "linked")
+    problem(api.post(path, json={"reason": "again"}), 409, "conflict")
+    problem(api.post("/api/sn/outbox/999/discard", json={"reason": "x"}), 404, "not_found")
+
+    instance.rules.write_denied = False
+    sys_id = response.json()["sys_id"]
+    api.patch(f"/api/sn/incidents/{sys_id}/sync-ticket/{ticket.id}")
+    assert not [row for row in instance.journal(sys_id) if "Not for them" in row["value"]]
+
+
+def test_a_push_that_may_have_arrived_cannot_be_discarded(
+    api: TestClient, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    instance.faults.add("fail", method="POST", path="/incident")
+    assert api.post(f"{CREATE}{ticket.id}").json()["state"] == "unconfirmed"
+    (item,) = api.get("/api/sn/outbox").json()["items"]
+    refused = api.post(f"/api/sn/outbox/{item['id']}/discard", json={"reason": "x"})
+    assert "may have arrived" in problem(refused, 409, "conflict")["detail"]
+
+
+def test_a_discarded_create_can_be_asked_for_again(
+    api: TestClient, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    instance.rules.aborting_rule = "No"
+    api.post(f"{CREATE}{ticket.id}")
+    (item,) = api.get("/api/sn/outbox").json()["items"]
+    state = api.post(f"/api/sn/outbox/{item['id']}/discard", json={"reason": "x"}).json()["state"]
+    assert state == "none"
+    instance.rules.aborting_rule = None
+    assert api.post(f"{CREATE}{ticket.id}").status_code == 201
+    assert len(instance.incidents) == 1
+
+
 def test_errors_have_one_shape_and_say_what_to_do(api: TestClient, app: FastAPI) -> None:
     stranger = TestClient(app)
     body = problem(stranger.get("/api/sn/health"), 401, "sign_in_needed")

@@ -229,6 +229,18 @@ def test_a_refusal_waits_for_a_person(agent: TestClient, instance: Instance, des
     assert not soup(agent.get("/").text).select("nav .count")
 
 
+def test_a_refused_push_can_be_given_up_on_its_card(
+    agent: TestClient, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    instance.rules.aborting_rule = "No tickets on Friday"
+    card = soup(press(agent, f"/servicenow/tickets/{ticket.id}/incident"))
+    form = card.select_one("form[action*=discard]")
+    card = soup(press(agent, str(form["action"]), reason="Solved by phone"))
+    assert "Not linked" in card.get_text()
+    assert "Solved by phone" in agent.get(f"/tickets/{ticket.id}").text
+
+
 def test_the_work_note_can_be_edited_and_lands_once(
     agent: TestClient, instance: Instance, desk: Desk
 ) -> None:

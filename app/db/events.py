@@ -87,5 +87,12 @@ def find_note(
     return _event(row) if row else None
 
 
+def keep_here(conn: Connection, event_id: int) -> None:
+    """This note is not to be sent any more."""
+    conn.execute(
+        update(ticket_events).where(ticket_events.c.id == event_id).values(push=NotePush.NEVER)
+    )
+
+
 def mark_pushed(conn: Connection, event_id: int, *, now: datetime) -> None:
     conn.execute(update(ticket_events).where(ticket_events.c.id == event_id).values(pushed_at=now))

@@ -192,6 +192,20 @@ def revive(conn: Connection, item_id: int, *, now: datetime, **values: Any) -> b
     return row.rowcount == 1
 
 
+def discard(conn: Connection, item_id: int, *, now: datetime, reason: str) -> bool:
+    """Drop one push that certainly did not arrive; False for one that may have."""
+    row = conn.execute(
+        update(outbox)
+        .where(
+            outbox.c.id == item_id,
+            outbox.c.state.in_((OutboxState.PENDING, OutboxState.BLOCKED)),
+            outbox.c.unconfirmed_since.is_(None),
+        )
+        .values(state=OutboxState.DISCARDED, settled_at=now, error=reason)
+    )
+    return row.rowcount == 1
+
+
 def discard_waiting(conn: Connection, ticket_id: int, *, now: datetime, reason: str) -> int:
     """Drop what waits for this ticket and is not being sent this moment."""
     row = conn.execute(

@@ -13,6 +13,7 @@ from app.deps import (
 from app.models import ConnectionView, PushStatus, Role
 from app.schemas import PROBLEMS, Storable, Wanted
 from app.schemas_servicenow import (
+    DiscardIn,
     HealthOut,
     IncidentDetailsOut,
     IncidentsOut,
@@ -181,6 +182,17 @@ def retry(
     )
 
 
+@pages.post("/outbox/{item_id}/discard")
+def discard(
+    request: Request,
+    item_id: Id,
+    servicenow: ServiceNow,
+    user: CurrentUser,
+    reason: LongText = "",
+) -> Response:
+    return _push_card(request, servicenow.pushes.discard(item_id, reason, by=user.email))
+
+
 # -- answers for htmx and for browsers without it ----------------------------------------------
 
 
@@ -273,3 +285,9 @@ def api_retry(
     status = servicenow.pushes.retry(item_id, by=user.email)
     response.status_code = 202 if status.items else 200
     return PushOut.of(status)
+
+
+@api.post("/outbox/{item_id}/discard")
+def api_discard(item_id: Id, body: DiscardIn, servicenow: ServiceNow, user: CurrentUser) -> PushOut:
+    """Give a waiting push up, for a reason; 409 for one that may have arrived."""
+    return PushOut.of(servicenow.pushes.discard(item_id, body.reason, by=user.email))

@@ -8,9 +8,7 @@ from app.db.engine import writing
 from app.errors import Conflict, Invalid, NotFound
 from app.integrations import servicenow_mapping as mapping
 from app.models import EventKind, OutboxState
-from app.services.servicenow.setup import Setup
-
-REASON_LENGTH = 500
+from app.services.servicenow.setup import Setup, checked_reason
 
 
 class Linking:
@@ -71,10 +69,7 @@ class Linking:
         Raises NotFound, Invalid without a reason, Conflict while something is being sent.
         """
         setup = self._setup
-        reason = reason.strip()
-        if not reason or len(reason) > REASON_LENGTH:
-            said = f"Say why, in at most {REASON_LENGTH} characters."
-            raise Invalid("Undoing a link needs a reason.", fields={"reason": said})
+        reason = checked_reason(reason, "Undoing a link needs a reason.")
         with writing(setup.engine) as conn:
             ticket = tickets.get(conn, ticket_id, for_update=True)
             if not ticket.linked:

@@ -21,7 +21,7 @@ from app.models import (
 )
 from app.services.servicenow.delivery import Delivery, Outcome
 from app.services.servicenow.lookups import Lookups
-from app.services.servicenow.setup import Setup
+from app.services.servicenow.setup import Setup, checked_reason
 
 SAME_NOTE = timedelta(minutes=10)
 
@@ -183,6 +183,27 @@ class Pushes:
             if outbox.revive(conn, item_id, now=setup.now(), **values):
                 self._tell(conn, item.ticket_id, "Another try was asked for.", by=by)
         self._delivery.try_now(item_id)
+        return self._status(item.ticket_id)
+
+    def discard(self, item_id: int, reason: str, *, by: str) -> PushStatus:
+        """Give a push up, for a reason that stands in the timeline.
+
+        Raises NotFound, Invalid without a reason, and Conflict for a push that is being sent
+        or may have arrived: its end is found out first.
+        """
+        said = checked_reason(reason, "Discarding a push needs a reason.")
+        setup = self._setup
+        with writing(setup.engine) as conn:
+            item = outbox.get(conn, item_id)
+            if item is None:
+                raise NotFound(f"There is no push {item_id}.")
+            if not outbox.discard(conn, item_id, now=setup.now(), reason=said):
+                raise Conflict(
+                    "This push cannot be discarded: it is being sent, may have arrived, or is over."
+                )
+            if item.event_id is not None:
+                events.keep_here(conn, item.event_id)
+            self._tell(conn, item.ticket_id, f"Push discarded ({item.kind}): {said}", by=by)
         return self._status(item.ticket_id)
 
     def suggestions_note(self, ticket_id: int) -> str:

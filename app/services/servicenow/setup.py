@@ -7,8 +7,19 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine
 
 from app.db.engine import utc_now
-from app.errors import NotConfigured
+from app.errors import Invalid, NotConfigured
 from app.integrations.servicenow_client import ServiceNowClient, incident_url
+
+REASON_LENGTH = 500
+
+
+def checked_reason(text: str, refusal: str) -> str:
+    """Why somebody undoes something. Raises Invalid with the refusal when nothing is said."""
+    reason = text.strip()
+    if not reason or len(reason) > REASON_LENGTH:
+        said = f"Say why, in at most {REASON_LENGTH} characters."
+        raise Invalid(refusal, fields={"reason": said})
+    return reason
 
 
 @dataclass(frozen=True, slots=True)
