@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.models import (
     ConnectionView,
@@ -199,8 +199,11 @@ class PullIn(BaseModel):
 
     limit: Annotated[int, Field(ge=1, le=100_000)] = 1_000
     query: Annotated[str, Field(max_length=4_000)] = ""
-    state: Annotated[str, Field(max_length=40)] = ""
+    state: Annotated[str, Field(max_length=100)] = ""
     import_: Annotated[bool, Field(alias="import")] = False
+    dry_run: bool = False
+    updated_from: AwareDatetime | None = None
+    updated_until: AwareDatetime | None = None
 
 
 class RunOut(BaseModel):
@@ -220,6 +223,7 @@ class RunOut(BaseModel):
     reasons: dict[str, int]
     started_at: datetime | None
     finished_at: datetime | None
+    undone_at: datetime | None
     error: str | None
 
     @classmethod
@@ -239,8 +243,17 @@ class RunOut(BaseModel):
             reasons=dict(run.reasons),
             started_at=utc(run.started_at),
             finished_at=utc(run.finished_at),
+            undone_at=utc(run.undone_at),
             error=run.error,
         )
+
+
+class UndoOut(BaseModel):
+    """How many tickets of an import went, and how many somebody had touched."""
+
+    run_id: int
+    removed: int
+    kept: int
 
 
 class OutboxItemOut(BaseModel):

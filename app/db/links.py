@@ -1,12 +1,13 @@
 """The tie between a ticket and an incident: the `sn_*` columns, and what they owe."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, exists, select, update
 
 from app.db import outbox
 from app.db.tables import installation, ticket_events, tickets
+from app.db.tables import outbox as outbox_table
 from app.models import EventKind, Incident, OutboxItem, OutboxKind, SyncStatus, Ticket, TicketEvent
 
 FIELDS = (
@@ -172,6 +173,16 @@ def import_ticket(
     ticket_id: int = row.scalar_one()
     _tell(conn, ticket_id, f"Imported from incident {incident.number}.", now=now)
     return ticket_id
+
+
+def remove_untouched(conn: Connection, ticket_ids: Sequence[int]) -> int:
+    """Delete imported tickets that no person has touched and that owe nothing; how many."""
+    touched = exists().where(
+        ticket_events.c.ticket_id == tickets.c.id, ticket_events.c.author.is_not(None)
+    )
+    owing = exists().where(outbox_table.c.ticket_id == tickets.c.id)
+    row = conn.execute(delete(tickets).where(tickets.c.id.in_(ticket_ids), ~touched, ~owing))
+    return row.rowcount
 
 
 def refresh(

@@ -1,13 +1,15 @@
 """Sync runs: one row per pull, with its progress."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, or_, select, update
 
-from app.db.tables import sync_runs
+from app.db.tables import sync_rows, sync_runs
 from app.errors import NotFound
-from app.models import RunState, SyncRun
+from app.models import Outcome, PulledRow, RunState, SyncRun
 
 OPEN = (RunState.QUEUED, RunState.RUNNING)
 
@@ -24,7 +26,6 @@ def add(conn: Connection, *, now: datetime, **values: Any) -> SyncRun:
         sync_runs.insert()
         .values(
             state=RunState.QUEUED,
-            dry_run=False,
             last_sys_id="",
             reasons={},
             created_at=now,
@@ -84,6 +85,62 @@ def write(conn: Connection, run: SyncRun, *, last_seen: str, **values: Any) -> b
         .values(**values)
     )
     return row.rowcount == 1
+
+
+def cancel(conn: Connection, run_id: int, *, now: datetime) -> bool:
+    """End an open run; the page under way is taken back. False when it was over."""
+    row = conn.execute(
+        update(sync_runs)
+        .where(sync_runs.c.id == run_id, sync_runs.c.state.in_(OPEN))
+        .values(state=RunState.CANCELLED, finished_at=now)
+    )
+    return row.rowcount == 1
+
+
+def mark_undone(conn: Connection, run_id: int, *, now: datetime) -> bool:
+    """False when it was undone before."""
+    row = conn.execute(
+        update(sync_runs)
+        .where(sync_runs.c.id == run_id, sync_runs.c.undone_at.is_(None))
+        .values(undone_at=now)
+    )
+    return row.rowcount == 1
+
+
+def add_rows(conn: Connection, run_id: int, found: Sequence[PulledRow]) -> None:
+    """What became of the rows of one page."""
+    if found:
+        values = [asdict(row) | {"run_id": run_id} for row in found]
+        conn.execute(sync_rows.insert(), values)
+
+
+def rows(
+    conn: Connection, run_id: int, *, after: str = "", limit: int = 1_000
+) -> tuple[PulledRow, ...]:
+    """The rows of a run in sys_id order, a thousand at a time."""
+    query = select(sync_rows).where(sync_rows.c.run_id == run_id, sync_rows.c.sys_id > after)
+    found = conn.execute(query.order_by(sync_rows.c.sys_id).limit(limit)).mappings()
+    return tuple(_row(row) for row in found)
+
+
+def samples(conn: Connection, run_id: int, *, limit: int) -> tuple[PulledRow, ...]:
+    """Some rows to look at: those with a reason first."""
+    query = (
+        select(sync_rows)
+        .where(sync_rows.c.run_id == run_id)
+        .order_by(sync_rows.c.reason == "", sync_rows.c.outcome, sync_rows.c.sys_id)
+    )
+    return tuple(_row(row) for row in conn.execute(query.limit(limit)).mappings())
+
+
+def _row(row: RowMapping) -> PulledRow:
+    return PulledRow(
+        sys_id=row["sys_id"],
+        number=row["number"],
+        outcome=Outcome(row["outcome"]),
+        reason=row["reason"],
+        ticket_id=row["ticket_id"],
+    )
 
 
 def release_all(conn: Connection, *, long_ago: datetime) -> None:

@@ -87,6 +87,9 @@ class Query:
     def at_least(self, field: str, value: str) -> "Query":
         return self._and(f"{_field(field)}>={_value(value)}")
 
+    def at_most(self, field: str, value: str) -> "Query":
+        return self._and(f"{_field(field)}<={_value(value)}")
+
     def greater_than(self, field: str, value: str) -> "Query":
         return self._and(f"{_field(field)}>{_value(value)}")
 

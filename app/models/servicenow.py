@@ -109,6 +109,27 @@ class OutboxItem:
         return self.state not in (OutboxState.DONE, OutboxState.DISCARDED)
 
 
+class Outcome(StrEnum):
+    """What a pull did with one incident, or would do in a dry run."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PulledRow:
+    """One incident of a run, and the ticket it became or was."""
+
+    sys_id: str
+    number: str
+    outcome: Outcome
+    reason: str
+    ticket_id: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class SyncRun:
     """One pull from start to end. `reasons` counts why rows were skipped or failed."""
@@ -124,6 +145,10 @@ class SyncRun:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    claimed_at: datetime | None
+    updated_from: datetime | None
+    updated_until: datetime | None
+    undone_at: datetime | None
     oldest_stamp: datetime | None
     last_sys_id: str
     fetched: int
@@ -143,6 +168,27 @@ class SyncRun:
     @property
     def percent(self) -> int:
         return min(100, 100 * self.fetched // self.total) if self.total else 0
+
+    @property
+    def rate(self) -> float:
+        """Rows a second, from the start to the last page."""
+        if not self.started_at or not self.claimed_at:
+            return 0.0
+        seconds = (self.claimed_at - self.started_at).total_seconds()
+        return self.fetched / seconds if seconds > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> int | None:
+        """How long it will take at that rate; None while that is not known."""
+        if self.total is None or not self.rate:
+            return None
+        return round(max(0, self.total - self.fetched) / self.rate)
+
+    @property
+    def undoable(self) -> bool:
+        """An import that wrote tickets and was not undone yet."""
+        wrote = self.import_tickets and not self.dry_run and self.created > 0
+        return self.finished and wrote and self.undone_at is None
 
 
 class PushState(StrEnum):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.models.servicenow import Incident, JournalEntry, OutboxItem, SyncRun
+from app.models.servicenow import Incident, JournalEntry, OutboxItem, PulledRow, SyncRun
 from app.models.tickets import Suggestion, Ticket, TicketEvent, TicketStatus
 
 
@@ -80,6 +80,7 @@ class Overview:
     connection: ConnectionView
     incidents: IncidentList
     run: SyncRun | None
+    samples: tuple[PulledRow, ...]
     waiting: tuple[OutboxItem, ...]
 
 

@@ -1,21 +1,30 @@
 """Pulling incidents, for admins: the import form of the ServiceNow page, and its JSON twin."""
 
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, time
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Path, Request, Response
+from fastapi.responses import StreamingResponse
 
 from app.deps import CurrentUser, ServiceNow, WaitingServiceNow, require
-from app.models import ConnectionView, Role, SyncRun
-from app.schemas import HIGHEST_ID, PROBLEMS
-from app.schemas_servicenow import PullIn, RunOut
+from app.models import PulledRow, Role, SyncRun
+from app.schemas import HIGHEST_ID, PROBLEMS, Storable
+from app.schemas_servicenow import PullIn, RunOut, UndoOut
+from app.services.servicenow import ServiceNowService
 from app.web import fragment, is_partial, see_other
 
 PULL_WAIT_SECONDS = 25
+# A spreadsheet would run a text that begins so as a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 admins = [Depends(require(Role.ADMIN))]
 pages = APIRouter(prefix="/servicenow", dependencies=admins, include_in_schema=False)
 api = APIRouter(prefix="/api/sn", dependencies=admins, responses=PROBLEMS, tags=["ServiceNow"])
 
 Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
+Day = Annotated[str, Form(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
 
 
 @pages.post("/pulls")
@@ -24,26 +33,85 @@ def start_pull(
     servicenow: ServiceNow,
     user: CurrentUser,
     limit: Annotated[int, Form()] = 1_000,
-    query: Annotated[str, Form(max_length=4_000)] = "",
-    state: Annotated[str, Form(max_length=40)] = "",
+    query: Annotated[str, Form(max_length=4_000), Storable] = "",
+    state: Annotated[list[str] | None, Form(max_length=10)] = None,
     import_tickets: Annotated[bool, Form()] = False,
+    dry_run: Annotated[bool, Form()] = False,
+    updated_from: Day = "",
+    updated_until: Day = "",
 ) -> Response:
+    """Start a pull, or join the same one that is under way. Days are whole days in UTC."""
     run = servicenow.pulls.start(
-        by=user.email, limit=limit, query=query, state=state, import_tickets=import_tickets
+        by=user.email,
+        limit=limit,
+        query=query,
+        state=",".join(state or ()),
+        import_tickets=import_tickets,
+        dry_run=dry_run,
+        updated_from=_moment(updated_from, time.min),
+        updated_until=_moment(updated_until, time(23, 59, 59)),
     )
-    return _pull_card(request, run, servicenow.connection.view())
+    return _pull_card(request, servicenow, run)
 
 
 @pages.get("/pulls/{run_id}")
 def pull(request: Request, run_id: Id, servicenow: ServiceNow) -> Response:
     """The pull card: its progress while the run goes on."""
-    return _pull_card(request, servicenow.pulls.get(run_id), servicenow.connection.view())
+    return _pull_card(request, servicenow, servicenow.pulls.get(run_id))
 
 
-def _pull_card(request: Request, run: SyncRun, connection: ConnectionView) -> Response:
-    if is_partial(request):
-        return fragment(request, "servicenow/pull_card.html", run=run, connection=connection)
-    return see_other("/servicenow#pull-card")
+@pages.post("/pulls/{run_id}/cancel")
+def cancel(request: Request, run_id: Id, servicenow: ServiceNow) -> Response:
+    return _pull_card(request, servicenow, servicenow.imports.cancel(run_id))
+
+
+@pages.post("/pulls/{run_id}/undo")
+def undo(request: Request, run_id: Id, servicenow: ServiceNow, user: CurrentUser) -> Response:
+    """Take an import's untouched tickets away again."""
+    servicenow.imports.undo(run_id, by=user.email)
+    return _pull_card(request, servicenow, servicenow.pulls.get(run_id))
+
+
+@pages.get("/pulls/{run_id}/report.csv")
+def report(run_id: Id, servicenow: ServiceNow) -> Response:
+    return _report(run_id, servicenow.imports.report(run_id))
+
+
+def _pull_card(request: Request, servicenow: ServiceNowService, run: SyncRun) -> Response:
+    if not is_partial(request):
+        return see_other("/servicenow#pull-card")
+    return fragment(
+        request,
+        "servicenow/pull_card.html",
+        run=run,
+        samples=servicenow.imports.samples(run),
+        connection=servicenow.connection.view(),
+    )
+
+
+def _moment(day: str, at: time) -> datetime | None:
+    return datetime.combine(date.fromisoformat(day), at, UTC) if day else None
+
+
+def _report(run_id: int, rows: Iterable[PulledRow]) -> Response:
+    return StreamingResponse(
+        _lines(rows),
+        media_type="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="pull-{run_id}.csv"'},
+    )
+
+
+def _lines(rows: Iterable[PulledRow]) -> Iterator[str]:
+    line = io.StringIO(newline="")
+    writer = csv.writer(line)
+    writer.writerow(("number", "sys_id", "outcome", "reason", "ticket_id"))
+    for row in rows:
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
+        cells = (row.number, row.sys_id, row.outcome, row.reason, str(row.ticket_id or ""))
+        writer.writerow([f"'{text}" if text.startswith(FORMULA) else text for text in cells])
+    yield line.getvalue()
 
 
 @api.post("/sync/pull")
@@ -57,6 +125,9 @@ def api_pull(
         query=body.query,
         state=body.state,
         import_tickets=body.import_,
+        dry_run=body.dry_run,
+        updated_from=body.updated_from,
+        updated_until=body.updated_until,
     )
     run = servicenow.pulls.wait(run.id, seconds=PULL_WAIT_SECONDS)
     response.status_code = 200 if run.finished else 202
@@ -68,3 +139,22 @@ def api_pull(
 def api_run(run_id: Id, servicenow: ServiceNow) -> RunOut:
     """One pull, as it stands."""
     return RunOut.of(servicenow.pulls.get(run_id))
+
+
+@api.post("/sync/runs/{run_id}/cancel")
+def api_cancel(run_id: Id, servicenow: ServiceNow) -> RunOut:
+    """End a run within its page; 409 when it is over."""
+    return RunOut.of(servicenow.imports.cancel(run_id))
+
+
+@api.post("/sync/runs/{run_id}/undo")
+def api_undo(run_id: Id, servicenow: ServiceNow, user: CurrentUser) -> UndoOut:
+    """Take an import's untouched tickets away; 409 when there is nothing to take."""
+    removed, kept = servicenow.imports.undo(run_id, by=user.email)
+    return UndoOut(run_id=run_id, removed=removed, kept=kept)
+
+
+@api.get("/sync/runs/{run_id}/report.csv", response_class=StreamingResponse)
+def api_report(run_id: Id, servicenow: ServiceNow) -> Response:
+    """What became of each incident of an import or a dry run, as CSV."""
+    return _report(run_id, servicenow.imports.report(run_id))

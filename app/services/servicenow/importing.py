@@ -1,4 +1,7 @@
-"""What becomes of a pulled row: mirrored, imported, refreshed, left alone or skipped."""
+"""What becomes of a pulled row: mirrored, imported, refreshed, left alone or skipped.
+
+A dry run takes the same way and leaves out the writing, so its counts are those of the import.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,97 +12,89 @@ from sqlalchemy import Connection as DbConnection
 
 from app.db import incidents, links, outbox, tickets
 from app.integrations import servicenow_mapping as mapping
-from app.models import Incident, SyncRun, Ticket
+from app.models import Incident, Outcome, PulledRow, SyncRun, Ticket
 
 Record = Mapping[str, str]
+NO_CALLER = "Caller has no e-mail that we may read: the ticket has no requester"
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the rows of one page."""
+    """What became of the rows of one page; `reasons` counts why."""
 
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    skipped: int = 0
-    failed: int = 0
+    rows: list[PulledRow] = field(default_factory=list)
+    counts: Counter[Outcome] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
 
-    def skip(self, reason: str) -> None:
-        self.skipped += 1
-        self.reasons[reason] += 1
+    def add(
+        self, record: Record, outcome: Outcome, *, reason: str = "", ticket_id: int | None = None
+    ) -> None:
+        self.counts[outcome] += 1
+        if reason:
+            self.reasons[reason] += 1
+        sys_id, number = record["sys_id"], record.get("number", "")
+        self.rows.append(PulledRow(sys_id, number, outcome, reason, ticket_id))
 
-    def fail(self, reason: str) -> None:
-        self.failed += 1
-        self.reasons[reason] += 1
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page on its way into the database. `writes` is false in a dry run."""
 
-def store(
-    conn: DbConnection,
-    run: SyncRun,
-    found: list[tuple[Incident, Record]],
-    tally: Tally,
-    *,
-    host: str,
-    now: datetime,
-) -> None:
-    """The rows of one page into the mirror, and as tickets when the run imports."""
-    before = incidents.known(conn, [incident.sys_id for incident, _ in found])
-    incidents.store(conn, [incident for incident, _ in found], now=now)
-    if run.import_tickets:
+    conn: DbConnection
+    host: str
+    now: datetime
+    tally: Tally
+    writes: bool
+
+    def store(self, run: SyncRun, found: list[tuple[Incident, Record]]) -> None:
+        """The rows into the mirror, and as tickets when the run imports."""
+        before = incidents.known(self.conn, [incident.sys_id for incident, _ in found])
+        if self.writes:
+            incidents.store(self.conn, [incident for incident, _ in found], now=self.now)
         for incident, record in found:
-            _import(conn, incident, record, tally, host=host, now=now)
-        return
-    for incident, _ in found:
-        if incident.sys_id not in before:
-            tally.created += 1
-        elif before[incident.sys_id] == incident:
-            tally.unchanged += 1
+            if run.import_tickets:
+                self._import(incident, record)
+            elif incident.sys_id not in before:
+                self.tally.add(record, Outcome.CREATED)
+            else:
+                same = before[incident.sys_id] == incident
+                self.tally.add(record, Outcome.UNCHANGED if same else Outcome.UPDATED)
+
+    def _import(self, incident: Incident, record: Record) -> None:
+        theirs = mapping.ticket_values(record)
+        ticket_id = links.ticket_of(self.conn, incident.sys_id)
+        if theirs["status"] is None:
+            reason = f"State {incident.state or 'empty'} has no status here"
+            self.tally.add(record, Outcome.SKIPPED, reason=reason)
+        elif ticket_id is not None:
+            ticket = tickets.get(self.conn, ticket_id, for_update=self.writes)
+            self._refresh(ticket, record, theirs)
+        elif outbox.find_by_correlation(self.conn, incident.correlation_id):
+            reason = "Created from a ticket here; its push is still being confirmed"
+            self.tally.add(record, Outcome.SKIPPED, reason=reason)
         else:
-            tally.updated += 1
+            self._create(incident, record, theirs)
 
+    def _create(self, incident: Incident, record: Record, theirs: dict[str, str | None]) -> None:
+        ticket_id = None
+        if self.writes:
+            ticket_id = links.import_ticket(
+                self.conn, incident, host=self.host, theirs=theirs, now=self.now
+            )
+        reason = "" if incident.caller_email else NO_CALLER
+        self.tally.add(record, Outcome.CREATED, reason=reason, ticket_id=ticket_id)
 
-def _import(
-    conn: DbConnection,
-    incident: Incident,
-    record: Record,
-    tally: Tally,
-    *,
-    host: str,
-    now: datetime,
-) -> None:
-    """One incident as a ticket: created, refreshed, left alone or skipped with a reason."""
-    theirs = mapping.ticket_values(record)
-    if theirs["status"] is None:
-        tally.skip(f"State {incident.state or 'empty'} has no status here")
-        return
-    ticket_id = links.ticket_of(conn, incident.sys_id)
-    if ticket_id is not None:
-        ticket = tickets.get(conn, ticket_id, for_update=True)
-        _refresh(conn, ticket, theirs, tally, now=now)
-    elif outbox.find_by_correlation(conn, incident.correlation_id):
-        tally.skip("Created from a ticket here; its push is still being confirmed")
-    else:
-        links.import_ticket(conn, incident, host=host, theirs=theirs, now=now)
-        tally.created += 1
-
-
-def _refresh(
-    conn: DbConnection,
-    ticket: Ticket,
-    theirs: dict[str, str | None],
-    tally: Tally,
-    *,
-    now: datetime,
-) -> None:
-    before = ticket.sn_agreed.get("theirs", {})
-    changed = [name for name in links.FIELDS if theirs[name] != before.get(name)]
-    ours = links.values_of(ticket)
-    agreed = ticket.sn_agreed.get("ours", {})
-    if not changed:
-        tally.unchanged += 1
-    elif any(ours[name] != agreed.get(name) for name in links.FIELDS):
-        tally.skip("Changed here since both sides agreed")
-    else:
-        links.refresh(conn, ticket, theirs=theirs, names=changed, now=now)
-        tally.updated += 1
+    def _refresh(self, ticket: Ticket, record: Record, theirs: dict[str, str | None]) -> None:
+        before = ticket.sn_agreed.get("theirs", {})
+        changed = [name for name in links.FIELDS if theirs[name] != before.get(name)]
+        ours = links.values_of(ticket)
+        agreed = ticket.sn_agreed.get("ours", {})
+        if not changed:
+            self.tally.add(record, Outcome.UNCHANGED, ticket_id=ticket.id)
+        elif any(ours[name] != agreed.get(name) for name in links.FIELDS):
+            reason = "Changed here since both sides agreed"
+            self.tally.add(record, Outcome.SKIPPED, reason=reason, ticket_id=ticket.id)
+        else:
+            if self.writes:
+                links.refresh(self.conn, ticket, theirs=theirs, names=changed, now=self.now)
+            self.tally.add(record, Outcome.UPDATED, ticket_id=ticket.id)

@@ -3,17 +3,19 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+
+from sqlalchemy import Connection as DbConnection
 
 from app.db import runs
 from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid, ServiceNowError, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_client import Query
-from app.models import RunState, SyncRun
+from app.models import Outcome, RunState, SyncRun
 from app.services.servicenow.connection import Connection
-from app.services.servicenow.importing import Record, Tally, store
+from app.services.servicenow.importing import Page, Record, Tally
 from app.services.servicenow.reads import known_state
 from app.services.servicenow.setup import Setup
 
@@ -24,6 +26,10 @@ OUR_FAULT = "Something broke on our side during this pull. The log tells more."
 # Rows before the limit that are looked at: access rules may hide the very last one.
 EDGE = 50
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Overtaken(Exception):
+    """The run was cancelled, or another worker goes on with it."""
 
 
 class Pulls:
@@ -41,9 +47,14 @@ class Pulls:
         query: str = "",
         state: str = "",
         import_tickets: bool = False,
+        dry_run: bool = False,
+        updated_from: datetime | None = None,
+        updated_until: datetime | None = None,
     ) -> SyncRun:
         """Queue a run, or join the same one that is open.
 
+        `state` is a value or label, or several with commas between; a dry run writes no ticket
+        and no incident. The moments bound the incidents' last update, both included.
         Raises NotConfigured, Invalid, ServiceNowRejected for a query that cannot be used, and
         Conflict while another run is open.
         """
@@ -56,9 +67,17 @@ class Pulls:
         wanted = {
             "row_limit": limit,
             "query": query.strip(),
-            "incident_state": known_state(state) if state else "",
+            "incident_state": _known_states(state),
             "import_tickets": import_tickets,
+            "dry_run": dry_run,
+            "updated_from": updated_from,
+            "updated_until": updated_until,
         }
+        if updated_from and updated_until and updated_from > updated_until:
+            raise Invalid(
+                "The dates leave nothing over.",
+                fields={"updated_until": "This must not lie before the first date."},
+            )
         Query.parse(query.strip())
         with writing(self._setup.engine) as conn:
             open_run = runs.find_open(conn)
@@ -102,6 +121,8 @@ class Pulls:
                 run = self._next_page(run)
             if run.state is RunState.DONE:
                 self._connection.remember_fetch()
+        except Overtaken:
+            log.info("run %s was cancelled or taken over", run.id)
         except ServiceNowError as exc:
             self._end(run, RunState.FAILED, error=exc.message)
         except Exception:  # A broken run must not stop the runs after it.
@@ -129,30 +150,46 @@ class Pulls:
         wanted = min(self._setup.page_size, run.row_limit - run.fetched)
         records, more = self._read(run, wanted) if wanted > 0 else ((), False)
         now = self._setup.now()
-        tally, found = Tally(), []
+        tally = Tally()
+        found = []
         for record in records:
             try:
                 found.append((mapping.incident_from_record(record), record))
             except ServiceNowRejected as exc:
-                tally.fail(exc.message)
+                tally.add(record, Outcome.FAILED, reason=exc.message)
         with writing(self._setup.engine) as conn:
-            store(conn, run, found, tally, host=self._setup.host, now=now)
-            runs.write(
-                conn,
-                run,
-                last_seen=run.last_sys_id,
-                claimed_at=now,
-                last_sys_id=records[-1]["sys_id"] if records else run.last_sys_id,
-                fetched=run.fetched + len(records),
-                created=run.created + tally.created,
-                updated=run.updated + tally.updated,
-                unchanged=run.unchanged + tally.unchanged,
-                skipped=run.skipped + tally.skipped,
-                failed=run.failed + tally.failed,
-                reasons=dict(Counter(run.reasons) + tally.reasons),
-                **({} if more else {"state": RunState.DONE, "finished_at": now}),
-            )
+            page = Page(conn, self._setup.host, now, tally, writes=not run.dry_run)
+            page.store(run, found)
+            self._write_progress(conn, run, tally, records, now=now, more=more)
             return runs.get(conn, run.id)
+
+    def _write_progress(
+        self,
+        conn: DbConnection,
+        run: SyncRun,
+        tally: Tally,
+        records: Sequence[Record],
+        *,
+        now: datetime,
+        more: bool,
+    ) -> None:
+        """Raises Overtaken, which takes the page back, when the run is not ours any more."""
+        counts = {one.value: getattr(run, one.value) + tally.counts[one] for one in Outcome}
+        written = runs.write(
+            conn,
+            run,
+            last_seen=run.last_sys_id,
+            claimed_at=now,
+            last_sys_id=records[-1]["sys_id"] if records else run.last_sys_id,
+            fetched=run.fetched + len(records),
+            reasons=dict(Counter(run.reasons) + tally.reasons),
+            **counts,
+            **({} if more else {"state": RunState.DONE, "finished_at": now}),
+        )
+        if not written:
+            raise Overtaken
+        if run.import_tickets or run.dry_run:
+            runs.add_rows(conn, run.id, tally.rows)
 
     def _begin(self, run: SyncRun) -> SyncRun:
         """Count, and find how far back the newest `row_limit` rows reach."""
@@ -184,7 +221,11 @@ class Pulls:
     def _filter(self, run: SyncRun) -> Query:
         query = Query.parse(run.query)
         if run.incident_state:
-            query = query.equals("state", run.incident_state)
+            query = query.any_of("state", run.incident_state.split(","))
+        if run.updated_from:
+            query = query.at_least("sys_updated_on", mapping.format_stamp(run.updated_from))
+        if run.updated_until:
+            query = query.at_most("sys_updated_on", mapping.format_stamp(run.updated_until))
         return query
 
     def _read(self, run: SyncRun, wanted: int) -> tuple[tuple[Record, ...], bool]:
@@ -213,3 +254,8 @@ class Pulls:
                 return page.records, not end and run.fetched + len(page.records) < run.row_limit
             if end or page.total is None:
                 return (), False
+
+
+def _known_states(text: str) -> str:
+    """State values with commas between. Raises Invalid naming the one that is none."""
+    return ",".join(dict.fromkeys(known_state(one) for one in text.split(",") if one.strip()))

@@ -19,6 +19,7 @@ from app.models import (
     Overview,
 )
 from app.services.servicenow.connection import Connection
+from app.services.servicenow.imports import Imports
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup
 
@@ -31,10 +32,13 @@ WAITING_SHOWN = 20
 class Reads:
     """Read-only: nothing here writes to the instance."""
 
-    def __init__(self, setup: Setup, lookups: Lookups, connection: Connection) -> None:
+    def __init__(
+        self, setup: Setup, lookups: Lookups, connection: Connection, imports: Imports
+    ) -> None:
         self._setup = setup
         self._lookups = lookups
         self._connection = connection
+        self._imports = imports
 
     def overview(self, *, search: str = "", state: str = "", page: int = 1) -> Overview:
         """The ServiceNow page. No call to the instance."""
@@ -43,7 +47,8 @@ class Reads:
             waiting = outbox.waiting(conn, limit=WAITING_SHOWN)
         view = self._connection.view()
         shown = self.list(search=search, state=state, page=page)
-        return Overview(connection=view, incidents=shown, run=run, waiting=waiting)
+        samples = self._imports.samples(run)
+        return Overview(view, shown, run=run, samples=samples, waiting=waiting)
 
     def list(self, *, search: str = "", state: str = "", page: int = 1) -> IncidentList:
         """One page of the mirror, latest update first."""

@@ -4,6 +4,7 @@ from app.db import outbox
 from app.db.engine import reading
 from app.services.servicenow.connection import Connection
 from app.services.servicenow.delivery import Delivery
+from app.services.servicenow.imports import Imports
 from app.services.servicenow.linking import Linking
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.preview import Previews
@@ -14,14 +15,17 @@ from app.services.servicenow.setup import Setup
 
 
 class ServiceNowService:
-    """`connection` tells how it stands, `reads` look, `pushes` write, `pulls` bring in."""
+    """`connection` tells how it stands, `reads` look, `pushes` write, `pulls` bring in,
+    `imports` stop and take back.
+    """
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         lookups = Lookups(setup)
         self.connection = Connection(setup)
         self.delivery = Delivery(setup, lookups, self.connection)
-        self.reads = Reads(setup, lookups, self.connection)
+        self.imports = Imports(setup)
+        self.reads = Reads(setup, lookups, self.connection, self.imports)
         self.pushes = Pushes(setup, lookups, self.delivery)
         self.previews = Previews(setup, lookups)
         self.linking = Linking(setup)

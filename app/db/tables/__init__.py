@@ -1,0 +1,45 @@
+"""Every table. Migrations build the same; a test compares the two."""
+
+from app.db.tables.base import metadata
+from app.db.tables.desk import (
+    api_tokens,
+    heartbeats,
+    idempotency_keys,
+    installation,
+    login_attempts,
+    password_resets,
+    sessions,
+    suggestions,
+    ticket_events,
+    tickets,
+    users,
+)
+from app.db.tables.servicenow import (
+    choices,
+    connections,
+    incidents,
+    outbox,
+    sync_rows,
+    sync_runs,
+)
+
+__all__ = [
+    "api_tokens",
+    "choices",
+    "connections",
+    "heartbeats",
+    "idempotency_keys",
+    "incidents",
+    "installation",
+    "login_attempts",
+    "metadata",
+    "outbox",
+    "password_resets",
+    "sessions",
+    "suggestions",
+    "sync_rows",
+    "sync_runs",
+    "ticket_events",
+    "tickets",
+    "users",
+]

@@ -1,0 +1,161 @@
+"""Tables of the desk itself: people, tickets, their timeline, the worker."""
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    false,
+    text,
+    true,
+)
+
+from app.db.engine import UtcDateTime
+from app.db.tables.base import metadata
+
+# One row: who this installation is. Part of every correlation id and chosen sys_id.
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("email", String(254), nullable=False, unique=True),
+    Column("password_hash", String(200), nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("active", Boolean, nullable=False, server_default=true()),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("key_hash", String(64), primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", String(100), nullable=False),
+    Column("prefix", String(16), nullable=False),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+
+password_resets = Table(
+    "password_resets",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+# Failed log-ins per account and per address; the row goes with the first success.
+login_attempts = Table(
+    "login_attempts",
+    metadata,
+    Column("key", String(300), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_failed_at", UtcDateTime, nullable=False),
+    Column("locked_until", UtcDateTime),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("body_hash", String(64), nullable=False),
+    Column("ticket_id", ForeignKey("tickets.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("subject", String(255), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("requester_email", String(254), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("priority", String(20)),
+    Column("predicted_priority", String(20)),
+    Column("priority_confidence", Float),
+    Column("category", String(40)),
+    Column("predicted_category", String(40)),
+    Column("category_confidence", Float),
+    Column("triage_model", String(40)),
+    Column("assignee", String(254)),
+    Column("resolution_code", String(80)),
+    Column("resolution_notes", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("version", Integer, nullable=False, server_default=text("1")),
+    # 0002: the tie to ServiceNow
+    Column("sn_sys_id", String(32)),
+    Column("sn_number", String(40)),
+    Column("sn_last_sync_at", UtcDateTime),
+    Column("sn_sync_status", String(20)),
+    Column("sn_last_error", Text),
+    Column("sn_host", String(253)),
+    Column("sn_generation", Integer, nullable=False, server_default=text("1")),
+    Column("sn_agreed", JSON),
+    Index("ix_tickets_sn_sys_id", "sn_sys_id", unique=True),
+    Index("ix_tickets_status_updated_at", "status", "updated_at"),
+    Index("ix_tickets_updated_at", "updated_at"),
+    Index("ix_tickets_created_at", "created_at"),
+    Index("ix_tickets_requester_email", "requester_email"),
+    Index("ix_tickets_assignee", "assignee"),
+)
+
+ticket_events = Table(
+    "ticket_events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("ticket_id", ForeignKey("tickets.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("kind", String(20), nullable=False),
+    Column("author", String(254)),
+    Column("body", Text, nullable=False),
+    Column("internal", Boolean, nullable=False, server_default=false()),
+    Column("created_at", UtcDateTime, nullable=False),
+    # 0002: for notes only
+    Column("push", String(10)),
+    Column("pushed_at", UtcDateTime),
+)
+
+suggestions = Table(
+    "suggestions",
+    metadata,
+    Column("ticket_id", ForeignKey("tickets.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("source_title", String(200), nullable=False),
+    Column("public", Boolean, nullable=False),
+)
+
+# The worker's pulse, for /readyz.
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("beat_at", UtcDateTime, nullable=False),
+)

@@ -1,0 +1,158 @@
+"""Tables of the integration: what is owed, the mirror, the pulls, the instance."""
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from app.db.engine import UtcDateTime
+from app.db.tables.base import metadata
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("ticket_id", ForeignKey("tickets.id", ondelete="CASCADE"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("host", String(253), nullable=False),
+    Column("event_id", ForeignKey("ticket_events.id", ondelete="CASCADE")),
+    Column("sys_id", String(32)),
+    Column("correlation_id", String(100)),
+    Column("assignment_group", String(32)),
+    Column("close_code", String(80)),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("claimed_at", UtcDateTime),
+    # When a write may have gone out whose end is unknown.
+    Column("unconfirmed_since", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", String(254), nullable=False),
+    Column("settled_at", UtcDateTime),
+    Column("error", Text),
+    Column("error_kind", String(20)),
+    # One create per ticket and generation, one push per note: a second click joins the first.
+    Index(
+        "uq_outbox_create",
+        "ticket_id",
+        "generation",
+        unique=True,
+        sqlite_where=text("kind = 'create' AND state <> 'discarded'"),
+        postgresql_where=text("kind = 'create' AND state <> 'discarded'"),
+    ),
+    UniqueConstraint("event_id"),
+    Index("ix_outbox_ticket_id_state", "ticket_id", "state"),
+    Index("ix_outbox_state_not_before", "state", "not_before"),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("sys_id", String(32), primary_key=True),
+    Column("number", Text, nullable=False),
+    Column("short_description", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("priority", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("assignment_group", Text, nullable=False),
+    Column("assignment_group_name", Text, nullable=False),
+    Column("caller", Text, nullable=False),
+    Column("caller_name", Text, nullable=False),
+    Column("caller_email", Text, nullable=False),
+    Column("assigned_to", Text, nullable=False),
+    Column("assigned_to_name", Text, nullable=False),
+    Column("assigned_to_email", Text, nullable=False),
+    Column("close_code", Text, nullable=False),
+    Column("close_notes", Text, nullable=False),
+    Column("correlation_id", Text, nullable=False),
+    Column("opened_at", UtcDateTime),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("mod_count", Integer, nullable=False),
+    Column("fetched_at", UtcDateTime, nullable=False),
+    Index("ix_incidents_updated_at_sys_id", "updated_at", "sys_id"),
+    Index("ix_incidents_state_updated_at", "state", "updated_at"),
+    Index("ix_incidents_number", "number"),
+)
+
+sync_runs = Table(
+    "sync_runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("import_tickets", Boolean, nullable=False),
+    Column("dry_run", Boolean, nullable=False),
+    Column("row_limit", Integer, nullable=False),
+    Column("query", Text, nullable=False),
+    Column("incident_state", String(40), nullable=False),
+    Column("created_by", String(254), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    Column("claimed_at", UtcDateTime),
+    Column("updated_from", UtcDateTime),
+    Column("updated_until", UtcDateTime),
+    Column("undone_at", UtcDateTime),
+    # Where the scan stands: the newest N rows are those not older than `oldest_stamp`.
+    Column("oldest_stamp", UtcDateTime),
+    Column("last_sys_id", String(32), nullable=False),
+    Column("fetched", Integer, nullable=False, server_default=text("0")),
+    Column("total", Integer),
+    Column("created", Integer, nullable=False, server_default=text("0")),
+    Column("updated", Integer, nullable=False, server_default=text("0")),
+    Column("unchanged", Integer, nullable=False, server_default=text("0")),
+    Column("skipped", Integer, nullable=False, server_default=text("0")),
+    Column("failed", Integer, nullable=False, server_default=text("0")),
+    Column("reasons", JSON, nullable=False),
+    Column("error", Text),
+    Index("ix_sync_runs_state", "state"),
+)
+
+# What became of each row of an import or a dry run.
+sync_rows = Table(
+    "sync_rows",
+    metadata,
+    Column("run_id", ForeignKey("sync_runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("sys_id", String(32), primary_key=True),
+    Column("number", Text, nullable=False),
+    Column("outcome", String(10), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("ticket_id", Integer),
+)
+
+# What was last known of the instance: one row per host.
+connections = Table(
+    "connections",
+    metadata,
+    Column("host", String(253), primary_key=True),
+    Column("checked_at", UtcDateTime),
+    Column("last_ok_at", UtcDateTime),
+    Column("last_failed_at", UtcDateTime),
+    Column("last_error", Text),
+    Column("last_error_kind", String(20)),
+    Column("last_hint", Text),
+    Column("latency_ms", Integer),
+    Column("fetched_at", UtcDateTime),
+)
+
+# Small lists of the instance: choices per element, and its assignment groups.
+choices = Table(
+    "choices",
+    metadata,
+    Column("host", String(253), primary_key=True),
+    Column("element", String(40), primary_key=True),
+    Column("value", String(100), primary_key=True),
+    Column("label", String(200), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("fetched_at", UtcDateTime, nullable=False),
+)

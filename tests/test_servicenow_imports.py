@@ -1,0 +1,206 @@
+"""Imports an admin can look at first, stop, read as a report, and take back."""
+
+import csv
+from datetime import UTC, datetime
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.errors import Conflict, Invalid
+from app.models import RunState, SyncRun, TicketFilter, TicketStatus
+from app.services.servicenow import ServiceNowService
+from app.simulator import Instance
+from app.simulator.base import sys_id_of
+from tests.conftest import HTMX, soup
+from tests.desk import Desk
+
+CALLER = sys_id_of("sys_user", "abel.tuter")
+
+
+@pytest.fixture
+def service(app: FastAPI) -> ServiceNowService:
+    found: ServiceNowService = app.state.services.servicenow
+    return found
+
+
+@pytest.fixture
+def mixed(instance: Instance) -> Instance:
+    """Ten usual incidents, one of an unknown state, one without a caller."""
+    for number in range(10):
+        instance.add_incident(number=f"INC{number}", caller_id=CALLER, short_description="Mail")
+    instance.add_incident(number="INC-odd", state="-100", caller_id=CALLER)
+    instance.add_incident(number="=INC-nobody")
+    return instance
+
+
+def pull(service: ServiceNowService, **wanted: object) -> SyncRun:
+    options = {"limit": 1000, "import_tickets": True} | wanted
+    run = service.pulls.start(by="admin@example.com", **options)  # type: ignore[arg-type]
+    service.pulls.run_due()
+    return service.pulls.get(run.id)
+
+
+def counts(run: SyncRun) -> dict[str, int]:
+    return {
+        "created": run.created,
+        "updated": run.updated,
+        "unchanged": run.unchanged,
+        "skipped": run.skipped,
+        "failed": run.failed,
+    }
+
+
+def tickets_here(desk: Desk) -> int:
+    found, _ = desk.services.tickets.after(TicketFilter(), desk.user, last=None, limit=500)
+    return len(found)
+
+
+def test_a_dry_run_writes_nothing_and_counts_as_the_import_does(
+    service: ServiceNowService, mixed: Instance, desk: Desk
+) -> None:
+    dry = pull(service, dry_run=True)
+    assert counts(dry) == {"created": 11, "updated": 0, "unchanged": 0, "skipped": 1, "failed": 0}
+    assert tickets_here(desk) == 0
+    assert service.reads.list().total == 0
+    real = pull(service)
+    assert (counts(real), real.reasons) == (counts(dry), dry.reasons)
+    assert tickets_here(desk) == 11
+
+
+def test_a_second_dry_run_tells_refreshed_from_kept(
+    service: ServiceNowService, mixed: Instance, desk: Desk
+) -> None:
+    pull(service)
+    first, second, *_ = [r for r in mixed.incidents.values() if r["number"].startswith("INC")]
+    for record in (first, second):
+        record |= {"short_description": "Changed there", "sys_mod_count": "9"}
+    (ticket,) = [
+        one
+        for one in desk.services.tickets.after(TicketFilter(), desk.user, last=None, limit=50)[0]
+        if one.sn_sys_id == second["sys_id"]
+    ]
+    desk.services.tickets.change(ticket.id, {"subject": "Changed here"}, by=desk.user)
+    dry = pull(service, dry_run=True)
+    assert (dry.updated, dry.skipped, dry.unchanged) == (1, 2, 9)
+    assert desk.services.tickets.get(ticket.id, desk.user).subject == "Changed here"
+
+
+def test_samples_show_what_needs_a_look_first(service: ServiceNowService, mixed: Instance) -> None:
+    samples = service.imports.samples(pull(service, dry_run=True))
+    assert {samples[0].number, samples[1].number} == {"INC-odd", "=INC-nobody"}
+    assert len(samples) == 12
+
+
+def test_a_report_lists_every_row_and_defuses_formulas(
+    service: ServiceNowService, mixed: Instance, api: TestClient
+) -> None:
+    run = pull(service)
+    response = api.get(f"/api/sn/sync/runs/{run.id}/report.csv")
+    assert response.headers["Content-Type"].startswith("text/csv")
+    rows = list(csv.DictReader(response.text.splitlines()))
+    assert len(rows) == 12
+    by_number = {row["number"]: row for row in rows}
+    assert by_number["INC-odd"]["reason"] == "State -100 has no status here"
+    assert by_number["INC3"]["outcome"] == "created"
+    assert by_number["INC3"]["ticket_id"]
+    assert "'=INC-nobody" in by_number
+
+
+def test_an_import_is_undone_but_for_what_somebody_touched(
+    service: ServiceNowService, mixed: Instance, desk: Desk, api: TestClient
+) -> None:
+    run = pull(service)
+    found, _ = desk.services.tickets.after(TicketFilter(), desk.user, last=None, limit=50)
+    desk.note(found[0].id, "I work on this", internal=True)
+    desk.set_status(found[1].id, TicketStatus.IN_PROGRESS)
+    path = f"/api/sn/sync/runs/{run.id}/undo"
+    assert api.post(path).json() == {"run_id": run.id, "removed": 9, "kept": 2}
+    assert tickets_here(desk) == 2
+    assert api.post(path).status_code == 409
+    assert pull(service).created == 9
+
+
+def test_a_dry_run_cannot_be_undone(service: ServiceNowService, mixed: Instance) -> None:
+    with pytest.raises(Conflict):
+        service.imports.undo(pull(service, dry_run=True).id, by="admin@example.com")
+
+
+def test_cancel_stops_within_the_page_and_keeps_what_was_stored(
+    service: ServiceNowService, instance: Instance, desk: Desk, api: TestClient
+) -> None:
+    for number in range(450):
+        instance.add_incident(number=f"INC{number:04}", caller_id=CALLER)
+    run = service.pulls.start(by="a@example.com", limit=1000, import_tickets=True)
+    looks = iter(range(9))
+
+    def cancel_after_the_first_page() -> bool:
+        if next(looks) == 1:
+            assert api.post(f"/api/sn/sync/runs/{run.id}/cancel").json()["state"] == "cancelled"
+        return False
+
+    service.pulls.run_due(stopping=cancel_after_the_first_page)
+    ended = service.pulls.get(run.id)
+    assert (ended.state, ended.created) == (RunState.CANCELLED, 200)
+    assert tickets_here(desk) == 200
+    assert api.post(f"/api/sn/sync/runs/{run.id}/cancel").status_code == 409
+    assert pull(service).unchanged == 200
+
+
+def test_states_and_dates_narrow_a_pull(service: ServiceNowService, instance: Instance) -> None:
+    for day, state in (("01", "1"), ("02", "2"), ("03", "3"), ("04", "1")):
+        instance.add_incident(
+            number=f"INC{day}", state=state, sys_updated_on=f"2026-01-{day} 10:00:00"
+        )
+    both = {
+        "updated_from": datetime(2026, 1, 2, tzinfo=UTC),
+        "updated_until": datetime(2026, 1, 3, 10, 0, tzinfo=UTC),
+    }
+    assert pull(service, **both).created == 2
+    assert pull(service, state="New, On Hold").created == 2
+    with pytest.raises(Invalid):
+        pull(service, updated_from=both["updated_until"], updated_until=both["updated_from"])
+
+
+def test_the_card_leads_from_the_dry_run_to_the_import_and_back(
+    admin: TestClient, service: ServiceNowService, mixed: Instance, desk: Desk
+) -> None:
+    form = {
+        "limit": "50",
+        "state": ["1", "2"],
+        "import_tickets": "true",
+        "dry_run": "true",
+        "updated_from": "2026-01-01",
+    }
+    card = soup(admin.post("/servicenow/pulls", data=form, headers=HTMX).text).section
+    assert "Dry run" in card.get_text()
+    service.pulls.run_due()
+    card = soup(admin.get(str(card["hx-get"]), headers=HTMX).text).section
+    assert "Nothing was written" in card.get_text()
+    assert "Would be created" in card.get_text()
+    assert len(card.select("#pull-samples tbody tr")) == 11
+    again = {
+        str(field["name"]): str(field["value"])
+        for field in card.select("#pull-again input[type=hidden]")
+    }
+    assert again["updated_from"] == "2026-01-01"
+    again["state"] = [str(one["value"]) for one in card.select("#pull-again [name=state]")]
+    assert again["state"] == ["1", "2"]
+    admin.post("/servicenow/pulls", data=again, headers=HTMX)
+    service.pulls.run_due()
+    assert tickets_here(desk) == 11
+    page = soup(admin.get("/servicenow").text).select_one("#pull-card")
+    assert page.select_one("a[href$='report.csv']")
+    undo = str(page.select_one("form[action$=undo]")["action"])
+    assert "Undone" in admin.post(undo, headers=HTMX).text
+    assert tickets_here(desk) == 0
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"updated_from": "yesterday"}, {"state": "nosuch"}, {"limit": "0"}, {"query": "x"}]
+)
+def test_bad_wishes_of_the_form_are_refused(
+    admin: TestClient, instance: Instance, wrong: dict[str, str]
+) -> None:
+    assert admin.post("/servicenow/pulls", data=wrong, headers=HTMX).status_code == 422
+    assert not instance.requests
