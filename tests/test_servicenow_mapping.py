@@ -37,6 +37,7 @@ TICKET = Ticket(
     sn_host=None,
     sn_generation=1,
 )
+MAPS = mapping.Maps()
 KEYS = mapping.create_keys("installation", 7, 1)
 STEPS = (Suggestion("Restart it", "restart", "Restart a server", public=True),)
 RECORD = {
@@ -51,6 +52,7 @@ RECORD = {
 
 def payload(ticket: Ticket = TICKET, **changes: object) -> dict[str, str]:
     options = {
+        "maps": MAPS,
         "keys": KEYS,
         "suggestions": (),
         "people": mapping.People(),
@@ -142,12 +144,12 @@ def test_code_tags_never_arrive_whole(tag: str) -> None:
 
 
 def test_pending_waits_for_the_caller_and_ended_tickets_carry_close_data() -> None:
-    assert mapping.state_fields(replace(TICKET, status=TicketStatus.PENDING), None) == {
+    assert mapping.state_fields(replace(TICKET, status=TicketStatus.PENDING), None, MAPS) == {
         "state": "3",
         "hold_reason": "1",
     }
     ended = replace(TICKET, status=TicketStatus.RESOLVED, resolution_notes="New cable")
-    assert mapping.state_fields(ended, "User error") == {
+    assert mapping.state_fields(ended, "User error", MAPS) == {
         "state": "6",
         "close_code": "User error",
         "close_notes": "New cable",
@@ -191,13 +193,15 @@ def test_an_instance_that_shows_no_codes_gets_ours() -> None:
     ],
 )
 def test_a_state_is_read_back_or_left_unknown(state: str, status: TicketStatus | None) -> None:
-    values = mapping.ticket_values(RECORD | {"state": state})
+    values = mapping.ticket_values(RECORD | {"state": state}, MAPS)
     assert values["status"] == status
     assert values["resolution_code"] == ("Canceled" if state == "8" else None)
 
 
 def test_priorities_are_read_back_and_planning_is_low() -> None:
-    found = [mapping.ticket_values(RECORD | {"priority": one})["priority"] for one in "12345x"]
+    found = [
+        mapping.ticket_values(RECORD | {"priority": one}, MAPS)["priority"] for one in "12345x"
+    ]
     assert found == ["urgent", "high", "medium", "low", "low", None]
 
 
@@ -206,3 +210,33 @@ def test_a_record_without_its_keys_is_refused_by_the_fields_name(field: str) -> 
     record = {name: value for name, value in RECORD.items() if name != field}
     with pytest.raises(ServiceNowRejected, match=field):
         mapping.incident_from_record(record)
+
+
+def test_changed_maps_are_what_both_directions_translate_by() -> None:
+    maps = replace(
+        MAPS,
+        state_of_status=MAPS.state_of_status | {TicketStatus.OPEN: "-5"},
+        status_of_state=MAPS.status_of_state | {"-5": TicketStatus.OPEN},
+        their_priority=MAPS.their_priority | {Priority.HIGH: "1"},
+        our_priority=MAPS.our_priority | {"1": Priority.HIGH},
+        their_category={"network": "lan"},
+        our_category={"lan": "network"},
+    )
+    sent = payload(maps=maps, categories=("lan", "software"))
+    assert (sent["state"], sent["priority"], sent["impact"]) == ("-5", "1", "1")
+    assert sent["category"] == "lan"
+    record = RECORD | {"state": "-5", "priority": "1", "category": "lan"}
+    read = mapping.ticket_values(record, maps)
+    assert (read["status"], read["priority"], read["category"]) == ("open", "high", "network")
+
+
+def test_maps_come_back_from_the_database_as_they_were() -> None:
+    maps = replace(MAPS, their_category={"access": "inquiry"}, our_priority={"2": Priority.URGENT})
+    assert mapping.Maps.of(maps.stored) == maps
+    assert mapping.Maps.of(None) == MAPS
+
+
+def test_a_priority_without_known_impact_and_urgency_is_sent_alone() -> None:
+    maps = replace(MAPS, their_priority={Priority.HIGH: "9"})
+    assert mapping.priority_fields(Priority.HIGH, maps) == {"priority": "9"}
+    assert mapping.priority_fields(Priority.LOW, maps) == {}

@@ -19,6 +19,7 @@ from app.models.servicenow import (
     RunState,
     SyncRun,
 )
+from app.models.servicenow_pages import StoredMaps
 from app.models.tickets import (
     NOTES,
     RESOLUTION_CODES,
@@ -80,6 +81,7 @@ __all__ = [
     "PushStatus",
     "Role",
     "RunState",
+    "StoredMaps",
     "Suggestion",
     "SyncRun",
     "SyncStatus",

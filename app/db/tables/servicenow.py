@@ -145,6 +145,16 @@ connections = Table(
     Column("fetched_at", UtcDateTime),
 )
 
+# What an admin made of the maps between our words and an instance's values.
+mappings = Table(
+    "mappings",
+    metadata,
+    Column("host", String(253), primary_key=True),
+    Column("maps", JSON, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("changed_by", String(254), nullable=False),
+)
+
 # Small lists of the instance: choices per element, and its assignment groups.
 choices = Table(
     "choices",

@@ -1,5 +1,6 @@
 """Translation between tickets and incidents: values in, values out, no I/O, no clock."""
 
+from app.integrations.servicenow_mapping.maps import Maps
 from app.integrations.servicenow_mapping.reading import (
     FIELDS,
     Record,
@@ -28,6 +29,7 @@ from app.integrations.servicenow_mapping.writing import (
     create_payload,
     note_reference,
     note_text,
+    priority_fields,
     short_description,
     state_fields,
     suggestions_note,
@@ -45,6 +47,7 @@ __all__ = [
     "STATE_OF_STATUS",
     "THEIR_PRIORITY",
     "CreateKeys",
+    "Maps",
     "People",
     "Record",
     "close_code_of",
@@ -56,6 +59,7 @@ __all__ = [
     "note_reference",
     "note_text",
     "parse_stamp",
+    "priority_fields",
     "short_description",
     "state_fields",
     "state_of",

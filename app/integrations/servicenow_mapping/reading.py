@@ -5,12 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from app.errors import Kind, ServiceNowRejected
-from app.integrations.servicenow_mapping.words import (
-    CANCELED,
-    OUR_PRIORITY,
-    STATE_LABELS,
-    STATUS_OF_STATE,
-)
+from app.integrations.servicenow_mapping.maps import Maps
+from app.integrations.servicenow_mapping.words import CANCELED, STATE_LABELS
 from app.models import Incident, JournalEntry
 
 Record = Mapping[str, str]
@@ -100,17 +96,18 @@ def journal_entry(record: Record) -> JournalEntry:
     )
 
 
-def ticket_values(record: Record) -> dict[str, str | None]:
+def ticket_values(record: Record, maps: Maps) -> dict[str, str | None]:
     """What an incident says about a ticket; an unknown state or priority says nothing (None)."""
     state = record.get("state", "")
-    status = STATUS_OF_STATE.get(state)
+    status = maps.status_of_state.get(state)
+    category = record.get("category", "")
     ended = status is not None and status.ended
     code = "Canceled" if state == CANCELED else record.get("close_code")
     return {
         "subject": record.get("short_description") or record.get("number"),
         "status": status,
-        "priority": OUR_PRIORITY.get(record.get("priority", "")),
-        "category": record.get("category") or None,
+        "priority": maps.our_priority.get(record.get("priority", "")),
+        "category": maps.our_category.get(category, category) or None,
         "assignee": record.get("assigned_to.email", "").casefold() or None,
         "resolution_code": (code or None) if ended else None,
         "resolution_notes": (record.get("close_notes") or None) if ended else None,

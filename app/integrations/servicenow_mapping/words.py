@@ -31,12 +31,13 @@ PRIORITY_LABELS = {
     "4": "4 - Low",
     "5": "5 - Planning",
 }
-# ServiceNow derives its own priority from impact and urgency; (3, 3) would be 5 Planning.
+# ServiceNow derives its own priority from impact and urgency: what yields each of them.
 IMPACT_URGENCY = {
-    Priority.URGENT: ("1", "1"),
-    Priority.HIGH: ("2", "1"),
-    Priority.MEDIUM: ("2", "2"),
-    Priority.LOW: ("3", "2"),
+    "1": ("1", "1"),
+    "2": ("2", "1"),
+    "3": ("2", "2"),
+    "4": ("3", "2"),
+    "5": ("3", "3"),
 }
 THEIR_PRIORITY = {
     Priority.URGENT: "1",

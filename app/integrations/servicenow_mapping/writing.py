@@ -5,11 +5,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from app.integrations.servicenow_mapping.maps import Maps
 from app.integrations.servicenow_mapping.words import (
     AWAITING_CALLER,
     IMPACT_URGENCY,
-    STATE_OF_STATUS,
-    THEIR_PRIORITY,
 )
 from app.models import Priority, Suggestion, Ticket, TicketStatus
 
@@ -91,23 +90,27 @@ def suggestions_note(suggestions: Sequence[Suggestion]) -> str:
     return f"AI-assisted suggestions from {DISPLAY}:\n{suggestion_lines(suggestions)}"
 
 
-def their_category(category: str | None, known: Iterable[str]) -> str:
-    """The category to send: ours where the instance has it, else software."""
+def their_category(category: str | None, known: Iterable[str], maps: Maps) -> str:
+    """The category to send: as mapped, where the instance has it, else software."""
     choices = tuple(known) or BASE_CATEGORIES
-    return category if category in choices else DEFAULT_CATEGORY
+    wanted = maps.their_category.get(category or "", category)
+    return wanted if wanted in choices else DEFAULT_CATEGORY
 
 
-def priority_fields(priority: Priority | None) -> dict[str, str]:
+def priority_fields(priority: Priority | None, maps: Maps) -> dict[str, str]:
     """Impact and urgency that yield the priority, and the priority itself; none when unknown."""
-    if priority is None:
+    theirs = maps.their_priority.get(priority) if priority else None
+    if theirs is None:
         return {}
-    impact, urgency = IMPACT_URGENCY[priority]
-    return {"impact": impact, "urgency": urgency, "priority": THEIR_PRIORITY[priority]}
+    if theirs not in IMPACT_URGENCY:
+        return {"priority": theirs}
+    impact, urgency = IMPACT_URGENCY[theirs]
+    return {"impact": impact, "urgency": urgency, "priority": theirs}
 
 
-def state_fields(ticket: Ticket, close_code: str | None) -> dict[str, str]:
+def state_fields(ticket: Ticket, close_code: str | None, maps: Maps) -> dict[str, str]:
     """State, with close data in the same write for ended tickets and a hold reason for pending."""
-    fields = {"state": STATE_OF_STATUS[ticket.status]}
+    fields = {"state": maps.state_of_status[ticket.status]}
     if ticket.status.ended:
         notes = ticket.resolution_notes or ticket.resolution_code or ticket.status.label
         fields |= {"close_code": close_code or "", "close_notes": defused(notes)}
@@ -119,6 +122,7 @@ def state_fields(ticket: Ticket, close_code: str | None) -> dict[str, str]:
 def create_payload(
     ticket: Ticket,
     *,
+    maps: Maps,
     keys: CreateKeys,
     suggestions: Sequence[Suggestion],
     people: People,
@@ -135,13 +139,14 @@ def create_payload(
         "correlation_display": DISPLAY,
         "short_description": short_description(ticket.subject),
         "description": description(ticket, suggestions),
-        "category": their_category(ticket.effective_category, categories),
+        "category": their_category(ticket.effective_category, categories, maps),
         "caller_id": people.caller,
         "assigned_to": people.assigned_to,
         "assignment_group": assignment_group,
         "work_notes": "\n".join(note for note in notes if note),
     }
-    fields |= priority_fields(ticket.effective_priority) | state_fields(ticket, close_code)
+    fields |= priority_fields(ticket.effective_priority, maps)
+    fields |= state_fields(ticket, close_code, maps)
     return {name: value for name, value in fields.items() if value}
 
 

@@ -44,6 +44,7 @@ class Page:
     host: str
     now: datetime
     tally: Tally
+    maps: mapping.Maps
     writes: bool
 
     def store(self, run: SyncRun, found: list[tuple[Incident, Record]]) -> None:
@@ -61,7 +62,7 @@ class Page:
                 self.tally.add(record, Outcome.UNCHANGED if same else Outcome.UPDATED)
 
     def _import(self, incident: Incident, record: Record) -> None:
-        theirs = mapping.ticket_values(record)
+        theirs = mapping.ticket_values(record, self.maps)
         ticket_id = links.ticket_of(self.conn, incident.sys_id)
         if theirs["status"] is None:
             reason = f"State {incident.state or 'empty'} has no status here"

@@ -8,14 +8,16 @@ from app.db.engine import writing
 from app.errors import Conflict, Invalid, NotFound
 from app.integrations import servicenow_mapping as mapping
 from app.models import EventKind, OutboxState
+from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup, checked_reason
 
 
 class Linking:
     """Changes ties; what waited for the old tie is discarded with the reason."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, lookups: Lookups) -> None:
         self._setup = setup
+        self._lookups = lookups
 
     def link(self, ticket_id: int, number: str, *, by: str) -> None:
         """Tie the ticket to the incident of this number. One call to the instance.
@@ -58,7 +60,7 @@ class Linking:
             number=number,
             host=setup.host,
             ours=links.values_of(ticket),
-            theirs=mapping.ticket_values(record),
+            theirs=mapping.ticket_values(record, self._lookups.maps()),
             now=setup.now(),
         )
         self._tell(conn, ticket.id, f"Linked to incident {number}.", by=by)

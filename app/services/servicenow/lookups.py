@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from app.db import incidents
+from app.db import incidents, mappings
 from app.db.engine import reading, writing
 from app.errors import Kind, ServiceNowRejected
-from app.integrations.servicenow_mapping import People
+from app.integrations.servicenow_mapping import Maps, People
 from app.models import Ticket
 from app.services.servicenow.setup import Setup
 
@@ -35,6 +35,12 @@ class Lookups:
     def groups(self) -> tuple[tuple[str, str], ...]:
         """(sys_id, name) of the active assignment groups; empty when they are hidden."""
         return self._list(GROUPS)
+
+    def maps(self) -> Maps:
+        """What states, priorities and categories translate by, as an admin left it."""
+        with reading(self._setup.engine) as conn:
+            found = mappings.find(conn, self._setup.host)
+        return Maps.of(found.maps if found else None)
 
     def _list(self, element: str) -> tuple[tuple[str, str], ...]:
         setup = self._setup

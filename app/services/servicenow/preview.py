@@ -34,7 +34,7 @@ class Previews:
             ticket=ticket,
             rows=(
                 *_text_rows(ticket, steps=len(steps)),
-                *_choice_rows(ticket, dict(categories)),
+                *_choice_rows(ticket, dict(categories), self._lookups.maps()),
                 *self._closing_rows(ticket, codes),
                 *self._people_rows(ticket, people),
                 PreviewRow("Work note", "", f"Copilot Ticket ID: {ticket.id}"),
@@ -82,15 +82,20 @@ def _text_rows(ticket: Ticket, *, steps: int) -> tuple[PreviewRow, ...]:
     )
 
 
-def _choice_rows(ticket: Ticket, categories: dict[str, str]) -> tuple[PreviewRow, ...]:
+def _choice_rows(
+    ticket: Ticket, categories: dict[str, str], maps: mapping.Maps
+) -> tuple[PreviewRow, ...]:
     priority = ticket.effective_priority
     theirs = "Left to ServiceNow"
-    if priority:
-        impact, urgency = mapping.IMPACT_URGENCY[priority]
-        label = mapping.PRIORITY_LABELS[mapping.THEIR_PRIORITY[priority]]
-        theirs = f"{label} (impact {impact}, urgency {urgency})"
-    category = mapping.their_category(ticket.effective_category, categories)
-    state = mapping.STATE_LABELS[mapping.STATE_OF_STATUS[ticket.status]]
+    fields = mapping.priority_fields(priority, maps)
+    if fields:
+        value = fields["priority"]
+        theirs = mapping.PRIORITY_LABELS.get(value, value)
+    if "impact" in fields:
+        theirs += f" (impact {fields['impact']}, urgency {fields['urgency']})"
+    category = mapping.their_category(ticket.effective_category, categories, maps)
+    state = maps.state_of_status[ticket.status]
+    state = mapping.STATE_LABELS.get(state, state)
     return (
         PreviewRow("Priority", priority.label if priority else "Not sure", theirs),
         PreviewRow(

@@ -16,6 +16,7 @@ from app.integrations.servicenow_client import Query
 from app.models import Outcome, RunState, SyncRun
 from app.services.servicenow.connection import Connection
 from app.services.servicenow.importing import Page, Record, Tally
+from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.reads import known_state
 from app.services.servicenow.setup import Setup
 
@@ -35,8 +36,9 @@ class Overtaken(Exception):
 class Pulls:
     """One run at a time, page by page, each page in one transaction with its progress."""
 
-    def __init__(self, setup: Setup, connection: Connection) -> None:
+    def __init__(self, setup: Setup, lookups: Lookups, connection: Connection) -> None:
         self._setup = setup
+        self._lookups = lookups
         self._connection = connection
 
     def start(
@@ -150,6 +152,7 @@ class Pulls:
         wanted = min(self._setup.page_size, run.row_limit - run.fetched)
         records, more = self._read(run, wanted) if wanted > 0 else ((), False)
         now = self._setup.now()
+        maps = self._lookups.maps()
         tally = Tally()
         found = []
         for record in records:
@@ -158,7 +161,7 @@ class Pulls:
             except ServiceNowRejected as exc:
                 tally.add(record, Outcome.FAILED, reason=exc.message)
         with writing(self._setup.engine) as conn:
-            page = Page(conn, self._setup.host, now, tally, writes=not run.dry_run)
+            page = Page(conn, self._setup.host, now, tally, maps, writes=not run.dry_run)
             page.store(run, found)
             self._write_progress(conn, run, tally, records, now=now, more=more)
             return runs.get(conn, run.id)

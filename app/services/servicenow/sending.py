@@ -69,6 +69,7 @@ class Sending:
             steps = suggestions.of_ticket(conn, ticket.id)
         return mapping.create_payload(
             ticket,
+            maps=self._lookups.maps(),
             keys=mapping.CreateKeys(item.sys_id, item.correlation_id),
             suggestions=steps,
             people=self._lookups.people(ticket),
@@ -108,6 +109,7 @@ class Sending:
     def _record_link(self, item: OutboxItem, ticket: Ticket, record: Record) -> None:
         setup = self._setup
         now = setup.now()
+        maps = self._lookups.maps()
         sys_id, number = record["sys_id"], record.get("number", "")
         with writing(setup.engine) as conn:
             if not outbox.settle(conn, item, OutboxState.DONE, settled_at=now, error=None):
@@ -120,7 +122,7 @@ class Sending:
                 number=number,
                 host=setup.host,
                 ours=links.values_of(ticket),
-                theirs=mapping.ticket_values(record),
+                theirs=mapping.ticket_values(record, maps),
                 now=now,
             )
             events.add(
@@ -134,7 +136,7 @@ class Sending:
             )
             theirs = record.get("state", "")
             if current.status is not ticket.status or (
-                theirs and theirs != mapping.STATE_OF_STATUS[current.status]
+                theirs and theirs != maps.state_of_status[current.status]
             ):
                 links.owe_update(conn, current, host=setup.host, by=item.created_by, now=now)
 
@@ -142,14 +144,15 @@ class Sending:
 
     def _update(self, item: OutboxItem, ticket: Ticket) -> None:
         sys_id = _link_of(ticket)
+        maps = self._lookups.maps()
         client = self._setup.connected_client()
         record = client.get_incident(sys_id, fields=mapping.FIELDS)
-        wanted = mapping.STATE_OF_STATUS[ticket.status]
+        wanted = maps.state_of_status[ticket.status]
         if record.get("state") != wanted:
             self._refuse_reopening(record, ticket)
             self._refuse_if_too_early(item)
             code = self._close_code(item, ticket) if ticket.status.ended else None
-            record = client.update_incident(sys_id, mapping.state_fields(ticket, code))
+            record = client.update_incident(sys_id, mapping.state_fields(ticket, code, maps))
             self._check_echo(record, wanted)
         self._record_success(item, ticket, record=record)
 
@@ -233,13 +236,14 @@ class Sending:
         note: TicketEvent | None = None,
     ) -> None:
         now = self._setup.now()
+        maps = self._lookups.maps()
         what = "Note sent to" if note else f"Status “{ticket.status.label}” sent to"
         with writing(self._setup.engine) as conn:
             if not outbox.settle(conn, item, OutboxState.DONE, settled_at=now, error=None):
                 return
             links.confirm(conn, ticket.id, now=now)
             if record is not None:
-                theirs = mapping.ticket_values(record)
+                theirs = mapping.ticket_values(record, maps)
                 links.agree(conn, ticket, theirs=theirs, names=STATUS_FIELDS)
             if note:
                 events.mark_pushed(conn, note.id, now=now)

@@ -28,8 +28,8 @@ class ServiceNowService:
         self.reads = Reads(setup, lookups, self.connection, self.imports)
         self.pushes = Pushes(setup, lookups, self.delivery)
         self.previews = Previews(setup, lookups)
-        self.linking = Linking(setup)
-        self.pulls = Pulls(setup, self.connection)
+        self.linking = Linking(setup, lookups)
+        self.pulls = Pulls(setup, lookups, self.connection)
 
     def owed_count(self) -> int:
         """How many pushes wait or are blocked."""
