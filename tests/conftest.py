@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,15 @@ from anyio.from_thread import start_blocking_portal
 from bs4 import BeautifulSoup
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 
 from app.copilot.engine import Engine as TriageEngine
-from app.db import migrate
-from app.db.engine import make_engine
+from app.db import accounts, migrate
+from app.db.engine import make_engine, utc_now, writing
 from app.db.tables import metadata
 from app.main import create_app
-from app.models import Role
+from app.models import Role, User
+from app.security import hash_password
 from app.settings import ServiceNowSettings, Settings
 from app.simulator import Instance, RunningSimulator
 from app.simulator.running import listening_socket
@@ -84,11 +86,29 @@ def database_url(migrated_sqlite: Path, tmp_path: Path) -> str:
     """An empty, migrated database: SQLite, or the PostgreSQL of TEST_DATABASE_URL."""
     url = os.environ.get("TEST_DATABASE_URL", "")
     if url:
+        url = own_postgresql(url)
         empty_postgresql(url)
         return url
     path = tmp_path / "desk.db"
     path.write_bytes(migrated_sqlite.read_bytes())
     return f"sqlite:///{path}"
+
+
+@cache
+def own_postgresql(url: str) -> str:
+    """A database of this process beside the named one, so that tests can run side by side."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if not worker:
+        return url
+    named = make_url(url)
+    own = named.set(database=f"{named.database}_{worker}")
+    server = make_engine(url).execution_options(isolation_level="AUTOCOMMIT")
+    with server.connect() as conn:
+        known = text("SELECT 1 FROM pg_database WHERE datname = :name")
+        if conn.execute(known, {"name": own.database}).first() is None:
+            conn.execute(text(f'CREATE DATABASE "{own.database}"'))
+    server.dispose()
+    return own.render_as_string(hide_password=False)
 
 
 def empty_postgresql(url: str) -> None:
@@ -179,10 +199,23 @@ def sign_in(app: FastAPI) -> SignIn:
     return browser
 
 
+@cache
+def password_hash() -> str:
+    """Hashed once for all test accounts: a hash is made to be slow."""
+    return hash_password(PASSWORD)
+
+
+def account(app: FastAPI, email: str, role: Role) -> User:
+    """A new account with the test password."""
+    with writing(app.state.engine) as conn:
+        return accounts.add_user(
+            conn, email, password_hash=password_hash(), role=role, now=utc_now()
+        )
+
+
 def signed_in(app: FastAPI, role: str) -> TestClient:
-    accounts = app.state.services.accounts
     email = f"{role}@example.com"
-    accounts.create_user(email, Role(role), PASSWORD)
+    account(app, email, Role(role))
     client = TestClient(app, headers=SAME_ORIGIN, follow_redirects=False)
     answer = client.post("/login", data={"email": email, "password": PASSWORD})
     assert answer.status_code == 303, answer.text
@@ -211,9 +244,8 @@ def api(app: FastAPI) -> TestClient:
 
 
 def script(app: FastAPI) -> TestClient:
-    accounts = app.state.services.accounts
-    user, _ = accounts.create_user("script@example.com", Role.ADMIN, PASSWORD)
-    _, secret = accounts.create_token(user, "script")
+    user = account(app, "script@example.com", Role.ADMIN)
+    _, secret = app.state.services.accounts.create_token(user, "script")
     return TestClient(app, headers={"Authorization": f"Bearer {secret}"})
 
 
@@ -226,9 +258,8 @@ class Live:
 
     def token(self) -> str:
         """A new admin's API token."""
-        accounts = self.app.state.services.accounts
-        user, _ = accounts.create_user("live@example.com", Role.ADMIN, PASSWORD)
-        return str(accounts.create_token(user, "live")[1])
+        user = account(self.app, "live@example.com", Role.ADMIN)
+        return str(self.app.state.services.accounts.create_token(user, "live")[1])
 
 
 @pytest.fixture
@@ -236,7 +267,7 @@ def live(settings: Settings, triage: TriageEngine) -> Iterator[Live]:
     quick = replace(settings, worker_seconds=0.1)
     app = create_app(quick, load_triage=lambda: triage)
     for role in Role:
-        app.state.services.accounts.create_user(f"{role}@example.com", role, PASSWORD)
+        account(app, f"{role}@example.com", role)
     listening = listening_socket()
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -14,7 +14,7 @@ class Desk:
 
     def __init__(self, app: FastAPI) -> None:
         self.services = app.state.services
-        self.user: User = self.services.accounts.create_user("desk@example.com", Role.AGENT)[0]
+        self.user: User = self.services.accounts.invite_user("desk@example.com", Role.AGENT)[0]
 
     def ticket(
         self,
