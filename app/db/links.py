@@ -1,6 +1,6 @@
 """The tie between a ticket and an incident: the `sn_*` columns, and what they owe."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, exists, select, update
@@ -8,19 +8,18 @@ from sqlalchemy import Connection, delete, exists, select, update
 from app.db import outbox
 from app.db.tables import installation, ticket_events, tickets
 from app.db.tables import outbox as outbox_table
-from app.models import EventKind, Incident, OutboxItem, OutboxKind, SyncStatus, Ticket, TicketEvent
-
-FIELDS = (
-    "subject",
-    "status",
-    "priority",
-    "category",
-    "assignee",
-    "resolution_code",
-    "resolution_notes",
+from app.models import (
+    CLEARABLE,
+    SYNCED,
+    EventKind,
+    Incident,
+    OutboxItem,
+    OutboxKind,
+    SyncStatus,
+    Ticket,
+    TicketEvent,
+    Values,
 )
-CLEARABLE = ("assignee", "resolution_code", "resolution_notes")
-Values = Mapping[str, str | None]
 
 
 def installation_id(conn: Connection) -> str:
@@ -30,7 +29,7 @@ def installation_id(conn: Connection) -> str:
 
 def values_of(ticket: Ticket) -> dict[str, str | None]:
     """The fields of a ticket that ServiceNow has too."""
-    return {name: getattr(ticket, name) for name in FIELDS}
+    return {name: getattr(ticket, name) for name in SYNCED}
 
 
 def ticket_of(conn: Connection, sys_id: str) -> int | None:
@@ -152,7 +151,7 @@ def import_ticket(
     conn: Connection, incident: Incident, *, host: str, theirs: Values, now: datetime
 ) -> int:
     """A ticket for an incident that came from there, linked to it; answers the ticket's id."""
-    values = {name: theirs[name] for name in FIELDS}
+    values = {name: theirs[name] for name in SYNCED}
     row = conn.execute(
         tickets.insert()
         .values(

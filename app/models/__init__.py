@@ -1,5 +1,6 @@
 """The nouns of the house as frozen values. All times are aware UTC."""
 
+from app.models.agreement import CLEARABLE, RESOLUTION, SYNCED, Agreed, Values
 from app.models.people import (
     ApiToken,
     Role,
@@ -51,8 +52,12 @@ from app.models.views import (
 )
 
 __all__ = [
+    "CLEARABLE",
     "NOTES",
+    "RESOLUTION",
     "RESOLUTION_CODES",
+    "SYNCED",
+    "Agreed",
     "ApiToken",
     "Check",
     "ConnectionView",
@@ -92,4 +97,5 @@ __all__ = [
     "TicketPage",
     "TicketStatus",
     "User",
+    "Values",
 ]

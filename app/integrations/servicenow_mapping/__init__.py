@@ -1,6 +1,7 @@
 """Translation between tickets and incidents: values in, values out, no I/O, no clock."""
 
 from app.integrations.servicenow_mapping.maps import Maps
+from app.integrations.servicenow_mapping.merging import Merge, merge, same
 from app.integrations.servicenow_mapping.reading import (
     FIELDS,
     Record,
@@ -48,6 +49,7 @@ __all__ = [
     "THEIR_PRIORITY",
     "CreateKeys",
     "Maps",
+    "Merge",
     "People",
     "Record",
     "close_code_of",
@@ -56,10 +58,12 @@ __all__ = [
     "format_stamp",
     "incident_from_record",
     "journal_entry",
+    "merge",
     "note_reference",
     "note_text",
     "parse_stamp",
     "priority_fields",
+    "same",
     "short_description",
     "state_fields",
     "state_of",

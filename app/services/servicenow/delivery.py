@@ -18,9 +18,10 @@ from app.models import (
     OutboxItem,
     OutboxState,
 )
+from app.services.servicenow.certainty import NotYet
 from app.services.servicenow.connection import Connection
 from app.services.servicenow.lookups import Lookups
-from app.services.servicenow.sending import NotYet, Sending
+from app.services.servicenow.sending import Sending
 from app.services.servicenow.setup import Setup
 
 log = logging.getLogger("app.outbox")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection as DbConnection
 
 from app.db import incidents, links, outbox, tickets
 from app.integrations import servicenow_mapping as mapping
-from app.models import Incident, Outcome, PulledRow, SyncRun, Ticket
+from app.models import SYNCED, Incident, Outcome, PulledRow, SyncRun, Ticket
 
 Record = Mapping[str, str]
 NO_CALLER = "Caller has no e-mail that we may read: the ticket has no requester"
@@ -87,12 +87,12 @@ class Page:
 
     def _refresh(self, ticket: Ticket, record: Record, theirs: dict[str, str | None]) -> None:
         before = ticket.sn_agreed.get("theirs", {})
-        changed = [name for name in links.FIELDS if theirs[name] != before.get(name)]
+        changed = [name for name in SYNCED if theirs[name] != before.get(name)]
         ours = links.values_of(ticket)
         agreed = ticket.sn_agreed.get("ours", {})
         if not changed:
             self.tally.add(record, Outcome.UNCHANGED, ticket_id=ticket.id)
-        elif any(ours[name] != agreed.get(name) for name in links.FIELDS):
+        elif any(ours[name] != agreed.get(name) for name in SYNCED):
             reason = "Changed here since both sides agreed"
             self.tally.add(record, Outcome.SKIPPED, reason=reason, ticket_id=ticket.id)
         else:

@@ -2,24 +2,20 @@
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime
 
 from app.db import events, links, outbox, suggestions, tickets
 from app.db.engine import reading, writing
 from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
 from app.models import EventKind, OutboxItem, OutboxKind, OutboxState, Ticket, TicketEvent
+from app.services.servicenow.certainty import link_of, refuse_if_too_early
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup
+from app.services.servicenow.updates import Updates
 
 log = logging.getLogger("app.outbox")
 JOURNAL = {EventKind.INTERNAL_NOTE: "work_notes", EventKind.COMMENT: "comments"}
-STATUS_FIELDS = ("status", "resolution_code", "resolution_notes")
 Record = Mapping[str, str]
-
-
-class NotYet(Exception):
-    """A write whose end is unknown was not found, and it is too early to send it again."""
 
 
 class Sending:
@@ -28,6 +24,7 @@ class Sending:
     def __init__(self, setup: Setup, lookups: Lookups) -> None:
         self._setup = setup
         self._lookups = lookups
+        self._updates = Updates(setup, lookups)
 
     def send(self, item: OutboxItem) -> None:
         """Raises ServiceNowError, or NotYet when it is too early to send again."""
@@ -41,7 +38,7 @@ class Sending:
         if item.kind is OutboxKind.CREATE:
             self._create(item, ticket)
         elif item.kind is OutboxKind.UPDATE:
-            self._update(item, ticket)
+            self._updates.send(item, ticket)
         else:
             self._note(item, ticket)
 
@@ -50,7 +47,7 @@ class Sending:
     def _create(self, item: OutboxItem, ticket: Ticket) -> None:
         record = self._find_created(item) if item.attempts > 1 else None
         if record is None:
-            self._refuse_if_too_early(item)
+            refuse_if_too_early(item, self._setup)
             payload = self._create_payload(item, ticket)
             try:
                 record = self._setup.connected_client().create_incident(payload)
@@ -75,7 +72,7 @@ class Sending:
             people=self._lookups.people(ticket),
             assignment_group=item.assignment_group or setup.defaults.assignment_group,
             categories=[value for value, _ in self._lookups.choices("category")],
-            close_code=self._close_code(item, ticket) if ticket.status.ended else None,
+            close_code=self._updates.close_code(item, ticket) if ticket.status.ended else None,
             link_back=setup.ticket_url(ticket.id),
         )
 
@@ -140,64 +137,17 @@ class Sending:
             ):
                 links.owe_update(conn, current, host=setup.host, by=item.created_by, now=now)
 
-    # -- update ---------------------------------------------------------------------------
-
-    def _update(self, item: OutboxItem, ticket: Ticket) -> None:
-        sys_id = _link_of(ticket)
-        maps = self._lookups.maps()
-        client = self._setup.connected_client()
-        record = client.get_incident(sys_id, fields=mapping.FIELDS)
-        wanted = maps.state_of_status[ticket.status]
-        if record.get("state") != wanted:
-            self._refuse_reopening(record, ticket)
-            self._refuse_if_too_early(item)
-            code = self._close_code(item, ticket) if ticket.status.ended else None
-            record = client.update_incident(sys_id, mapping.state_fields(ticket, code, maps))
-            self._check_echo(record, wanted)
-        self._record_success(item, ticket, record=record)
-
-    def _refuse_reopening(self, record: Record, ticket: Ticket) -> None:
-        state = record.get("state")
-        if state in (mapping.CLOSED, mapping.CANCELED) and not ticket.status.ended:
-            raise ServiceNowRejected(
-                f"{record.get('number')} is {mapping.STATE_LABELS[state].lower()} in ServiceNow "
-                "and cannot be reopened there. Undo the link and create a new incident.",
-                kind=Kind.INVALID,
-            )
-
-    def _check_echo(self, record: Record, wanted: str) -> None:
-        kept = record.get("state", wanted)
-        if kept != wanted:
-            label = mapping.STATE_LABELS.get(kept, kept)
-            raise ServiceNowRejected(
-                f"ServiceNow took the change but the incident is {label}. "
-                "A rule of the instance may have changed it back.",
-                kind=Kind.INVALID,
-            )
-
-    def _close_code(self, item: OutboxItem, ticket: Ticket) -> str:
-        wanted = item.close_code or ticket.resolution_code
-        known = self._lookups.choices("close_code")
-        code = mapping.close_code_of(wanted, known, self._setup.defaults.close_code)
-        if code is None:
-            raise ServiceNowRejected(
-                f"The resolution code “{wanted or ''}” is not one of the instance's. "
-                "Choose one of them.",
-                kind=Kind.INVALID,
-            )
-        return code
-
     # -- notes ----------------------------------------------------------------------------
 
     def _note(self, item: OutboxItem, ticket: Ticket) -> None:
-        sys_id = _link_of(ticket)
+        sys_id = link_of(ticket)
         assert item.event_id is not None
         with reading(self._setup.engine) as conn:
             note = events.get(conn, item.event_id)
         reference = mapping.note_reference(self._setup.installation, note.id)
         client = self._setup.connected_client()
         if item.attempts == 1 or not self._in_journal(sys_id, reference):
-            self._refuse_if_too_early(item)
+            refuse_if_too_early(item, self._setup)
             link_back = self._setup.ticket_url(ticket.id) if note.internal else ""
             text = mapping.note_text(note.body, reference=reference, link_back=link_back)
             try:
@@ -205,7 +155,7 @@ class Sending:
             except AnswerLost:
                 if not self._in_journal(sys_id, reference):
                     raise
-        self._record_success(item, ticket, note=note)
+        self._record_sent(item, ticket, note)
 
     def _in_journal(self, sys_id: str, reference: str) -> bool:
         client = self._setup.connected_client()
@@ -218,49 +168,19 @@ class Sending:
         shown = client.display_journal(sys_id)
         return any(reference in text for text in shown.values())
 
-    # -- both ------------------------------------------------------------------------------
-
-    def _refuse_if_too_early(self, item: OutboxItem) -> None:
-        if item.unconfirmed_since and self._setup.now() < self._certain_at(item):
-            raise NotYet("The last answer was lost; it is being checked before sending again.")
-
-    def _certain_at(self, item: OutboxItem) -> datetime:
-        return (item.unconfirmed_since or self._setup.now()) + self._setup.settle
-
-    def _record_success(
-        self,
-        item: OutboxItem,
-        ticket: Ticket,
-        *,
-        record: Record | None = None,
-        note: TicketEvent | None = None,
-    ) -> None:
+    def _record_sent(self, item: OutboxItem, ticket: Ticket, note: TicketEvent) -> None:
         now = self._setup.now()
-        maps = self._lookups.maps()
-        what = "Note sent to" if note else f"Status “{ticket.status.label}” sent to"
         with writing(self._setup.engine) as conn:
             if not outbox.settle(conn, item, OutboxState.DONE, settled_at=now, error=None):
                 return
             links.confirm(conn, ticket.id, now=now)
-            if record is not None:
-                theirs = mapping.ticket_values(record, maps)
-                links.agree(conn, ticket, theirs=theirs, names=STATUS_FIELDS)
-            if note:
-                events.mark_pushed(conn, note.id, now=now)
+            events.mark_pushed(conn, note.id, now=now)
             events.add(
                 conn,
                 ticket.id,
                 EventKind.SERVICENOW,
-                f"{what} {ticket.sn_number}.",
+                f"Note sent to {ticket.sn_number}.",
                 author=item.created_by,
                 internal=True,
                 now=now,
             )
-
-
-def _link_of(ticket: Ticket) -> str:
-    if ticket.sn_sys_id is None:
-        raise ServiceNowRejected(
-            "The ticket is not linked to an incident any more.", kind=Kind.INVALID
-        )
-    return ticket.sn_sys_id
