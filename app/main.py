@@ -28,6 +28,7 @@ from app.routes import (
     dashboard,
     health,
     servicenow,
+    servicenow_outbox,
     servicenow_pulls,
     tickets,
     tickets_api,
@@ -222,7 +223,7 @@ def _install(app: FastAPI, settings: Settings) -> None:
     for module in (account, admin, dashboard, health, tickets):
         app.include_router(module.pages)
     app.include_router(tickets_api.api)
-    for module in (servicenow, servicenow_pulls):
+    for module in (servicenow, servicenow_outbox, servicenow_pulls):
         app.include_router(module.pages)
         app.include_router(module.api)
     app.mount("/static", StaticFiles(directory=ROOT / "static"), name="static")

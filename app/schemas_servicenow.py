@@ -11,7 +11,7 @@ from app.models import (
     IncidentRow,
     JournalEntry,
     LiveIncidents,
-    OutboxItem,
+    Pause,
     PushStatus,
     SyncRun,
 )
@@ -29,6 +29,18 @@ class CheckOut(BaseModel):
     hint: str
 
 
+class PauseOut(BaseModel):
+    """Pushes wait since then; who wanted it and why."""
+
+    since: datetime
+    by: str
+    reason: str
+
+    @classmethod
+    def of(cls, pause: Pause | None) -> "PauseOut | None":
+        return cls.model_validate(pause, from_attributes=True) if pause else None
+
+
 class HealthOut(BaseModel):
     """How the connection stands. No secret, ever."""
 
@@ -39,6 +51,7 @@ class HealthOut(BaseModel):
     instance_url: str | None
     auth_type: str
     read_only: bool
+    paused: PauseOut | None
     latency_ms: int | None
     checks: list[CheckOut]
     checked_at: datetime | None
@@ -58,6 +71,7 @@ class HealthOut(BaseModel):
             instance_url=view.instance_url or None,
             auth_type=view.auth_type,
             read_only=view.read_only,
+            paused=PauseOut.of(view.pause),
             latency_ms=view.latency_ms if view.connected else None,
             checks=[CheckOut.model_validate(check, from_attributes=True) for check in view.checks],
             checked_at=utc(view.checked_at),
@@ -188,12 +202,6 @@ class SyncTicketIn(BaseModel):
     include_suggestions: bool = False
 
 
-class DiscardIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    reason: Text
-
-
 class PullIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -254,35 +262,3 @@ class UndoOut(BaseModel):
     run_id: int
     removed: int
     kept: int
-
-
-class OutboxItemOut(BaseModel):
-    """One push that waits or is blocked."""
-
-    id: int
-    ticket_id: int
-    kind: str
-    state: str
-    attempts: int
-    next_try_at: datetime | None
-    created_at: datetime
-    created_by: str
-    error: str | None
-
-    @classmethod
-    def of(cls, item: OutboxItem) -> "OutboxItemOut":
-        return cls(
-            id=item.id,
-            ticket_id=item.ticket_id,
-            kind=item.kind,
-            state=item.state,
-            attempts=item.attempts,
-            next_try_at=utc(item.not_before) if item.state != "blocked" else None,
-            created_at=item.created_at,
-            created_by=item.created_by,
-            error=item.error,
-        )
-
-
-class OutboxOut(BaseModel):
-    items: list[OutboxItemOut]

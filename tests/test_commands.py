@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from app.demo.run import Keeper, demo_settings, make_sample
 from app.main import create_app, kept_secret, offline_services
-from app.models import Role, TicketFilter
+from app.models import OutboxFilter, Role, TicketFilter
 from app.settings import Settings
 from app.simulator import RunningSimulator
 from tests.conftest import soup
@@ -107,8 +107,8 @@ def test_the_demo_has_history_and_one_push_owed_and_one_blocked(tmp_path: Path) 
         services = app.state.services
         admin = services.accounts.user_by_email("admin@example.com")
         assert services.tickets.list(TicketFilter(), admin, sort="updated", page=1).total == 14
-        waiting = services.servicenow.pushes.waiting()
-        assert sorted(item.state for item in waiting) == ["blocked", "pending"]
+        waiting = services.servicenow.owed.shown(OutboxFilter(state="waiting")).rows
+        assert sorted(row.item.state for row in waiting) == ["blocked", "pending"]
         assert services.servicenow.reads.list().total == len(keeper.instance.incidents) >= 42
         assert services.servicenow.connection.view().connected
         assert services.accounts.user_by_email("requester@example.com").role is Role.REQUESTER

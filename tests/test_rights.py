@@ -13,6 +13,7 @@ from app.routes import (
     dashboard,
     health,
     servicenow,
+    servicenow_outbox,
     servicenow_pulls,
     tickets,
     tickets_api,
@@ -65,6 +66,9 @@ ROUTES = {
         "POST /servicenow/tickets/{ticket_id}/work-note",
         "POST /servicenow/tickets/{ticket_id}/link",
         "POST /servicenow/tickets/{ticket_id}/unlink",
+        "GET /servicenow/outbox",
+        "GET /servicenow/outbox/{item_id}",
+        "POST /servicenow/outbox/{item_id}/edit",
         "POST /servicenow/outbox/{item_id}/retry",
         "POST /servicenow/outbox/{item_id}/discard",
         "GET /api/sn/health",
@@ -86,6 +90,8 @@ ROUTES = {
         "POST /admin/users/{user_id}/reset",
         "GET /admin/tokens",
         "POST /admin/tokens/{token_id}/revoke",
+        "POST /servicenow/pause",
+        "POST /servicenow/resume",
         "POST /servicenow/pulls",
         "GET /servicenow/pulls/{run_id}",
         "POST /servicenow/pulls/{run_id}/cancel",
@@ -116,7 +122,7 @@ CASES = [(role, route) for role, routes in ROUTES.items() for route in routes]
 
 def routes_of_the_app() -> set[str]:
     modules = (account, admin, dashboard, health, servicenow, tickets)
-    modules += (servicenow_pulls, tickets_api)
+    modules += (servicenow_outbox, servicenow_pulls, tickets_api)
     routers = [one for module in modules for one in vars(module).values()]
     return {
         f"{method} {route.path}"

@@ -1,5 +1,6 @@
 """The timeline of a ticket."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -49,6 +50,18 @@ def add(
 def get(conn: Connection, event_id: int) -> TicketEvent:
     query = select(ticket_events).where(ticket_events.c.id == event_id)
     return _event(conn.execute(query).mappings().one())
+
+
+def of_ids(conn: Connection, event_ids: Iterable[int]) -> dict[int, TicketEvent]:
+    """The entries with these ids, by id."""
+    query = select(ticket_events).where(ticket_events.c.id.in_(tuple(event_ids)))
+    found = (_event(row) for row in conn.execute(query).mappings())
+    return {event.id: event for event in found}
+
+
+def rewrite(conn: Connection, event_id: int, body: str) -> None:
+    """Another text for a note that was not sent yet."""
+    conn.execute(update(ticket_events).where(ticket_events.c.id == event_id).values(body=body))
 
 
 def of_ticket(conn: Connection, ticket_id: int, *, internal: bool) -> tuple[TicketEvent, ...]:

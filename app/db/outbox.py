@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from app.db.tables import outbox
-from app.models import OutboxItem, OutboxKind, OutboxState
+from app.models import OutboxFilter, OutboxItem, OutboxKind, OutboxState
 
 CLAIMABLE = (OutboxState.PENDING, OutboxState.UNCONFIRMED)
 OPEN = (OutboxState.PENDING, OutboxState.SENDING, OutboxState.UNCONFIRMED)
@@ -103,15 +103,41 @@ def of_ticket(conn: Connection, ticket_id: int) -> tuple[OutboxItem, ...]:
     return tuple(_item(row) for row in conn.execute(query.order_by(outbox.c.id)).mappings())
 
 
-def waiting(conn: Connection, *, limit: int) -> tuple[OutboxItem, ...]:
-    """What waits, of all tickets, blocked first."""
+def _matching(wanted: OutboxFilter) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = []
+    if wanted.state == "waiting":
+        where.append(outbox.c.state.in_(WAITING))
+    elif wanted.state:
+        where.append(outbox.c.state == wanted.state)
+    if wanted.kind:
+        where.append(outbox.c.kind == wanted.kind)
+    if wanted.ticket is not None:
+        where.append(outbox.c.ticket_id == wanted.ticket)
+    return where
+
+
+def page(
+    conn: Connection, wanted: OutboxFilter, *, limit: int, offset: int
+) -> tuple[OutboxItem, ...]:
+    """Blocked first, then what waits by its next try, then what is over, newest first."""
+    waits = outbox.c.state.in_(WAITING)
     query = (
         select(outbox)
-        .where(outbox.c.state.in_(WAITING))
-        .order_by(outbox.c.state != OutboxState.BLOCKED, outbox.c.id)
-        .limit(limit)
+        .where(*_matching(wanted))
+        .order_by(
+            case((outbox.c.state == OutboxState.BLOCKED, 0), (waits, 1), else_=2),
+            case((waits, outbox.c.not_before)),
+            case((waits, outbox.c.id)),
+            outbox.c.id.desc(),
+        )
     )
-    return tuple(_item(row) for row in conn.execute(query).mappings())
+    rows = conn.execute(query.limit(limit).offset(offset))
+    return tuple(_item(row) for row in rows.mappings())
+
+
+def count(conn: Connection, wanted: OutboxFilter) -> int:
+    query = select(func.count()).select_from(outbox).where(*_matching(wanted))
+    return conn.execute(query).scalar_one()
 
 
 def count_waiting(conn: Connection) -> int:
@@ -192,15 +218,26 @@ def revive(conn: Connection, item_id: int, *, now: datetime, **values: Any) -> b
     return row.rowcount == 1
 
 
+def amend(conn: Connection, item_id: int, *, now: datetime, **values: Any) -> bool:
+    """Change a push that certainly did not arrive and make it due; False for any other."""
+    row = conn.execute(
+        update(outbox)
+        .where(outbox.c.id == item_id, *_certain())
+        .values(state=OutboxState.PENDING, not_before=now, **values)
+    )
+    return row.rowcount == 1
+
+
+def _certain() -> tuple[ColumnElement[bool], ...]:
+    waits = outbox.c.state.in_((OutboxState.PENDING, OutboxState.BLOCKED))
+    return waits, outbox.c.unconfirmed_since.is_(None)
+
+
 def discard(conn: Connection, item_id: int, *, now: datetime, reason: str) -> bool:
     """Drop one push that certainly did not arrive; False for one that may have."""
     row = conn.execute(
         update(outbox)
-        .where(
-            outbox.c.id == item_id,
-            outbox.c.state.in_((OutboxState.PENDING, OutboxState.BLOCKED)),
-            outbox.c.unconfirmed_since.is_(None),
-        )
+        .where(outbox.c.id == item_id, *_certain())
         .values(state=OutboxState.DISCARDED, settled_at=now, error=reason)
     )
     return row.rowcount == 1

@@ -1,6 +1,6 @@
 """Tickets: rows in, values out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -60,6 +60,12 @@ def get(conn: Connection, ticket_id: int, *, for_update: bool = False) -> Ticket
     if row is None:
         raise NotFound(f"There is no ticket {ticket_id}.")
     return _ticket(row)
+
+
+def of_ids(conn: Connection, ticket_ids: Iterable[int]) -> dict[int, Ticket]:
+    """The tickets with these ids, by id."""
+    query = select(tickets).where(tickets.c.id.in_(tuple(ticket_ids)))
+    return {row["id"]: _ticket(row) for row in conn.execute(query).mappings()}
 
 
 def add(conn: Connection, **values: Any) -> Ticket:

@@ -101,12 +101,19 @@ class OutboxItem:
     unconfirmed_since: datetime | None
     created_at: datetime
     created_by: str
+    settled_at: datetime | None
     error: str | None
     error_kind: str | None
 
     @property
     def waiting(self) -> bool:
         return self.state not in (OutboxState.DONE, OutboxState.DISCARDED)
+
+    @property
+    def certain(self) -> bool:
+        """It waits and has certainly not arrived: it may be edited or discarded."""
+        waits = self.state in (OutboxState.PENDING, OutboxState.BLOCKED)
+        return waits and self.unconfirmed_since is None
 
 
 class Outcome(StrEnum):
@@ -202,6 +209,15 @@ class PushState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Who stopped the pushes of a connection, when and why."""
+
+    since: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PushStatus:
     """Where a ticket's push stands. `created`: this very call made the incident."""
 
@@ -217,6 +233,7 @@ class PushStatus:
     close_codes: tuple[tuple[str, str], ...] = ()
     missing: tuple[str, ...] = ()
     read_only: bool = False
+    pause: Pause | None = None
 
     @property
     def linked(self) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.models.servicenow import Incident, JournalEntry, OutboxItem, PulledRow, SyncRun
+from app.models.servicenow import Incident, JournalEntry, OutboxItem, Pause, PulledRow, SyncRun
 from app.models.tickets import Suggestion, Ticket, TicketEvent, TicketStatus
 
 
@@ -36,6 +36,7 @@ class ConnectionView:
     latency_ms: int | None
     fetched_at: datetime | None
     checks: tuple[Check, ...] = ()
+    pause: Pause | None = None
 
     @property
     def configured(self) -> bool:

@@ -13,12 +13,9 @@ from app.deps import (
 from app.models import ConnectionView, PushStatus, Role
 from app.schemas import PROBLEMS, Storable, Wanted
 from app.schemas_servicenow import (
-    DiscardIn,
     HealthOut,
     IncidentDetailsOut,
     IncidentsOut,
-    OutboxItemOut,
-    OutboxOut,
     PushOut,
     SyncTicketIn,
 )
@@ -168,31 +165,6 @@ def unlink(
     return _push_card(request, servicenow.pushes.status(ticket_id))
 
 
-@pages.post("/outbox/{item_id}/retry")
-def retry(
-    request: Request,
-    item_id: Id,
-    servicenow: ServiceNow,
-    user: CurrentUser,
-    close_code: Short = "",
-) -> Response:
-    """Try a waiting push now, with one of the instance's close codes if it wants one."""
-    return _push_card(
-        request, servicenow.pushes.retry(item_id, by=user.email, close_code=close_code)
-    )
-
-
-@pages.post("/outbox/{item_id}/discard")
-def discard(
-    request: Request,
-    item_id: Id,
-    servicenow: ServiceNow,
-    user: CurrentUser,
-    reason: LongText = "",
-) -> Response:
-    return _push_card(request, servicenow.pushes.discard(item_id, reason, by=user.email))
-
-
 # -- answers for htmx and for browsers without it ----------------------------------------------
 
 
@@ -269,25 +241,3 @@ def api_sync_ticket(
     )
     response.status_code = 202 if status.items else 200
     return PushOut.of(status)
-
-
-@api.get("/outbox")
-def api_outbox(servicenow: ServiceNow) -> OutboxOut:
-    """What is owed to ServiceNow or blocked, blocked first; 500 at most."""
-    return OutboxOut(items=[OutboxItemOut.of(item) for item in servicenow.pushes.waiting()])
-
-
-@api.post("/outbox/{item_id}/retry")
-def api_retry(
-    item_id: Id, servicenow: ServiceNow, user: CurrentUser, response: Response
-) -> PushOut:
-    """Try a waiting push now: 200 when nothing waits for the ticket any more, else 202."""
-    status = servicenow.pushes.retry(item_id, by=user.email)
-    response.status_code = 202 if status.items else 200
-    return PushOut.of(status)
-
-
-@api.post("/outbox/{item_id}/discard")
-def api_discard(item_id: Id, body: DiscardIn, servicenow: ServiceNow, user: CurrentUser) -> PushOut:
-    """Give a waiting push up, for a reason; 409 for one that may have arrived."""
-    return PushOut.of(servicenow.pushes.discard(item_id, body.reason, by=user.email))

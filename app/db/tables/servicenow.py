@@ -143,6 +143,10 @@ connections = Table(
     Column("last_hint", Text),
     Column("latency_ms", Integer),
     Column("fetched_at", UtcDateTime),
+    # Pushes wait while this is set.
+    Column("paused_at", UtcDateTime),
+    Column("paused_by", String(254)),
+    Column("paused_reason", Text),
 )
 
 # What an admin made of the maps between our words and an instance's values.

@@ -1,14 +1,15 @@
 """How the connection to the instance stands: configured, reachable, and since when not."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from app.db import incidents
 from app.db.engine import reading, writing
 from app.errors import Kind, ServiceNowError
-from app.models import Check, ConnectionView
+from app.models import Check, ConnectionView, Pause
 from app.services.servicenow.setup import Setup
 
 KEPT = timedelta(seconds=30)
@@ -68,6 +69,7 @@ class Connection:
             latency_ms=seen.get("latency_ms"),
             fetched_at=seen.get("fetched_at"),
             checks=self._checks(seen),
+            pause=_pause(seen),
         )
 
     def test(self) -> ConnectionView:
@@ -157,3 +159,9 @@ class Connection:
             else:
                 checks.append(Check(name, "skipped", ""))
         return tuple(checks)
+
+
+def _pause(seen: Mapping[str, Any]) -> Pause | None:
+    if not seen.get("paused_at"):
+        return None
+    return Pause(seen["paused_at"], seen["paused_by"], seen["paused_reason"])

@@ -5,7 +5,7 @@ import threading
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from app.db import events, links, outbox
+from app.db import events, links, outbox, pauses
 from app.db.engine import reading, writing
 from app.errors import (
     AnswerLost,
@@ -72,6 +72,8 @@ class Delivery:
         if setup.client is None or setup.read_only:
             return 0
         with reading(setup.engine) as conn:
+            if pauses.find(conn, setup.host):
+                return 0
             due = outbox.due(conn, now=setup.now(), limit=100)
         for count, item_id in enumerate(due, start=1):
             if self.deliver(item_id) is Outcome.OUTAGE:
@@ -84,7 +86,8 @@ class Delivery:
         if setup.read_only:
             return Outcome.SOMEBODY_ELSES
         with writing(setup.engine) as conn:
-            item = outbox.claim(conn, item_id, now=setup.now())
+            paused = pauses.find(conn, setup.host) is not None
+            item = None if paused else outbox.claim(conn, item_id, now=setup.now())
         if item is None:
             return Outcome.SOMEBODY_ELSES
         try:

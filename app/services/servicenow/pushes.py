@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from app.db import events, links, outbox, suggestions, tickets
+from app.db import events, links, outbox, pauses, suggestions, tickets
 from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid, NotFound
 from app.integrations import servicenow_mapping as mapping
@@ -212,11 +212,6 @@ class Pushes:
             steps = suggestions.of_ticket(conn, ticket_id)
         return mapping.suggestions_note(steps) if steps else ""
 
-    def waiting(self, *, limit: int = 500) -> tuple[OutboxItem, ...]:
-        """What is owed or blocked, of all tickets, blocked first."""
-        with reading(self._setup.engine) as conn:
-            return outbox.waiting(conn, limit=limit)
-
     # -- inside -----------------------------------------------------------------------------
 
     def _host_of(self, ticket: Ticket) -> str:
@@ -231,6 +226,7 @@ class Pushes:
             ticket = tickets.get(conn, ticket_id)
             items = outbox.of_ticket(conn, ticket_id)
             unsent = events.unsent_notes(conn, ticket_id) if ticket.linked else ()
+            pause = pauses.find(conn, self._setup.host)
         first = next(
             iter(sorted(items, key=lambda item: item.state is not OutboxState.BLOCKED)), None
         )
@@ -249,6 +245,7 @@ class Pushes:
             close_codes=self._lookups.known_choices("close_code") if wants_code else (),
             missing=self._setup.missing,
             read_only=self._setup.read_only,
+            pause=pause,
         )
 
 

@@ -16,6 +16,7 @@ from app.models import (
     JournalEntry,
     LiveIncidents,
     MirroredIncident,
+    OutboxFilter,
     Overview,
 )
 from app.services.servicenow.connection import Connection
@@ -27,6 +28,7 @@ PAGE_SIZE = 25
 LATEST = 100
 HIGHEST_LIMIT = 1000
 WAITING_SHOWN = 20
+WAITING = OutboxFilter(state="waiting")
 
 
 class Reads:
@@ -44,7 +46,7 @@ class Reads:
         """The ServiceNow page. No call to the instance."""
         with reading(self._setup.engine) as conn:
             run = runs.latest(conn)
-            waiting = outbox.waiting(conn, limit=WAITING_SHOWN)
+            waiting = outbox.page(conn, WAITING, limit=WAITING_SHOWN, offset=0)
         view = self._connection.view()
         shown = self.list(search=search, state=state, page=page)
         samples = self._imports.samples(run)

@@ -7,6 +7,7 @@ from app.services.servicenow.delivery import Delivery
 from app.services.servicenow.imports import Imports
 from app.services.servicenow.linking import Linking
 from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.owed import Owed
 from app.services.servicenow.preview import Previews
 from app.services.servicenow.pulls import Pulls
 from app.services.servicenow.pushes import Pushes
@@ -15,8 +16,8 @@ from app.services.servicenow.setup import Setup
 
 
 class ServiceNowService:
-    """`connection` tells how it stands, `reads` look, `pushes` write, `pulls` bring in,
-    `imports` stop and take back.
+    """`connection` tells how it stands, `reads` look, `pushes` write, `owed` has the levers of
+    the outbox, `pulls` bring in, `imports` stop and take back.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -27,6 +28,7 @@ class ServiceNowService:
         self.imports = Imports(setup)
         self.reads = Reads(setup, lookups, self.connection, self.imports)
         self.pushes = Pushes(setup, lookups, self.delivery)
+        self.owed = Owed(setup, lookups, self.delivery)
         self.previews = Previews(setup, lookups)
         self.linking = Linking(setup, lookups)
         self.pulls = Pulls(setup, lookups, self.connection)

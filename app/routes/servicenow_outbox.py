@@ -1,0 +1,196 @@
+"""The outbox: what is owed to ServiceNow, its levers, and the pause of a connection."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
+from pydantic import AfterValidator
+
+from app.deps import CurrentUser, LiveServiceNow, ServiceNow, require
+from app.models import OutboxFilter, OutboxKind, OutboxState, PushStatus, Role
+from app.schemas import HIGHEST_ID, PROBLEMS, TEXT_LENGTH, Storable, Wanted
+from app.schemas_outbox import DiscardIn, OutboxOut
+from app.schemas_servicenow import PushOut
+from app.services.servicenow import ServiceNowService
+from app.web import fragment, is_partial, page, see_other
+
+OUTBOX = "/servicenow/outbox"
+agents = [Depends(require(Role.AGENT))]
+admins = [Depends(require(Role.ADMIN))]
+pages = APIRouter(prefix="/servicenow", dependencies=agents, include_in_schema=False)
+api = APIRouter(prefix="/api/sn", dependencies=agents, responses=PROBLEMS, tags=["ServiceNow"])
+
+Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
+Short = Annotated[str, Form(max_length=500), Storable]
+LongText = Annotated[str, Form(max_length=TEXT_LENGTH), Storable]
+# The outbox with its filters, where the button was; empty for a ticket's push card.
+Back = Annotated[
+    str,
+    Form(max_length=500),
+    AfterValidator(lambda path: path if path.partition("?")[0] == OUTBOX else ""),
+]
+State = Literal["", "waiting", "pending", "sending", "unconfirmed", "blocked", "done", "discarded"]
+
+
+@pages.get("/outbox")
+def index(
+    request: Request,
+    servicenow: ServiceNow,
+    state: Wanted = "",
+    kind: Wanted = "",
+    ticket: Wanted = "",
+    page_number: Annotated[int, Query(alias="page")] = 1,
+) -> Response:
+    """Every push, what waits on top; its table alone for htmx."""
+    shown = servicenow.owed.shown(_filter(state, kind, ticket), page=page_number)
+    if is_partial(request):
+        return fragment(request, "servicenow/outbox_table.html", shown=shown)
+    view = servicenow.connection.view()
+    return page(request, "servicenow/outbox.html", shown=shown, connection=view)
+
+
+def _filter(state: str, kind: str, ticket: str) -> OutboxFilter:
+    """The filter of an address; what means nothing is left out."""
+    number = ticket.removeprefix("#")
+    known = number.isascii() and number.isdigit() and 0 < int(number) <= HIGHEST_ID
+    return OutboxFilter(
+        state=state if state in ("waiting", *OutboxState) else "",
+        kind=kind if kind in list(OutboxKind) else "",
+        ticket=int(number) if known else None,
+    )
+
+
+@pages.get("/outbox/{item_id}")
+def edit(
+    request: Request,
+    item_id: Id,
+    servicenow: LiveServiceNow,
+    back: Annotated[str, Query(max_length=500)] = "",
+) -> Response:
+    """What a person may change of a push, with the instance's own choices."""
+    shown = servicenow.owed.edit(item_id)
+    answer = fragment if is_partial(request) else page
+    back = back if back.partition("?")[0] == OUTBOX else ""
+    return answer(request, "servicenow/push_edit.html", edit=shown, back=back)
+
+
+@pages.post("/outbox/{item_id}/edit")
+def edit_and_send(
+    request: Request,
+    item_id: Id,
+    servicenow: ServiceNow,
+    user: CurrentUser,
+    note: LongText = "",
+    close_code: Short = "",
+    assignment_group: Short = "",
+    back: Back = "",
+) -> Response:
+    servicenow.owed.edit_and_send(
+        item_id,
+        by=user.email,
+        note=note,
+        close_code=close_code,
+        assignment_group=assignment_group,
+    )
+    status = servicenow.pushes.status(servicenow.owed.row(item_id).ticket.id)
+    response = _answer(request, servicenow, item_id, status, back)
+    response.headers["HX-Trigger"] = "modal:close"
+    return response
+
+
+@pages.post("/outbox/{item_id}/retry")
+def retry(
+    request: Request,
+    item_id: Id,
+    servicenow: ServiceNow,
+    user: CurrentUser,
+    close_code: Short = "",
+    back: Back = "",
+) -> Response:
+    """Try a waiting push now, with one of the instance's close codes if it wants one."""
+    status = servicenow.pushes.retry(item_id, by=user.email, close_code=close_code)
+    return _answer(request, servicenow, item_id, status, back)
+
+
+@pages.post("/outbox/{item_id}/discard")
+def discard(
+    request: Request,
+    item_id: Id,
+    servicenow: ServiceNow,
+    user: CurrentUser,
+    reason: LongText = "",
+    back: Back = "",
+) -> Response:
+    status = servicenow.pushes.discard(item_id, reason, by=user.email)
+    return _answer(request, servicenow, item_id, status, back)
+
+
+def _answer(
+    request: Request, servicenow: ServiceNowService, item_id: int, status: PushStatus, back: str
+) -> Response:
+    """The row of the outbox or the ticket's push card, whichever the lever was on."""
+    if not is_partial(request):
+        ticket_id = status.ticket.id
+        return see_other(back or f"/tickets/{ticket_id}#push-card-{ticket_id}")
+    if back:
+        row = servicenow.owed.row(item_id)
+        return fragment(request, "servicenow/outbox_row.html", row=row, back=back)
+    return fragment(request, "servicenow/push_card.html", status=status)
+
+
+# -- the pause -------------------------------------------------------------------------------
+
+
+@pages.post("/pause", dependencies=admins)
+def pause(
+    request: Request, servicenow: ServiceNow, user: CurrentUser, reason: LongText = ""
+) -> Response:
+    """Pushes wait from now on; everybody sees who wanted it and why."""
+    servicenow.owed.pause_pushes(reason, by=user.email)
+    return _pause_card(request, servicenow)
+
+
+@pages.post("/resume", dependencies=admins)
+def resume(request: Request, servicenow: ServiceNow) -> Response:
+    servicenow.owed.resume_pushes()
+    return _pause_card(request, servicenow)
+
+
+def _pause_card(request: Request, servicenow: ServiceNowService) -> Response:
+    if not is_partial(request):
+        return see_other(OUTBOX)
+    view = servicenow.connection.view()
+    return fragment(request, "servicenow/pause_card.html", connection=view)
+
+
+# -- the JSON door ---------------------------------------------------------------------------
+
+
+@api.get("/outbox")
+def api_outbox(
+    servicenow: ServiceNow,
+    state: State = "waiting",
+    kind: Literal["", "create", "update", "note"] = "",
+    ticket: Annotated[int | None, Query(ge=1, le=HIGHEST_ID)] = None,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    limit: Annotated[int, Query(ge=1, le=500)] = 500,
+) -> OutboxOut:
+    """What is owed to ServiceNow or blocked, blocked first; `state=` shows what is over too."""
+    wanted = OutboxFilter(state=state, kind=kind, ticket=ticket)
+    shown = servicenow.owed.shown(wanted, page=page, limit=limit)
+    return OutboxOut.of(shown, servicenow.connection.view())
+
+
+@api.post("/outbox/{item_id}/retry")
+def api_retry(
+    item_id: Id, servicenow: ServiceNow, user: CurrentUser, response: Response
+) -> PushOut:
+    """Try a waiting push now: 200 when nothing waits for the ticket any more, else 202."""
+    status = servicenow.pushes.retry(item_id, by=user.email)
+    response.status_code = 202 if status.items else 200
+    return PushOut.of(status)
+
+
+@api.post("/outbox/{item_id}/discard")
+def api_discard(item_id: Id, body: DiscardIn, servicenow: ServiceNow, user: CurrentUser) -> PushOut:
+    """Give a waiting push up, for a reason; 409 for one that may have arrived."""
+    return PushOut.of(servicenow.pushes.discard(item_id, body.reason, by=user.email))

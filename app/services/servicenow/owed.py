@@ -1,0 +1,199 @@
+"""The outbox as people see it, and its levers: pause, resume, edit and send."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection as DbConnection
+
+from app.db import events, outbox, pauses, tickets
+from app.db.engine import reading, writing
+from app.errors import Conflict, Invalid, NotFound, ServiceNowError
+from app.models import (
+    EventKind,
+    OutboxFilter,
+    OutboxItem,
+    OutboxKind,
+    OutboxList,
+    OutboxRow,
+    Pause,
+    PushEdit,
+    Ticket,
+    TicketEvent,
+)
+from app.services.servicenow.delivery import Delivery
+from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.setup import Setup, checked_reason
+
+PAGE_SIZE = 50
+NOT_CERTAIN = "This push cannot be edited: it is being sent, may have arrived, or is over."
+
+
+class Owed:
+    """Looks at the outbox and changes what waits in it."""
+
+    def __init__(self, setup: Setup, lookups: Lookups, delivery: Delivery) -> None:
+        self._setup = setup
+        self._lookups = lookups
+        self._delivery = delivery
+
+    # -- looking --------------------------------------------------------------------------
+
+    def shown(self, wanted: OutboxFilter, *, page: int = 1, limit: int = PAGE_SIZE) -> OutboxList:
+        """One page of what matches, each item with what it is about."""
+        with reading(self._setup.engine) as conn:
+            total = outbox.count(conn, wanted)
+            pages = max(1, -(-total // limit))
+            page = min(max(1, page), pages)
+            items = outbox.page(conn, wanted, limit=limit, offset=(page - 1) * limit)
+            rows = _rows(conn, items)
+        return OutboxList(rows, total=total, page=page, pages=pages, wanted=wanted)
+
+    def row(self, item_id: int) -> OutboxRow:
+        """One push. Raises NotFound."""
+        with reading(self._setup.engine) as conn:
+            return _rows(conn, [_item(conn, item_id)])[0]
+
+    def pause(self) -> Pause | None:
+        """Who paused the pushes, when and why; None while they flow."""
+        with reading(self._setup.engine) as conn:
+            return pauses.find(conn, self._setup.host)
+
+    # -- pausing --------------------------------------------------------------------------
+
+    def pause_pushes(self, reason: str, *, by: str) -> None:
+        """Pushes wait from now on. Raises NotConfigured, and Invalid without a reason."""
+        self._setup.connected_client()
+        said = checked_reason(reason, "Pausing needs a reason.")
+        with writing(self._setup.engine) as conn:
+            if pauses.find(conn, self._setup.host) is None:
+                pauses.store(conn, self._setup.host, Pause(self._setup.now(), by, said))
+
+    def resume_pushes(self) -> None:
+        """What waited is sent, the worker does not wait for its next look."""
+        with writing(self._setup.engine) as conn:
+            pauses.store(conn, self._setup.host, None)
+        self._setup.wake()
+
+    # -- editing --------------------------------------------------------------------------
+
+    def edit(self, item_id: int) -> PushEdit:
+        """What may be changed of a push; the instance is asked for its choices if it answers.
+
+        Raises NotFound, and Conflict for a push that cannot be edited.
+        """
+        row = self.row(item_id)
+        if not row.editable:
+            raise Conflict(NOT_CERTAIN)
+        item = row.item
+        creates = item.kind is OutboxKind.CREATE
+        return PushEdit(
+            row=row,
+            close_codes=self._choices("close_code") if row.closes else (),
+            close_code=item.close_code or row.ticket.resolution_code or "",
+            groups=self._choices("assignment_group") if creates else (),
+            group=item.assignment_group or self._setup.defaults.assignment_group,
+        )
+
+    def edit_and_send(
+        self, item_id: int, *, by: str, note: str, close_code: str, assignment_group: str
+    ) -> None:
+        """Change a push that waits and try it now; what its kind does not have is ignored.
+
+        An empty close code means the ticket's own, an empty group is left to the instance. A
+        note's text is changed on the ticket too. Raises NotFound, Invalid for an empty note or
+        a choice that the instance does not have, and Conflict for a push that may have arrived.
+        """
+        row = self.row(item_id)
+        values = self._checked(row, close_code, assignment_group)
+        changed = [name for name, value in values.items() if value != getattr(row.item, name)]
+        text = note.strip()
+        if row.note and not text:
+            raise Invalid("The note is empty.", fields={"note": "Write something."})
+        with writing(self._setup.engine) as conn:
+            if not outbox.amend(conn, item_id, now=self._setup.now(), **values):
+                raise Conflict(NOT_CERTAIN)
+            if row.note and text != row.note.body:
+                events.rewrite(conn, row.note.id, text)
+                changed.append("note")
+            self._tell(conn, row.ticket.id, changed, by=by)
+        self._delivery.try_now(item_id)
+
+    def _tell(self, conn: DbConnection, ticket_id: int, changed: list[str], *, by: str) -> None:
+        what = ", ".join(name.replace("_", " ") for name in changed) or "nothing"
+        events.add(
+            conn,
+            ticket_id,
+            EventKind.SERVICENOW,
+            f"Push edited (changed: {what}) and tried again.",
+            author=by,
+            internal=True,
+            now=self._setup.now(),
+        )
+
+    def _checked(
+        self, row: OutboxRow, close_code: str, assignment_group: str
+    ) -> dict[str, str | None]:
+        """The columns that this kind of push has, each a choice of the instance."""
+        values: dict[str, str | None] = {}
+        if row.closes:
+            known = self._lookups.known_choices("close_code")
+            values["close_code"] = _known("close_code", close_code, known)
+        if row.item.kind is OutboxKind.CREATE:
+            known = self._lookups.known_choices("assignment_group")
+            if default := self._setup.defaults.assignment_group:
+                known = (*known, (default, "The default"))
+            group = _known("assignment_group", assignment_group, known)
+            values["assignment_group"] = group
+        return values
+
+    def _choices(self, element: str) -> tuple[tuple[str, str], ...]:
+        """As the instance has them now; as last read while it cannot be asked."""
+        client = self._setup.client
+        if client is not None:
+            try:
+                with client.click():
+                    return self._lookups.choices(element)
+            except ServiceNowError:
+                pass  # The page is still of use with what was read before.
+        return self._lookups.known_choices(element)
+
+
+def _item(conn: DbConnection, item_id: int) -> OutboxItem:
+    item = outbox.get(conn, item_id)
+    if item is None:
+        raise NotFound(f"There is no push {item_id}.")
+    return item
+
+
+def _rows(conn: DbConnection, items: Sequence[OutboxItem]) -> tuple[OutboxRow, ...]:
+    by_ticket = tickets.of_ids(conn, {item.ticket_id for item in items})
+    notes = events.of_ids(conn, {item.event_id for item in items if item.event_id is not None})
+    rows = []
+    for item in items:
+        note = notes.get(item.event_id) if item.event_id is not None else None
+        ticket = by_ticket[item.ticket_id]
+        rows.append(OutboxRow(item, ticket, note, _summary(item, ticket, note)))
+    return tuple(rows)
+
+
+def _summary(item: OutboxItem, ticket: Ticket, note: TicketEvent | None) -> str:
+    """What it sends, in words; what is over is not described by what the ticket says now."""
+    if note is not None:
+        line = " ".join(note.body.split())
+        return f"{note.kind.label.capitalize()}: {line[:120]}{'…' if len(line) > 120 else ''}"
+    if not item.waiting:
+        return ""
+    if item.kind is OutboxKind.CREATE:
+        return f"{ticket.subject} ({ticket.status.label})"
+    code = item.close_code or ticket.resolution_code
+    closing = f", resolution code “{code}”" if ticket.status.ended and code else ""
+    return f"Status “{ticket.status.label}”{closing}"
+
+
+def _known(name: str, value: str, known: tuple[tuple[str, str], ...]) -> str | None:
+    """The value, or None for an empty one. Raises Invalid for no choice of the instance."""
+    if value and known and value not in dict(known):
+        words = name.replace("_", " ")
+        raise Invalid(
+            f"The instance has no such {words}.", fields={name: "Choose one of the instance's."}
+        )
+    return value or None
