@@ -1,8 +1,30 @@
 """What the engine takes and gives."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from app.models import Priority
+
+
+class SecretKind(StrEnum):
+    """What a hidden text was; the word its placeholder shows."""
+
+    PASSWORD = "password"
+    PIN = "PIN"
+    CODE = "code"
+    KEY = "key"
+    TOKEN = "token"
+    CARD = "card number"
+    PRIVATE_KEY = "private key"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A secret's place in a text: `text[start:end]`."""
+
+    start: int
+    end: int
+    kind: SecretKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,188 @@
+"""Secrets in ticket text: found, hidden once and for all, and nothing else with them."""
+
+import re
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.copilot.redact import PLACEHOLDER, masked, masked_for_llm, secrets_in
+from app.copilot.secret_shapes import is_card
+
+CORPUS = Path(__file__).parent / "data" / "secrets.txt"
+LINES = [
+    line.replace("\\n", "\n")
+    for line in CORPUS.read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+]
+MARKS = re.compile(r"⟦(.*?)⟧", re.DOTALL)
+
+
+def secrets_of(line: str) -> list[str]:
+    return MARKS.findall(line)
+
+
+def without_marks(line: str) -> str:
+    return line.replace("⟦", "").replace("⟧", "")
+
+
+def found_in(text: str) -> list[str]:
+    return [text[span.start : span.end] for span in secrets_in(text)]
+
+
+def test_nearly_every_secret_of_the_corpus_is_found_and_hardly_anything_else() -> None:
+    wanted = found = right = 0
+    for line in LINES:
+        secrets = secrets_of(line)
+        hidden = found_in(without_marks(line))
+        wanted += len(secrets)
+        found += len(hidden)
+        right += sum(secret in hidden for secret in secrets)
+    assert wanted >= 170
+    assert right / wanted >= 0.98, f"recall {right} of {wanted}"
+    assert right / found >= 0.99, f"precision {right} of {found}"
+
+
+def test_what_only_looks_like_a_secret_stays_readable() -> None:
+    harmless = [line for line in LINES if not secrets_of(line)]
+    assert len(harmless) >= 170
+    assert [(line, masked(line)) for line in harmless if masked(line) != line] == []
+
+
+def test_a_placeholder_says_what_was_hidden() -> None:
+    text = "PIN 4711, pw: hunter2, token ghp_16C7e42F292c6912E7710c838347Ae178B4a"
+    assert masked(text) == "PIN [PIN hidden], pw: [password hidden], token [key hidden]"
+
+
+def test_error_codes_and_numbers_stay_beside_a_secret() -> None:
+    text = "INC0012345: 0x80070005 on 10.0.0.0/16, v10.0.19045, password is hunter2, see #4711"
+    assert masked(text) == text.replace("hunter2", "[password hidden]")
+
+
+@pytest.mark.parametrize(
+    ("number", "card"),
+    [
+        ("4111 1111 1111 1111", True),
+        ("4111 1111 1111 1112", False),
+        ("378282246310005", True),
+        ("30569309025904", True),
+        ("3530111333300000", True),
+        ("9111111111111111", False),
+        ("356938035643809", False),  # an IMEI has a right check sum too
+    ],
+)
+def test_a_card_has_an_issuer_and_a_check_sum(number: str, card: bool) -> None:
+    assert is_card(number) is card
+
+
+# -- what holds for any text --------------------------------------------------------------------
+
+PARTS = """password is|pw:|PIN|token =|key|Passwort lautet|mdp :|login|[password hidden]|hunter2
+|1234|4111-1111-1111-1111|-|:|=|.|
+|/|,|(|)|"|'|[|]| hidden]|[PIN|postgres://a:b@c
+|-----BEGIN PRIVATE KEY-----|-----END PRIVATE KEY-----
+|Bearer abcdefgh12345|a@b.example|10.0.0.1|+49 30 1234567|[email 1]|ABCDE-ABCDE-ABCDE-ABCDE-ABCDE"""
+WORDS = st.sampled_from(PARTS.split("|"))
+TEXTS = st.one_of(
+    st.text(max_size=200),
+    st.lists(st.one_of(WORDS, st.text(max_size=8)), max_size=12).map(" ".join),
+    st.lists(st.one_of(WORDS, st.text(max_size=3)), max_size=12).map("".join),
+)
+
+
+@given(TEXTS)
+def test_masking_twice_is_masking_once(text: str) -> None:
+    assert masked(masked(text)) == masked(text)
+
+
+@given(TEXTS)
+def test_only_secrets_go_everything_else_stays_as_it_was(text: str) -> None:
+    spans = secrets_in(text)
+    assert all(a.end <= b.start for a, b in pairwise(spans))
+    kept, at = "", 0
+    for span in spans:
+        assert span.start < span.end
+        kept += f"{text[at : span.start]}[{span.kind} hidden]"
+        at = span.end
+    assert masked(text) == kept + text[at:]
+
+
+@given(TEXTS)
+def test_what_is_masked_for_an_llm_comes_back_whole(text: str) -> None:
+    sent = masked_for_llm(text)
+    assert sent.restored(sent.text) == masked(text)
+
+
+# -- for an LLM ---------------------------------------------------------------------------------
+
+
+def test_towards_an_llm_people_and_addresses_are_hidden_too() -> None:
+    text = (
+        "jane.doe@example.com cannot reach 10.1.2.3 or fe80::1ff:fe23:4567:890a, call +49 30 123456"
+        " or (555) 123-4567. Again jane.doe@example.com. Password: hunter2. Error 0x80070005."
+    )
+    sent = masked_for_llm(text)
+    assert sent.text == (
+        "[email 1] cannot reach [IP 1] or [IP 2], call [phone 1]"
+        " or [phone 2]. Again [email 1]. Password: [password hidden]. Error 0x80070005."
+    )
+    assert sent.restored("Write to [Email 1] about [IP 1], not [email 9].") == (
+        "Write to jane.doe@example.com about 10.1.2.3, not [email 9]."
+    )
+
+
+def test_a_placeholder_that_a_ticket_already_holds_is_not_used_again() -> None:
+    sent = masked_for_llm("They wrote [email 1] and meant jane@example.com")
+    assert sent.text == "They wrote [email 1] and meant [email 2]"
+    assert sent.restored("[email 1] [email 2]") == "[email 1] jane@example.com"
+
+
+def test_dates_versions_and_numbers_are_no_phone_numbers() -> None:
+    text = "2024-05-01 12:30:00, 10.0.19045.2965, INC0012345, order 4500012345, KB5034441"
+    assert masked_for_llm(text).text == text
+
+
+# -- hostile input --------------------------------------------------------------------------------
+
+HOSTILE = {
+    "labels": "password ",
+    "labels and links": "password is ",
+    "labels in labels": "password:",
+    "secrets": "pw a1b2c3 ",
+    "asides": "password for a b ",
+    "letters": "a",
+    "digits": "1",
+    "card digits": "4111 1111 1111 1111 ",
+    "spaced digits": "1 ",
+    "key blocks": "-----BEGIN PRIVATE KEY-----",
+    "addresses": "a://b:",
+    "dots": "a.",
+    "at signs": "a@b.",
+    "quotes": 'password "',
+    "commands": "mysql -p net use \\\\a ",
+    "placeholders": "[password hidden] password [email 1] ",
+    "colons": "a:",
+    "blanks": " ",
+}
+
+
+@pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hundred_thousand_hostile_characters_take_linear_time(unit: str) -> None:
+    def seconds(length: int) -> float:
+        text = (unit * length)[:length]
+        started = time.process_time()
+        masked_for_llm(text)
+        return time.process_time() - started
+
+    seconds(1_000)
+    # Ten times the text; quadratic work would take a hundred times as long.
+    assert seconds(100_000) < 30 * max(seconds(10_000), 0.02)
+
+
+def test_every_placeholder_is_one_the_masking_knows() -> None:
+    for line in LINES:
+        hidden = masked(without_marks(line))
+        assert hidden.count(" hidden]") == len(PLACEHOLDER.findall(hidden))
