@@ -12,6 +12,7 @@ from app.models import Role, User
 from app.security import SESSION_COOKIE
 from app.services.accounts import AccountService
 from app.services.copilot import CopilotService
+from app.services.knowledge import KnowledgeService
 from app.services.servicenow import ServiceNowService
 from app.services.tickets import TicketService
 
@@ -26,6 +27,7 @@ class Services:
     accounts: AccountService
     tickets: TicketService
     copilot: CopilotService
+    knowledge: KnowledgeService
     servicenow: ServiceNowService
 
 
@@ -46,6 +48,10 @@ async def get_copilot(request: Request) -> CopilotService:
     return _services(request).copilot
 
 
+async def get_knowledge(request: Request) -> KnowledgeService:
+    return _services(request).knowledge
+
+
 async def get_servicenow(request: Request) -> ServiceNowService:
     return _services(request).servicenow
 
@@ -63,6 +69,7 @@ async def waiting_servicenow(request: Request) -> AsyncIterator[ServiceNowServic
 Accounts = Annotated[AccountService, Depends(get_accounts)]
 Tickets = Annotated[TicketService, Depends(get_tickets)]
 Copilot = Annotated[CopilotService, Depends(get_copilot)]
+Knowledge = Annotated[KnowledgeService, Depends(get_knowledge)]
 # Works on our own database; a push tries once, and only if a call slot is free now.
 ServiceNow = Annotated[ServiceNowService, Depends(get_servicenow)]
 LiveServiceNow = Annotated[

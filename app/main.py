@@ -25,6 +25,7 @@ from app.middleware import BodyLimit, SameOrigin, SecurityHeaders
 from app.routes import (
     account,
     admin,
+    articles,
     dashboard,
     health,
     servicenow,
@@ -36,6 +37,7 @@ from app.routes import (
 from app.services.accounts import AccountService
 from app.services.copilot import CopilotService
 from app.services.health import HealthService
+from app.services.knowledge import KnowledgeService
 from app.services.servicenow import Defaults, ServiceNowService, Setup
 from app.services.tickets import TicketService
 from app.settings import ServiceNowSettings, Settings
@@ -139,12 +141,15 @@ def make_services(
     """Every service of the app; `engine` is migrated."""
     servicenow_service = make_servicenow(settings, engine, wake, now)
     copilot = CopilotService(load_triage)
+    knowledge = KnowledgeService(engine, now=now)
+    knowledge.load_starters()
     return Services(
         accounts=AccountService(engine, secret_key=settings.secret_key, now=now),
         tickets=TicketService(
             engine=engine, copilot=copilot, pushes=servicenow_service.pushes, now=now
         ),
         copilot=copilot,
+        knowledge=knowledge,
         servicenow=servicenow_service,
     )
 
@@ -220,7 +225,7 @@ def _lifespan(worker: Worker) -> Callable[[FastAPI], AbstractAsyncContextManager
 
 def _install(app: FastAPI, settings: Settings) -> None:
     install_error_handlers(app)
-    for module in (account, admin, dashboard, health, tickets):
+    for module in (account, admin, articles, dashboard, health, tickets):
         app.include_router(module.pages)
     app.include_router(tickets_api.api)
     for module in (servicenow, servicenow_outbox, servicenow_pulls):

@@ -200,3 +200,17 @@ class TicketQuery(BaseModel):
     q: Annotated[str, Field(max_length=200), Storable] = ""
     cursor: Annotated[str, Field(pattern="^([1-9][0-9]{0,9})?$")] = ""
     limit: Annotated[int, Field(ge=1, le=500)] = 50
+
+
+class ArticleIn(BaseModel):
+    """An article as its form sends it; `keywords` are separated by commas, `body` is Markdown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Storable
+    ]
+    category: Word
+    public: bool
+    keywords: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), Storable]
+    body: NoteBody

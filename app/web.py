@@ -9,11 +9,13 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
+import nh3
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from markdown_it import MarkdownIt
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
@@ -22,6 +24,12 @@ from app.models import Role
 
 ROOT = Path(__file__).resolve().parent.parent
 log = logging.getLogger("app.web")
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+# What an article may hold: no images (they would call home), no classes, no styles.
+MARKDOWN_TAGS = {
+    *("h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "blockquote", "ul", "ol", "li"),
+    *("a", "strong", "em", "code", "pre", "table", "thead", "tbody", "tr", "th", "td"),
+}
 TITLES = {
     400: "Bad request",
     401: "Sign in first",
@@ -59,6 +67,7 @@ def make_templates(*, time_zone: str, demo: bool, click_seconds: float) -> Jinja
     zone = ZoneInfo(time_zone)
     env.filters["when"] = lambda moment: when(moment, zone)
     env.filters["ago"] = lambda moment: ago(moment, zone)
+    env.filters["markdown"] = markdown
     env.filters["percent"] = lambda share: "" if share is None else f"{round(100 * share)} %"
     env.globals["with_query"] = with_query
     env.globals["demo"] = demo
@@ -90,6 +99,19 @@ def ago(moment: datetime | None, zone: ZoneInfo) -> Markup | str:
         moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z"),
         phrase,
     )
+
+
+def markdown(text: str) -> Markup:
+    """Markdown that people wrote, as HTML that may stand in a page."""
+    html = MARKDOWN.render(text)
+    clean = nh3.clean(
+        html,
+        tags=MARKDOWN_TAGS,
+        attributes={"a": {"href"}, "ol": {"start"}},
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer nofollow",
+    )
+    return Markup(clean)
 
 
 def span(seconds: float) -> str:

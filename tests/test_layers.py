@@ -48,6 +48,8 @@ ONLY_IN = {
     "sqlalchemy": {"app.db", "app.services", "app.main", "app.__main__"},
     "fastapi": {"app.routes", "app.deps", "app.web", "app.main", "app.serving"},
     "jinja2": {"app.web"},
+    "markdown_it": {"app.web"},
+    "nh3": {"app.web"},
     "sklearn": {"app.copilot"},
 }
 

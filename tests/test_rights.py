@@ -10,6 +10,7 @@ from app.models import Role
 from app.routes import (
     account,
     admin,
+    articles,
     dashboard,
     health,
     servicenow,
@@ -39,6 +40,7 @@ ROUTES = {
         "POST /tickets",
         "GET /tickets/{ticket_id}",
         "POST /tickets/{ticket_id}/notes",
+        "GET /articles",
         "GET /articles/{slug}",
         "GET /account",
         "POST /account/password",
@@ -48,6 +50,10 @@ ROUTES = {
         "POST /api/tickets/{ticket_id}/notes",
     ],
     Role.AGENT: [
+        "GET /articles/new",
+        "POST /articles",
+        "GET /articles/{slug}/edit",
+        "POST /articles/{slug}/edit",
         "POST /tickets/{ticket_id}/edit",
         "POST /tickets/{ticket_id}/status",
         "PATCH /api/tickets/{ticket_id}",
@@ -81,6 +87,7 @@ ROUTES = {
         "POST /api/sn/outbox/{item_id}/discard",
     ],
     Role.ADMIN: [
+        "POST /articles/{slug}/delete",
         "GET /admin",
         "GET /admin/users",
         "POST /admin/users",
@@ -121,7 +128,7 @@ CASES = [(role, route) for role, routes in ROUTES.items() for route in routes]
 
 
 def routes_of_the_app() -> set[str]:
-    modules = (account, admin, dashboard, health, servicenow, tickets)
+    modules = (account, admin, articles, dashboard, health, servicenow, tickets)
     modules += (servicenow_outbox, servicenow_pulls, tickets_api)
     routers = [one for module in modules for one in vars(module).values()]
     return {
@@ -222,6 +229,6 @@ def test_the_navigation_offers_what_the_role_may_use(sign_in: SignIn) -> None:
     for role in ("requester", "agent", "admin"):
         links = soup(sign_in(role).get("/").text).select("nav.site-nav a")
         offered[role] = [link.get_text(strip=True) for link in links]
-    assert offered["requester"] == ["Dashboard", "Tickets"]
-    assert offered["agent"] == ["Dashboard", "Tickets", "ServiceNow"]
-    assert offered["admin"] == ["Dashboard", "Tickets", "ServiceNow", "Admin"]
+    assert offered["requester"] == ["Dashboard", "Tickets", "Articles"]
+    assert offered["agent"] == ["Dashboard", "Tickets", "Articles", "ServiceNow"]
+    assert offered["admin"] == ["Dashboard", "Tickets", "Articles", "ServiceNow", "Admin"]

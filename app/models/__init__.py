@@ -1,6 +1,7 @@
 """The nouns of the house as frozen values. All times are aware UTC."""
 
 from app.models.agreement import CLEARABLE, RESOLUTION, SYNCED, Agreed, Values
+from app.models.knowledge import Article, ArticleDraft, ArticleList
 from app.models.people import (
     ApiToken,
     Role,
@@ -66,6 +67,9 @@ __all__ = [
     "SYNCED",
     "Agreed",
     "ApiToken",
+    "Article",
+    "ArticleDraft",
+    "ArticleList",
     "Check",
     "ConnectionView",
     "Counts",

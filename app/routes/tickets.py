@@ -1,24 +1,22 @@
-"""Tickets for people: list, new, detail, work; and the articles that steps rest on."""
+"""Tickets for people: list, new, detail, work."""
 
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
-from pydantic import BaseModel, ValidationError
 
 from app.deps import Copilot, CurrentUser, ServiceNow, Tickets, require
 from app.errors import Conflict, Invalid
 from app.models import RESOLUTION_CODES, NewTicket, Role, TicketFilter
+from app.routes.forms import Typed, checked
 from app.schemas import HIGHEST_ID, NoteIn, Storable, TicketChange, TicketIn, Wanted
-from app.web import fragment, is_partial, page, see_other, sentence
+from app.web import fragment, is_partial, page, see_other
 
 pages = APIRouter(include_in_schema=False)
 agents = [Depends(require(Role.AGENT))]
 Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
-# Longer than what is accepted, so that a text too long comes back in its form.
-Typed = Annotated[str, Form(max_length=1_500_000)]
 
 
 @dataclass(frozen=True)
@@ -63,16 +61,6 @@ class TicketDesk:
 
 
 Desk = Annotated[TicketDesk, Depends()]
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def checked(model: type[Model], typed: Mapping[str, object]) -> Model:
-    """What was typed, under the rules of the JSON door. Raises Invalid, a sentence per field."""
-    try:
-        return model.model_validate(typed)
-    except ValidationError as exc:
-        fields = {str(error["loc"][0]): sentence(error) for error in exc.errors()}
-        raise Invalid("Some fields cannot be used.", fields=fields) from exc
 
 
 @pages.get("/tickets")
@@ -207,13 +195,6 @@ def add_note(
             ticket_id, problem=exc, typed={"body": body, "kind": kind, "send": send}
         )
     return see_other(f"/tickets/{ticket_id}#timeline")
-
-
-@pages.get("/articles/{slug}")
-def article(request: Request, slug: str, copilot: Copilot, user: CurrentUser) -> Response:
-    """The source of a suggestion; internal ones for staff."""
-    found = copilot.article(slug, internal=user.role.may_act_as(Role.AGENT))
-    return page(request, "articles/show.html", article=found)
 
 
 def _new_page(

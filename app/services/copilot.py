@@ -1,4 +1,4 @@
-"""The door of the Copilot: triage for tickets, articles for readers."""
+"""The door of the Copilot: triage for tickets."""
 
 import logging
 import threading
@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from app.copilot.categories import CATEGORIES
 from app.copilot.engine import Engine
-from app.copilot.values import Article
-from app.errors import NotFound
 from app.models import Prediction, Suggestion
 
 log = logging.getLogger("app.copilot")
@@ -59,14 +57,6 @@ class CopilotService:
                 for step in found.suggestions
             ),
         )
-
-    def article(self, slug: str, *, internal: bool) -> Article:
-        """An article a step rests on. Raises NotFound, also for one the viewer may not read."""
-        engine = self._patiently()
-        found = engine.article(slug) if engine else None
-        if found is None or (found.audience != "public" and not internal):
-            raise NotFound("There is no such article.")
-        return found
 
     def categories(self) -> tuple[str, ...]:
         return CATEGORIES

@@ -1,14 +1,28 @@
 """What the Copilot knows on its first day: labelled examples and articles, as files."""
 
 import csv
-import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from app.copilot.articles import article_of
 from app.copilot.categories import CATEGORIES
 from app.copilot.values import Article, Example
 
 HERE = Path(__file__).resolve().parent
-NUMBERED = re.compile(r"\d+\.\s+(.*)")
+ARTICLES = HERE / "articles"
+
+
+@dataclass(frozen=True, slots=True)
+class StarterArticle:
+    """An article as its file has it; `keywords` are separated by commas, `body` is Markdown."""
+
+    slug: str
+    title: str
+    category: str
+    audience: str
+    keywords: str
+    body: str
 
 
 def load_examples() -> tuple[Example, ...]:
@@ -38,37 +52,44 @@ def _examples(path: Path, category: str) -> list[Example]:
 
 
 def load_articles() -> tuple[Article, ...]:
-    """Every starter article. Raises ValueError naming the file that cannot be read."""
-    return tuple(_article(path) for path in sorted((HERE / "articles").glob("*.md")))
+    """Every starter article, read. Raises ValueError naming the file that cannot be read."""
+    return tuple(
+        article_of(
+            slug=starter.slug,
+            title=starter.title,
+            category=starter.category,
+            audience=starter.audience,
+            keywords=starter.keywords,
+            body=starter.body,
+        )
+        for starter in load_starters(starter_slugs())
+    )
 
 
-def _article(path: Path) -> Article:
-    head, *sections = path.read_text(encoding="utf-8").split("\n## ")
+def starter_slugs() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in ARTICLES.glob("*.md")))
+
+
+def load_starters(slugs: Iterable[str]) -> tuple[StarterArticle, ...]:
+    """These starter articles as their files have them. Raises ValueError naming a bad file."""
+    return tuple(_starter(ARTICLES / f"{slug}.md") for slug in slugs)
+
+
+def _starter(path: Path) -> StarterArticle:
+    head, heading, rest = path.read_text(encoding="utf-8").partition("\n## ")
     title, *meta = head.strip().splitlines()
     facts = dict(line.split(": ", 1) for line in meta if ": " in line)
-    bodies = {name: body for name, _, body in (part.partition("\n") for part in sections)}
     try:
-        article = Article(
+        starter = StarterArticle(
             slug=path.stem,
             title=title.removeprefix("# ").strip(),
             category=facts["category"],
             audience=facts["audience"],
-            keywords=tuple(word.strip() for word in facts["keywords"].split(",")),
-            symptoms=tuple(
-                line[2:].strip()
-                for line in bodies["Symptoms"].splitlines()
-                if line.startswith("- ")
-            ),
-            steps=tuple(
-                found[1].strip()
-                for line in bodies["Steps"].splitlines()
-                if (found := NUMBERED.match(line))
-            ),
-            worked=" ".join(bodies["It worked when"].split()),
-            escalate=" ".join(bodies["Escalate when"].split()),
+            keywords=facts["keywords"].strip(),
+            body=(heading + rest).strip() + "\n",
         )
     except KeyError as exc:
         raise ValueError(f"{path.name} lacks {exc}") from exc
-    if article.category not in CATEGORIES or article.audience not in ("public", "internal"):
+    if starter.category not in CATEGORIES or starter.audience not in ("public", "internal"):
         raise ValueError(f"{path.name} has an unknown category or audience")
-    return article
+    return starter

@@ -14,6 +14,7 @@ from app.db.tables.desk import (
     tickets,
     users,
 )
+from app.db.tables.knowledge import articles
 from app.db.tables.servicenow import (
     choices,
     connections,
@@ -26,6 +27,7 @@ from app.db.tables.servicenow import (
 
 __all__ = [
     "api_tokens",
+    "articles",
     "choices",
     "connections",
     "heartbeats",

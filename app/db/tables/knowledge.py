@@ -1,0 +1,24 @@
+"""Tables of the knowledge base."""
+
+from sqlalchemy import Boolean, Column, Integer, String, Table, Text, text
+
+from app.db.engine import UtcDateTime
+from app.db.tables.base import metadata
+
+articles = Table(
+    "articles",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("slug", String(100), nullable=False, unique=True),
+    Column("title", String(200), nullable=False),
+    Column("category", String(40), nullable=False),
+    Column("public", Boolean, nullable=False),
+    Column("keywords", String(500), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("version", Integer, nullable=False, server_default=text("1")),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("updated_by", String(254)),
+    # A deleted article keeps its slug, so that a starter article does not come back.
+    Column("deleted_at", UtcDateTime),
+)

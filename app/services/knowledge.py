@@ -1,0 +1,120 @@
+"""The knowledge base: articles that people read, write and search."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine
+
+from app.copilot.categories import CATEGORIES
+from app.copilot.knowledge import load_starters, starter_slugs
+from app.db import articles
+from app.db.engine import reading, utc_now, writing
+from app.errors import Conflict, Invalid, NotAllowed
+from app.models import Article, ArticleDraft, ArticleList, Role, User
+
+LISTED_AT_MOST = 500
+SLUG_LENGTH = 80
+# Addresses under /articles that are not articles.
+RESERVED = ("new",)
+
+
+class KnowledgeService:
+    """Requesters read public articles, agents read and write all of them, admins also delete."""
+
+    def __init__(self, engine: Engine, *, now: Callable[[], datetime] = utc_now) -> None:
+        self._engine = engine
+        self._now = now
+
+    def load_starters(self) -> None:
+        """Put in the starter articles that were never here; one edited or deleted stays so."""
+        known = starter_slugs()
+        with reading(self._engine) as conn:
+            if len(articles.slugs(conn, known)) == len(known):
+                return
+        with writing(self._engine) as conn:
+            missing = sorted(set(known) - articles.slugs(conn, known))
+            drafts = [
+                (
+                    starter.slug,
+                    ArticleDraft(
+                        title=starter.title,
+                        category=starter.category,
+                        public=starter.audience == "public",
+                        keywords=starter.keywords,
+                        body=starter.body,
+                    ),
+                )
+                for starter in load_starters(missing)
+            ]
+            articles.add(conn, drafts, by=None, now=self._now())
+
+    def list(self, viewer: User, *, q: str, category: str) -> ArticleList:
+        """What the viewer may read, by title; an unknown category is no filter."""
+        category = category if category in CATEGORIES else ""
+        with reading(self._engine) as conn:
+            found = articles.matching(
+                conn, q=q, category=category, internal=_staff(viewer), limit=LISTED_AT_MOST
+            )
+        return ArticleList(found, q, category)
+
+    def read(self, slug: str, viewer: User) -> Article:
+        """One article. Raises NotFound, also for one the viewer may not read."""
+        with reading(self._engine) as conn:
+            return articles.get(conn, slug, internal=_staff(viewer))
+
+    def write(self, draft: ArticleDraft, *, by: User) -> str:
+        """Add an article; answers its slug, made from the title. Raises NotAllowed, Invalid."""
+        draft = _checked(draft, by)
+        with writing(self._engine) as conn:
+            slug = _free_slug(conn, draft.title)
+            articles.add(conn, [(slug, draft)], by=by.email, now=self._now())
+        return slug
+
+    def change(self, slug: str, draft: ArticleDraft, *, by: User, version: int) -> None:
+        """Write a new version; `version` is what the form was filled from.
+
+        Raises NotFound, NotAllowed, Invalid, Conflict when somebody was faster.
+        """
+        draft = _checked(draft, by)
+        with writing(self._engine) as conn:
+            article = articles.get(conn, slug, for_update=True)
+            if article.version != version:
+                raise Conflict(
+                    f"Somebody was faster: {article.updated_by or 'the app'} changed this article.",
+                    hint="What you wrote is still in the form. Save again to put it over theirs.",
+                )
+            articles.change(conn, article, draft, by=by.email, now=self._now())
+
+    def remove(self, slug: str, *, by: User) -> None:
+        """Delete an article. Raises NotFound, NotAllowed."""
+        if not by.role.may_act_as(Role.ADMIN):
+            raise NotAllowed("Only admins may delete articles.")
+        with writing(self._engine) as conn:
+            article = articles.get(conn, slug, for_update=True)
+            articles.remove(conn, article, by=by.email, now=self._now())
+
+
+def _staff(viewer: User) -> bool:
+    return viewer.role.may_act_as(Role.AGENT)
+
+
+def _checked(draft: ArticleDraft, by: User) -> ArticleDraft:
+    if not _staff(by):
+        raise NotAllowed("Only agents may write articles.")
+    if draft.category not in CATEGORIES:
+        raise Invalid(
+            "This category is not known.",
+            fields={"category": f"Choose one of: {', '.join(CATEGORIES)}."},
+        )
+    return replace(draft, body=draft.body.rstrip() + "\n")
+
+
+def _free_slug(conn: Connection, title: str) -> str:
+    ascii_only = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().casefold()
+    stem = re.sub(r"[^a-z0-9]+", "-", ascii_only)[:SLUG_LENGTH].strip("-") or "article"
+    wanted = [stem, *(f"{stem}-{number}" for number in range(2, 1000))]
+    taken = articles.slugs(conn, wanted)
+    return next(slug for slug in wanted if slug not in taken and slug not in RESERVED)
