@@ -12,9 +12,13 @@ from app.models import Role, User
 from app.security import SESSION_COOKIE
 from app.services.accounts import AccountService
 from app.services.copilot import CopilotService
+from app.services.dashboard import DashboardService
+from app.services.decisions import Decisions as DecisionService
+from app.services.governance import Governance
 from app.services.knowledge import KnowledgeService
 from app.services.servicenow import ServiceNowService
 from app.services.tickets import TicketService
+from app.services.triage import TriageService
 
 CLICKS_AT_ONCE = 8
 PULL_WAITS_AT_ONCE = 4
@@ -29,6 +33,10 @@ class Services:
     copilot: CopilotService
     knowledge: KnowledgeService
     servicenow: ServiceNowService
+    governance: Governance
+    dashboard: DashboardService
+    decisions: DecisionService
+    triage: TriageService
 
 
 def _services(request: Request) -> Services:
@@ -52,6 +60,18 @@ async def get_knowledge(request: Request) -> KnowledgeService:
     return _services(request).knowledge
 
 
+async def get_governance(request: Request) -> Governance:
+    return _services(request).governance
+
+
+async def get_decisions(request: Request) -> DecisionService:
+    return _services(request).decisions
+
+
+async def get_dashboard(request: Request) -> DashboardService:
+    return _services(request).dashboard
+
+
 async def get_servicenow(request: Request) -> ServiceNowService:
     return _services(request).servicenow
 
@@ -70,6 +90,9 @@ Accounts = Annotated[AccountService, Depends(get_accounts)]
 Tickets = Annotated[TicketService, Depends(get_tickets)]
 Copilot = Annotated[CopilotService, Depends(get_copilot)]
 Knowledge = Annotated[KnowledgeService, Depends(get_knowledge)]
+Decisions = Annotated[DecisionService, Depends(get_decisions)]
+Dashboard = Annotated[DashboardService, Depends(get_dashboard)]
+CopilotRules = Annotated[Governance, Depends(get_governance)]
 # Works on our own database; a push tries once, and only if a call slot is free now.
 ServiceNow = Annotated[ServiceNowService, Depends(get_servicenow)]
 LiveServiceNow = Annotated[

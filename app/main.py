@@ -25,7 +25,9 @@ from app.middleware import BodyLimit, SameOrigin, SecurityHeaders
 from app.routes import (
     account,
     admin,
+    admin_copilot,
     articles,
+    copilot,
     dashboard,
     health,
     servicenow,
@@ -36,10 +38,14 @@ from app.routes import (
 )
 from app.services.accounts import AccountService
 from app.services.copilot import CopilotService
+from app.services.dashboard import DashboardService
+from app.services.decisions import Decisions
+from app.services.governance import Governance
 from app.services.health import HealthService
 from app.services.knowledge import KnowledgeService
 from app.services.servicenow import Defaults, ServiceNowService, Setup
 from app.services.tickets import TicketService
+from app.services.triage import TriageService
 from app.settings import ServiceNowSettings, Settings
 from app.web import ROOT, install_error_handlers, make_templates
 from app.worker import Bells, Worker
@@ -143,14 +149,21 @@ def make_services(
     copilot = CopilotService(load_triage)
     knowledge = KnowledgeService(engine, now=now)
     knowledge.load_starters()
+    governance = Governance(engine, now)
+    triage = TriageService(engine=engine, copilot=copilot, governance=governance, now=now)
+    tickets_service = TicketService(
+        engine=engine, copilot=copilot, triage=triage, pushes=servicenow_service.pushes, now=now
+    )
     return Services(
         accounts=AccountService(engine, secret_key=settings.secret_key, now=now),
-        tickets=TicketService(
-            engine=engine, copilot=copilot, pushes=servicenow_service.pushes, now=now
-        ),
+        tickets=tickets_service,
         copilot=copilot,
         knowledge=knowledge,
         servicenow=servicenow_service,
+        governance=governance,
+        dashboard=DashboardService(engine, now),
+        decisions=Decisions(engine, tickets_service, triage),
+        triage=triage,
     )
 
 
@@ -188,7 +201,13 @@ def create_app(
         version="1.0.0",
         description="The help desk in step with ServiceNow. Send `Authorization: Bearer <token>`.",
         lifespan=_lifespan(
-            Worker(services.servicenow, pulse, bells, seconds=settings.worker_seconds)
+            Worker(
+                services.servicenow,
+                services.triage,
+                pulse,
+                bells,
+                seconds=settings.worker_seconds,
+            )
         ),
         docs_url=None,
         redoc_url=None,
@@ -225,7 +244,7 @@ def _lifespan(worker: Worker) -> Callable[[FastAPI], AbstractAsyncContextManager
 
 def _install(app: FastAPI, settings: Settings) -> None:
     install_error_handlers(app)
-    for module in (account, admin, articles, dashboard, health, tickets):
+    for module in (account, admin, admin_copilot, articles, copilot, dashboard, health, tickets):
         app.include_router(module.pages)
     app.include_router(tickets_api.api)
     for module in (servicenow, servicenow_outbox, servicenow_pulls):

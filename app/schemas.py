@@ -96,13 +96,18 @@ class TicketIn(BaseModel):
 
 
 class TicketChange(BaseModel):
-    """What shall be changed; a field that is left out stays, null empties it."""
+    """What shall be changed; a field that is left out stays, null empties it.
+
+    Impact and urgency (1 high to 3 low) decide the priority by the desk's matrix.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     subject: Subject | None = None
     description: Text | None = None
     priority: PriorityName | None = None
+    impact: Literal[1, 2, 3] | None = None
+    urgency: Literal[1, 2, 3] | None = None
     category: Word | None = None
     assignee: Word | None = None
     status: StatusName | None = None
@@ -135,8 +140,12 @@ class TicketOut(BaseModel):
     requester_email: str
     status: StatusName
     priority: PriorityName | None
+    impact: int | None
+    urgency: int | None
     predicted_priority: PriorityName | None
     priority_confidence: float | None
+    predicted_impact: int | None
+    predicted_urgency: int | None
     category: str | None
     predicted_category: str | None
     category_confidence: float | None

@@ -1,4 +1,4 @@
-"""The worker: pays the outbox and runs queued pulls, in two threads beside the requests."""
+"""The worker: pays the outbox, runs queued pulls and triages behind, beside the requests."""
 
 import logging
 import threading
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from app.services.health import HealthService
 from app.services.servicenow import ServiceNowService
+from app.services.triage import TriageService
 
 log = logging.getLogger("app.worker")
 
@@ -22,10 +23,12 @@ class Bells:
     def __init__(self) -> None:
         self.pushes = threading.Event()
         self.pulls = threading.Event()
+        self.learning = threading.Event()
 
     def ring(self) -> None:
         self.pushes.set()
         self.pulls.set()
+        self.learning.set()
 
 
 class Worker:
@@ -34,12 +37,14 @@ class Worker:
     def __init__(
         self,
         servicenow: ServiceNowService,
+        triage: TriageService,
         health: HealthService,
         bells: Bells,
         *,
         seconds: float,
     ) -> None:
         self._servicenow = servicenow
+        self._triage = triage
         self._health = health
         self._bells = bells
         self._seconds = seconds
@@ -47,6 +52,7 @@ class Worker:
         self._threads = (
             threading.Thread(target=self._push, name="pushes", daemon=True),
             threading.Thread(target=self._pull, name="pulls", daemon=True),
+            threading.Thread(target=self._learn, name="learning", daemon=True),
         )
 
     def start(self) -> None:
@@ -54,7 +60,7 @@ class Worker:
             thread.start()
 
     def stop(self, *, seconds: float = 5) -> None:
-        """Ask both threads to end; what they are sending is settled or looked up later."""
+        """Ask the threads to end; what they are sending is settled or looked up later."""
         self._stop.set()
         self._bells.ring()
         for thread in self._threads:
@@ -66,6 +72,13 @@ class Worker:
     def _pull(self) -> None:
         run_due = self._servicenow.pulls.run_due
         self._loop("pulls", lambda: run_due(stopping=self._stop.is_set), self._bells.pulls)
+
+    def _learn(self) -> None:
+        self._loop("learning", self._catch_up, self._bells.learning)
+
+    def _catch_up(self) -> None:
+        while self._triage.catch_up() and not self._stop.is_set():
+            pass
 
     def _loop(self, name: str, look: Callable[[], object], bell: threading.Event) -> None:
         while not self._stop.is_set():

@@ -104,5 +104,6 @@ def test_a_knowledge_base_that_cannot_be_read_stops_no_ticket(
         raise ValueError("access.csv cannot be read")
 
     found = CopilotService(broken).triage("VPN", "")
-    assert found.category.value is None
+    assert found.said == ()
+    assert not found.ready
     assert "could not be loaded" in caplog.text

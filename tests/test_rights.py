@@ -10,7 +10,9 @@ from app.models import Role
 from app.routes import (
     account,
     admin,
+    admin_copilot,
     articles,
+    copilot,
     dashboard,
     health,
     servicenow,
@@ -55,6 +57,8 @@ ROUTES = {
         "GET /articles/{slug}/edit",
         "POST /articles/{slug}/edit",
         "POST /tickets/{ticket_id}/edit",
+        "POST /tickets/{ticket_id}/predictions/{prediction_id}/accept",
+        "POST /tickets/{ticket_id}/predictions/{prediction_id}/replace",
         "POST /tickets/{ticket_id}/status",
         "PATCH /api/tickets/{ticket_id}",
         "POST /account/tokens",
@@ -95,6 +99,9 @@ ROUTES = {
         "POST /admin/users/{user_id}/deactivate",
         "POST /admin/users/{user_id}/activate",
         "POST /admin/users/{user_id}/reset",
+        "GET /admin/copilot",
+        "POST /admin/copilot/modes/{field}",
+        "POST /admin/copilot/matrix",
         "GET /admin/tokens",
         "POST /admin/tokens/{token_id}/revoke",
         "POST /servicenow/pause",
@@ -128,8 +135,8 @@ CASES = [(role, route) for role, routes in ROUTES.items() for route in routes]
 
 
 def routes_of_the_app() -> set[str]:
-    modules = (account, admin, articles, dashboard, health, servicenow, tickets)
-    modules += (servicenow_outbox, servicenow_pulls, tickets_api)
+    modules = (account, admin, admin_copilot, articles, copilot, dashboard, health)
+    modules += (servicenow, servicenow_outbox, servicenow_pulls, tickets, tickets_api)
     routers = [one for module in modules for one in vars(module).values()]
     return {
         f"{method} {route.path}"

@@ -51,7 +51,7 @@ def test_a_ticket_is_opened_and_triaged_at_once(agent: TestClient, desk: Desk) -
 
 def test_a_text_that_says_nothing_is_not_sure(agent: TestClient) -> None:
     ticket = page(agent, opened(agent, subject="qwxz zzkp", description="vvfq"))
-    assert "not sure" in ticket.select_one("#ticket-facts").get_text()
+    assert "not sure" in ticket.select_one("#triage").get_text()
     assert "nothing is suggested" in ticket.select_one("#suggestions").get_text()
 
 

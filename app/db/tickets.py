@@ -84,6 +84,23 @@ def change(conn: Connection, ticket: Ticket, *, now: datetime, **values: Any) ->
     return _ticket(row.mappings().one())
 
 
+def fill(conn: Connection, ticket_id: int, **values: Any) -> None:
+    """Write what triage says: no form that is open on the ticket is out of date for that."""
+    conn.execute(update(tickets).where(tickets.c.id == ticket_id).values(**values))
+
+
+def untriaged(conn: Connection, *, limit: int) -> tuple[Ticket, ...]:
+    """Tickets that triage has not read as they are now, the newest first."""
+    query = select(tickets).where(tickets.c.triaged_at.is_(None)).order_by(tickets.c.id.desc())
+    return tuple(_ticket(row) for row in conn.execute(query.limit(limit)).mappings())
+
+
+def is_untriaged(conn: Connection, ticket_id: int) -> bool:
+    """Whether nobody was faster."""
+    query = select(tickets.c.id).where(tickets.c.id == ticket_id, tickets.c.triaged_at.is_(None))
+    return conn.execute(query).first() is not None
+
+
 def touch(conn: Connection, ticket_id: int, *, now: datetime) -> None:
     """Something was said on the ticket; no form that is open on it is out of date for that."""
     conn.execute(update(tickets).where(tickets.c.id == ticket_id).values(updated_at=now))

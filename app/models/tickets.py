@@ -80,15 +80,6 @@ class SyncStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
-    """One predicted value; `value` is None for "not sure". `confidence` is 0 to 1."""
-
-    value: str | None
-    confidence: float
-    model: str
-
-
-@dataclass(frozen=True, slots=True)
 class Suggestion:
     """One next step and the article it rests on (`source` is the article's slug)."""
 
@@ -138,6 +129,11 @@ class Ticket:
     sn_generation: int
     # The values both sides had when they last agreed: {"ours": ..., "theirs": ...}.
     sn_agreed: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    # 1 (high) to 3 (low), as in ServiceNow; a person's own, and as triage filled them in.
+    impact: int | None = None
+    urgency: int | None = None
+    predicted_impact: int | None = None
+    predicted_urgency: int | None = None
 
     @property
     def linked(self) -> bool:
@@ -146,6 +142,16 @@ class Ticket:
     @property
     def effective_priority(self) -> Priority | None:
         return self.priority or self.predicted_priority
+
+    @property
+    def severity(self) -> tuple[int, int] | None:
+        """Impact and urgency behind the effective priority; None where only it was chosen."""
+        impact, urgency = (
+            (self.impact, self.urgency)
+            if self.priority
+            else (self.predicted_impact, self.predicted_urgency)
+        )
+        return (impact, urgency) if impact and urgency else None
 
     @property
     def effective_category(self) -> str | None:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from app.models.servicenow import Incident, JournalEntry, OutboxItem, Pause, PulledRow, SyncRun
 from app.models.tickets import Suggestion, Ticket, TicketEvent, TicketStatus
+from app.models.triage import PredictionView
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ class TicketDetail:
     ticket: Ticket
     events: tuple[TicketEvent, ...]
     suggestions: tuple[Suggestion, ...]
+    predictions: tuple[PredictionView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

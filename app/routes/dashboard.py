@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 
-from app.deps import CurrentUser, ServiceNow, Tickets
+from app.deps import CurrentUser, Dashboard, ServiceNow, Tickets
 from app.models import Counts, Role, TicketFilter
 from app.web import page
 
@@ -25,11 +25,15 @@ class Bar:
 
 @pages.get("/")
 def index(
-    request: Request, user: CurrentUser, tickets: Tickets, servicenow: ServiceNow
+    request: Request,
+    user: CurrentUser,
+    dashboard: Dashboard,
+    tickets: Tickets,
+    servicenow: ServiceNow,
 ) -> Response:
     """Counts and charts for agents, their own tickets for requesters."""
     agent = user.role.may_act_as(Role.AGENT)
-    counts = tickets.counts(user)
+    counts = dashboard.counts(user)
     return page(
         request,
         "dashboard.html",

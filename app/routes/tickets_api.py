@@ -18,6 +18,7 @@ from app.schemas import (
     TicketQuery,
     TicketsOut,
 )
+from app.schemas_copilot import TicketDetailOut
 
 api = APIRouter(prefix="/api/tickets", responses=PROBLEMS, tags=["Tickets"])
 Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
@@ -59,9 +60,9 @@ def api_create(
 
 
 @api.get("/{ticket_id}")
-def api_get(ticket_id: Id, tickets: Tickets, user: CurrentUser) -> TicketOut:
-    """One ticket."""
-    return TicketOut.of(tickets.get(ticket_id, user))
+def api_get(ticket_id: Id, tickets: Tickets, user: CurrentUser) -> TicketDetailOut:
+    """One ticket, with what the Copilot predicted and why; requesters see no predictions."""
+    return TicketDetailOut.from_detail(tickets.detail(ticket_id, user))
 
 
 @api.patch("/{ticket_id}")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from app.copilot.categories import CATEGORIES
 from app.copilot.engine import Engine
-from app.models import Prediction, Suggestion
+from app.copilot.values import Guess
+from app.models import Field, Prediction, Suggestion
 
 log = logging.getLogger("app.copilot")
 PATIENCE_SECONDS = 10.0
@@ -15,14 +16,14 @@ PATIENCE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Triage:
-    """What triage says of one ticket; the values of "not sure" are None."""
+    """What the engine says of one text; nothing while it is not `ready`."""
 
-    category: Prediction
-    priority: Prediction
+    said: tuple[Prediction, ...]
     suggestions: tuple[Suggestion, ...]
+    ready: bool = True
 
 
-NOT_READY = Triage(Prediction(None, 0.0, ""), Prediction(None, 0.0, ""), ())
+NOT_READY = Triage((), (), ready=False)
 
 
 class CopilotService:
@@ -45,8 +46,10 @@ class CopilotService:
             return NOT_READY
         found = engine.triage(subject, description)
         return Triage(
-            category=_prediction(found.category),
-            priority=_prediction(found.priority),
+            said=(
+                _prediction(Field.CATEGORY, found.category),
+                _prediction(Field.PRIORITY, found.priority),
+            ),
             suggestions=tuple(
                 Suggestion(
                     text=step.text,
@@ -79,10 +82,11 @@ class CopilotService:
                 self._ready.set()
 
 
-def _prediction(found: object) -> Prediction:
-    value = getattr(found, "value", None)
+def _prediction(field: Field, found: Guess) -> Prediction:
     return Prediction(
-        value=value,
-        confidence=float(getattr(found, "confidence", 0.0)),
-        model=str(getattr(found, "model", "")),
+        field=field,
+        value=found.value,
+        sure=found.value is not None,
+        confidence=found.confidence,
+        model=found.model,
     )

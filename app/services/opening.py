@@ -8,21 +8,28 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from app.db import events, suggestions, tickets
+from app.db import events, tickets
 from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid
 from app.models import EventKind, NewTicket, Priority, Role, Ticket, TicketStatus, User
-from app.services.copilot import CopilotService, Triage
+from app.services.copilot import CopilotService
+from app.services.triage import Reading, TriageService
 
 
 class Opening:
     """The way of a new ticket into the desk."""
 
     def __init__(
-        self, engine: Engine, copilot: CopilotService, now: Callable[[], datetime]
+        self,
+        engine: Engine,
+        *,
+        copilot: CopilotService,
+        triage: TriageService,
+        now: Callable[[], datetime],
     ) -> None:
         self._engine = engine
         self._copilot = copilot
+        self._triage = triage
         self._now = now
 
     def open(self, wanted: NewTicket, *, by: User, idempotency_key: str) -> tuple[Ticket, bool]:
@@ -33,10 +40,10 @@ class Opening:
         digest = hashlib.sha256(repr(wanted).encode("utf-8", "surrogatepass")).hexdigest()
         if idempotency_key and (known := self._find_idempotent(by, idempotency_key, digest)):
             return known, False
-        triage = self._copilot.triage(wanted.subject, wanted.description)
+        found = self._triage.read(wanted.subject, wanted.description)
         try:
             with writing(self._engine) as conn:
-                ticket = self._add(conn, wanted, triage, by=by)
+                ticket = self._add(conn, wanted, found, by=by)
                 if idempotency_key:
                     tickets.add_idempotent(
                         conn,
@@ -59,7 +66,7 @@ class Opening:
             found = tickets.find_idempotent(conn, by.id, key)
             return _same_content(conn, found, digest) if found else None
 
-    def _add(self, conn: Connection, wanted: NewTicket, triage: Triage, *, by: User) -> Ticket:
+    def _add(self, conn: Connection, wanted: NewTicket, found: Reading, *, by: User) -> Ticket:
         now = self._now()
         ticket = tickets.add(
             conn,
@@ -69,20 +76,10 @@ class Opening:
             status=TicketStatus.OPEN,
             priority=wanted.priority,
             category=wanted.category,
-            predicted_priority=triage.priority.value,
-            priority_confidence=triage.priority.confidence,
-            predicted_category=triage.category.value,
-            category_confidence=triage.category.confidence,
-            triage_model=triage.category.model or None,
             created_at=now,
             updated_at=now,
+            **found.filled(now),
         )
-        suggestions.store(conn, ticket.id, triage.suggestions)
-        self._tell(conn, ticket, triage, by=by)
-        return ticket
-
-    def _tell(self, conn: Connection, ticket: Ticket, triage: Triage, *, by: User) -> None:
-        now = self._now()
         events.add(
             conn,
             ticket.id,
@@ -92,14 +89,8 @@ class Opening:
             internal=False,
             now=now,
         )
-        if triage.category.model:
-            category, priority = triage.category, triage.priority
-            told = (
-                f"Category {category.value or 'not sure'} ({category.confidence:.0%}), "
-                f"priority {priority.value or 'not sure'} ({priority.confidence:.0%}), "
-                f"by {category.model}."
-            )
-            events.add(conn, ticket.id, EventKind.TRIAGE, told, author=None, internal=True, now=now)
+        self._triage.keep(conn, ticket, found, by=by.email)
+        return ticket
 
 
 def _as_allowed(wanted: NewTicket, by: User) -> NewTicket:

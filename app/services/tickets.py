@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
 
@@ -11,11 +11,9 @@ from app.db.engine import reading, utc_now, writing
 from app.db.tickets import COUNT_CAP, SORTS
 from app.errors import Conflict, Invalid, NotAllowed, NotFound
 from app.models import (
-    Counts,
     EventKind,
     NewTicket,
     NotePush,
-    Priority,
     Role,
     Ticket,
     TicketDetail,
@@ -27,14 +25,14 @@ from app.models import (
 )
 from app.services.copilot import CopilotService
 from app.services.opening import Opening, check_choices
+from app.services.triage import TriageService
 
 PAGE_SIZE = 25
 # The same words by the same person so soon are a second click.
 SAME_NOTE = timedelta(seconds=10)
-AGES = (("today", 1), ("this week", 7), ("this month", 30), ("older", None))
-EDITABLE = ("subject", "description", "priority", "category", "assignee")
+EDITABLE = ("subject", "description", "priority", "impact", "urgency", "category", "assignee")
 CLOSING = ("resolution_code", "resolution_notes")
-Values = Mapping[str, str | None]
+Values = Mapping[str, Any]
 
 
 class PushesOwed(Protocol):
@@ -53,12 +51,14 @@ class TicketService:
         *,
         engine: Engine,
         copilot: CopilotService,
+        triage: TriageService,
         pushes: PushesOwed,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._engine = engine
         self._copilot = copilot
-        self._opening = Opening(engine, copilot, now)
+        self._triage = triage
+        self._opening = Opening(engine, copilot=copilot, triage=triage, now=now)
         self._pushes = pushes
         self._now = now
 
@@ -84,7 +84,9 @@ class TicketService:
             ticket = _visible(tickets.get(conn, ticket_id), viewer)
             timeline = events.of_ticket(conn, ticket_id, internal=agent)
             steps = suggestions.of_ticket(conn, ticket_id)
-        return TicketDetail(ticket, timeline, tuple(s for s in steps if agent or s.public))
+            said = self._triage.shown(conn, ticket_id) if agent else ()
+        steps = tuple(step for step in steps if agent or step.public)
+        return TicketDetail(ticket, timeline, suggestions=steps, predictions=said)
 
     def list(self, wanted: TicketFilter, viewer: User, *, sort: str, page: int) -> TicketPage:
         """One page; an unknown sort is the latest first."""
@@ -123,24 +125,6 @@ class TicketService:
         more = len(found) > limit
         return found[:limit], found[limit - 1].id if more else None
 
-    def counts(self, viewer: User) -> Counts:
-        """The numbers of the viewer's dashboard."""
-        agent = viewer.role.may_act_as(Role.AGENT)
-        since = [self._now() - timedelta(days=days) for _, days in AGES if days]
-        with reading(self._engine) as conn:
-            by_status, by_priority, ages = tickets.counts(
-                conn, requester=None if agent else viewer.email, since=since
-            )
-        unfinished = sum(number for s, number in by_status.items() if not TicketStatus(s).ended)
-        return Counts(
-            by_status=tuple((status, by_status.get(status, 0)) for status in TicketStatus),
-            by_priority=tuple(
-                (value, by_priority.get(value, 0)) for value in (*reversed(Priority), "")
-            ),
-            by_age=tuple((AGES[i][0], number) for i, number in enumerate(ages)),
-            unfinished=unfinished,
-        )
-
     def agents(self) -> tuple[str, ...]:
         """The addresses a ticket can be assigned to."""
         with reading(self._engine) as conn:
@@ -166,6 +150,7 @@ class TicketService:
             }
             if "description" in new:
                 new["description"] = new["description"] or ""
+            new = self._triage.completed(conn, ticket, new)
             self._check(conn, ticket, new)
             changed = {name: v for name, v in new.items() if getattr(ticket, name) != v}
             if changed and version is not None and version != ticket.version:
@@ -215,6 +200,7 @@ class TicketService:
             events.add(
                 conn, ticket.id, EventKind.EDIT, told, author=by.email, internal=True, now=now
             )
+        self._triage.follow(conn, ticket, after, by=by.email)
         closing = after.status.ended and any(name in changed for name in CLOSING)
         if after.linked and (after.status is not ticket.status or closing):
             self._pushes.owe_status(conn, after, by=by.email)

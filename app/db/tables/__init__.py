@@ -1,6 +1,7 @@
 """Every table. Migrations build the same; a test compares the two."""
 
 from app.db.tables.base import metadata
+from app.db.tables.copilot import copilot_settings, predictions
 from app.db.tables.desk import (
     api_tokens,
     heartbeats,
@@ -30,6 +31,7 @@ __all__ = [
     "articles",
     "choices",
     "connections",
+    "copilot_settings",
     "heartbeats",
     "idempotency_keys",
     "incidents",
@@ -39,6 +41,7 @@ __all__ = [
     "metadata",
     "outbox",
     "password_resets",
+    "predictions",
     "sessions",
     "suggestions",
     "sync_rows",

@@ -109,6 +109,12 @@ tickets = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("version", Integer, nullable=False, server_default=text("1")),
+    # 0007: what triage estimated, what people set, and when it was last triaged
+    Column("impact", Integer),
+    Column("urgency", Integer),
+    Column("predicted_impact", Integer),
+    Column("predicted_urgency", Integer),
+    Column("triaged_at", UtcDateTime),
     # 0002: the tie to ServiceNow
     Column("sn_sys_id", String(32)),
     Column("sn_number", String(40)),
@@ -124,6 +130,7 @@ tickets = Table(
     Index("ix_tickets_created_at", "created_at"),
     Index("ix_tickets_requester_email", "requester_email"),
     Index("ix_tickets_assignee", "assignee"),
+    Index("ix_tickets_triaged_at", "triaged_at"),
 )
 
 ticket_events = Table(

@@ -97,15 +97,20 @@ def their_category(category: str | None, known: Iterable[str], maps: Maps) -> st
     return wanted if wanted in choices else DEFAULT_CATEGORY
 
 
-def priority_fields(priority: Priority | None, maps: Maps) -> dict[str, str]:
-    """Impact and urgency that yield the priority, and the priority itself; none when unknown."""
+def priority_fields(
+    priority: Priority | None, maps: Maps, *, severity: tuple[int, int] | None = None
+) -> dict[str, str]:
+    """Impact and urgency, and the priority itself; none when unknown.
+
+    `severity` is the ticket's own (impact, urgency); without it those that yield the priority.
+    """
     theirs = maps.their_priority.get(priority) if priority else None
     if theirs is None:
         return {}
-    if theirs not in IMPACT_URGENCY:
+    if severity is None and theirs not in IMPACT_URGENCY:
         return {"priority": theirs}
-    impact, urgency = IMPACT_URGENCY[theirs]
-    return {"impact": impact, "urgency": urgency, "priority": theirs}
+    impact, urgency = severity or IMPACT_URGENCY[theirs]
+    return {"impact": str(impact), "urgency": str(urgency), "priority": theirs}
 
 
 def state_fields(ticket: Ticket, close_code: str | None, maps: Maps) -> dict[str, str]:
@@ -145,7 +150,7 @@ def create_payload(
         "assignment_group": assignment_group,
         "work_notes": "\n".join(note for note in notes if note),
     }
-    fields |= priority_fields(ticket.effective_priority, maps)
+    fields |= priority_fields(ticket.effective_priority, maps, severity=ticket.severity)
     fields |= state_fields(ticket, close_code, maps)
     return {name: value for name, value in fields.items() if value}
 

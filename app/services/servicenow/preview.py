@@ -87,7 +87,7 @@ def _choice_rows(
 ) -> tuple[PreviewRow, ...]:
     priority = ticket.effective_priority
     theirs = "Left to ServiceNow"
-    fields = mapping.priority_fields(priority, maps)
+    fields = mapping.priority_fields(priority, maps, severity=ticket.severity)
     if fields:
         value = fields["priority"]
         theirs = mapping.PRIORITY_LABELS.get(value, value)

@@ -1,0 +1,154 @@
+"""Predictions: what was said of a ticket, and what people made of it."""
+
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, case, func, select, update
+
+from app.db.tables import predictions, tickets
+from app.models import Field, Mode, Neighbour, Prediction, StoredPrediction, TrackRecord, Verdict
+
+PLAIN = ("value", "sure", "confidence", "model", "runner_up", "impact", "urgency")
+TAUGHT = ("taught_by", "taught_at")
+# The columns of a ticket that triage fills, and what of a prediction goes there.
+COLUMNS = {
+    Field.CATEGORY: {"predicted_category": "value", "category_confidence": "confidence"},
+    Field.PRIORITY: {
+        "predicted_priority": "value",
+        "priority_confidence": "confidence",
+        "predicted_impact": "impact",
+        "predicted_urgency": "urgency",
+    },
+}
+SETTLED = ("settled_by", "settled_at", "settled_from", "settled_to")
+
+
+def _stored(row: RowMapping) -> StoredPrediction:
+    said = Prediction(
+        field=Field(row["field"]),
+        words_for=tuple(row["words_for"]),
+        words_against=tuple(row["words_against"]),
+        neighbours=tuple(Neighbour(**one) for one in row["neighbours"]),
+        **{name: row[name] for name in (*PLAIN, *TAUGHT)},
+    )
+    return StoredPrediction(
+        said=said,
+        mode=Mode(row["mode"]),
+        verdict=Verdict(row["verdict"]) if row["verdict"] else None,
+        **{name: row[name] for name in ("id", "ticket_id", "created_at", "superseded_at")},
+        **{name: row[name] for name in SETTLED},
+    )
+
+
+def add(conn: Connection, ticket_id: int, said: Prediction, *, mode: Mode, now: datetime) -> None:
+    """Write down what was said; what was said before of this field becomes history."""
+    supersede(conn, ticket_id, said.field, now=now)
+    conn.execute(
+        predictions.insert().values(
+            ticket_id=ticket_id,
+            field=said.field,
+            mode=mode,
+            shown=said.sure and mode.shows,
+            words_for=list(said.words_for),
+            words_against=list(said.words_against),
+            neighbours=[asdict(one) for one in said.neighbours],
+            verdict=None if said.sure else Verdict.NOT_SURE,
+            created_at=now,
+            **{name: getattr(said, name) for name in (*PLAIN, *TAUGHT)},
+        )
+    )
+
+
+def supersede(conn: Connection, ticket_id: int, field: Field, *, now: datetime) -> None:
+    """What was said of this field stays as history."""
+    conn.execute(
+        update(predictions)
+        .where(
+            predictions.c.ticket_id == ticket_id,
+            predictions.c.field == field,
+            predictions.c.superseded_at.is_(None),
+        )
+        .values(superseded_at=now)
+    )
+
+
+def of_ticket(conn: Connection, ticket_id: int) -> tuple[StoredPrediction, ...]:
+    """Everything ever said of a ticket, the newest first."""
+    query = select(predictions).where(predictions.c.ticket_id == ticket_id)
+    rows = conn.execute(query.order_by(predictions.c.id.desc())).mappings()
+    return tuple(_stored(row) for row in rows)
+
+
+def find_current(conn: Connection, ticket_id: int, field: Field) -> StoredPrediction | None:
+    """What is said of this field now."""
+    query = select(predictions).where(
+        predictions.c.ticket_id == ticket_id,
+        predictions.c.field == field,
+        predictions.c.superseded_at.is_(None),
+    )
+    row = conn.execute(query).mappings().first()
+    return _stored(row) if row else None
+
+
+def settle(
+    conn: Connection,
+    prediction_id: int,
+    verdict: Verdict | None,
+    *,
+    by: str | None,
+    at: datetime | None,
+    before: str | None,
+    after: str | None,
+) -> None:
+    """What a person made of it; all None when the decision was taken back."""
+    conn.execute(
+        update(predictions)
+        .where(predictions.c.id == prediction_id)
+        .values(
+            verdict=verdict,
+            settled_by=by,
+            settled_at=at,
+            settled_from=before,
+            settled_to=after,
+        )
+    )
+
+
+def record(conn: Connection, field: Field, confidence: float, *, since: datetime) -> TrackRecord:
+    """How often predictions in the same tenth of confidence were right, of those decided on."""
+    low = min(int(confidence * 10), 9) / 10
+    high = low + 0.1 if low < 0.85 else 2.0
+    said = predictions.c
+    right = func.sum(case((said.value == said.settled_to, 1), else_=0))
+    row = conn.execute(
+        select(func.count(), right).where(
+            said.field == field,
+            said.confidence >= low,
+            said.confidence < high,
+            said.settled_to.is_not(None),
+            said.taught_by.is_(None),
+            said.created_at >= since,
+        )
+    ).one()
+    return TrackRecord(right=int(row[1] or 0), total=row[0])
+
+
+def hide(conn: Connection, field: Field) -> None:
+    """Take what triage filled in back from the tickets that people left it on."""
+    conn.execute(
+        update(tickets)
+        .where(tickets.c[f"{field}_confidence"].is_not(None))
+        .values(dict.fromkeys(COLUMNS[field]))
+    )
+
+
+def show(conn: Connection, field: Field) -> None:
+    """Fill in what is said now and sure, where nobody has decided."""
+    current = (
+        select(predictions)
+        .where(predictions.c.field == field, predictions.c.superseded_at.is_(None))
+        .where(predictions.c.sure)
+        .subquery()
+    )
+    values = {name: current.c[said] for name, said in COLUMNS[field].items()}
+    conn.execute(update(tickets).where(tickets.c.id == current.c.ticket_id).values(values))

@@ -1,0 +1,50 @@
+"""Tables of the Copilot: what it said, how it is set."""
+
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table
+
+from app.db.engine import UtcDateTime
+from app.db.tables.base import metadata
+
+# One row per ticket and field each time it is triaged; those before the last are superseded.
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("ticket_id", ForeignKey("tickets.id", ondelete="CASCADE"), nullable=False),
+    Column("field", String(20), nullable=False),
+    Column("value", String(40)),
+    Column("sure", Boolean, nullable=False),
+    Column("shown", Boolean, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("model", String(60), nullable=False),
+    Column("mode", String(10), nullable=False),
+    Column("runner_up", String(40)),
+    Column("words_for", JSON, nullable=False),
+    Column("words_against", JSON, nullable=False),
+    Column("neighbours", JSON, nullable=False),
+    Column("impact", Integer),
+    Column("urgency", Integer),
+    Column("taught_by", String(254)),
+    Column("taught_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("superseded_at", UtcDateTime),
+    Column("verdict", String(10)),
+    Column("settled_by", String(254)),
+    Column("settled_at", UtcDateTime),
+    Column("settled_from", String(40)),
+    Column("settled_to", String(40)),
+    Index("ix_predictions_ticket_id_field", "ticket_id", "field"),
+    Index("ix_predictions_field_confidence", "field", "confidence"),
+    Index("ix_predictions_created_at", "created_at"),
+)
+
+# Written only, never changed: the newest row of a name is how it is set, the others are history.
+copilot_settings = Table(
+    "copilot_settings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(40), nullable=False, index=True),
+    Column("value", JSON, nullable=False),
+    Column("changed_by", String(254), nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+)

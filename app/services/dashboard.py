@@ -1,0 +1,38 @@
+"""How the desk stands, in numbers."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine
+
+from app.db import tickets
+from app.db.engine import reading
+from app.models import Counts, Priority, Role, TicketStatus, User
+
+AGES = (("today", 1), ("this week", 7), ("this month", 30), ("older", None))
+
+
+class DashboardService:
+    """Every number comes from our own database."""
+
+    def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._now = now
+
+    def counts(self, viewer: User) -> Counts:
+        """The numbers of the viewer's dashboard."""
+        agent = viewer.role.may_act_as(Role.AGENT)
+        since = [self._now() - timedelta(days=days) for _, days in AGES if days]
+        with reading(self._engine) as conn:
+            by_status, by_priority, ages = tickets.counts(
+                conn, requester=None if agent else viewer.email, since=since
+            )
+        unfinished = sum(number for s, number in by_status.items() if not TicketStatus(s).ended)
+        return Counts(
+            by_status=tuple((status, by_status.get(status, 0)) for status in TicketStatus),
+            by_priority=tuple(
+                (value, by_priority.get(value, 0)) for value in (*reversed(Priority), "")
+            ),
+            by_age=tuple((AGES[i][0], number) for i, number in enumerate(ages)),
+            unfinished=unfinished,
+        )

@@ -1,0 +1,237 @@
+"""Triage of tickets: what the Copilot says is kept, shown as set, and settled by people."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from app.db import events, predictions, suggestions, tickets
+from app.db.engine import reading, writing
+from app.errors import Invalid
+from app.models import (
+    EventKind,
+    Field,
+    Mode,
+    Prediction,
+    PredictionView,
+    StoredPrediction,
+    Suggestion,
+    Ticket,
+    Verdict,
+)
+from app.services.copilot import CopilotService
+from app.services.governance import Governance, Rules
+
+BATCH = 20
+# How long a settled prediction speaks for the ones after it.
+REMEMBERED = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read out of one text, and how the Copilot was set at that moment."""
+
+    said: tuple[Prediction, ...]
+    suggestions: tuple[Suggestion, ...]
+    rules: Rules
+    ready: bool
+
+    def without(self, fields: set[Field]) -> "Reading":
+        """The same, silent about some fields."""
+        return replace(self, said=tuple(one for one in self.said if one.field not in fields))
+
+    def filled(self, now: datetime) -> dict[str, Any]:
+        """The columns of a ticket: a value where it is sure and the mode is autofill."""
+        values: dict[str, Any] = {"triaged_at": now if self.ready else None}
+        for one in self.said:
+            mode = self.rules.modes[one.field]
+            if not mode.shows:
+                continue
+            values["triage_model"] = one.model
+            if mode is Mode.AUTOFILL:
+                values |= _columns(one)
+        return values
+
+    def emptied(self) -> dict[str, Any]:
+        """The columns that an earlier triage of the same ticket may have filled."""
+        return {name: None for one in self.said for name in predictions.COLUMNS[one.field]}
+
+    def told(self) -> str:
+        """One sentence for the timeline; empty when nothing may be shown."""
+        parts = [
+            f"{one.field} {one.value if one.sure else 'not sure'} ({one.confidence:.0%})"
+            for one in self.said
+            if self.rules.modes[one.field].shows
+        ]
+        if not parts:
+            return ""
+        sentence = ", ".join(parts)
+        return f"{sentence[0].upper()}{sentence[1:]}, by {self.said[0].model}."
+
+
+class TriageService:
+    """Reads a text before the ticket is written, so that no transaction waits for the engine."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        copilot: CopilotService,
+        governance: Governance,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._engine = engine
+        self._copilot = copilot
+        self._governance = governance
+        self._now = now
+
+    def read(self, subject: str, description: str) -> Reading:
+        """What can be said of a text now; nothing of a field that is off."""
+        with reading(self._engine) as conn:
+            rules = self._governance.rules(conn)
+        found = self._copilot.triage(subject, description)
+        said = [_by_matrix(one, rules) for one in found.said]
+        return Reading(
+            said=tuple(one for one in said if rules.modes[one.field] is not Mode.OFF),
+            suggestions=found.suggestions,
+            rules=rules,
+            ready=found.ready,
+        )
+
+    def keep(self, conn: Connection, ticket: Ticket, found: Reading, *, by: str | None) -> None:
+        """Write down what was said of a ticket; a value it already has decides at once."""
+        now = self._now()
+        for one in found.said:
+            predictions.add(conn, ticket.id, one, mode=found.rules.modes[one.field], now=now)
+            if getattr(ticket, one.field):
+                self._settle(conn, None, ticket, field=one.field, by=by)
+        suggestions.store(conn, ticket.id, found.suggestions)
+        if told := found.told():
+            events.add(conn, ticket.id, EventKind.TRIAGE, told, author=None, internal=True, now=now)
+
+    def completed(
+        self, conn: Connection, ticket: Ticket, changes: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Priority follows from a person's impact and urgency; a priority alone forgets them."""
+        new = dict(changes)
+        if new.get("impact") or new.get("urgency"):
+            before = ticket.severity or (None, None)
+            impact, urgency = new.get("impact") or before[0], new.get("urgency") or before[1]
+            if not impact or not urgency:
+                raise Invalid("Give both impact and urgency.")
+            priority = self._governance.rules(conn).matrix[(impact, urgency)]
+            return new | {"impact": impact, "urgency": urgency, "priority": priority}
+        if "priority" in new and new["priority"] != ticket.priority:
+            kept = ticket.severity if new["priority"] == ticket.effective_priority else None
+            new["impact"], new["urgency"] = kept or (None, None)
+        return new
+
+    def follow(self, conn: Connection, before: Ticket, after: Ticket, *, by: str) -> None:
+        """What a change of the ticket says about what was predicted of it."""
+        for field in Field:
+            if getattr(before, field) != getattr(after, field):
+                self._settle(conn, before, after, field=field, by=by)
+        if after.status.ended and not before.status.ended:
+            self._leave_untouched(conn, after, by=by)
+        if (before.subject, before.description) != (after.subject, after.description):
+            tickets.fill(conn, after.id, triaged_at=None)
+
+    def _settle(
+        self,
+        conn: Connection,
+        before: Ticket | None,
+        after: Ticket,
+        *,
+        field: Field,
+        by: str | None,
+    ) -> None:
+        """A person decided on this field, or took the decision back."""
+        found = predictions.find_current(conn, after.id, field)
+        if found is None:
+            return
+        value = getattr(after, field)
+        predictions.settle(
+            conn,
+            found.id,
+            _verdict(found, value),
+            by=by if value else None,
+            at=self._now() if value else None,
+            before=getattr(before, f"effective_{field}") if before and value else None,
+            after=value,
+        )
+
+    def _leave_untouched(self, conn: Connection, ticket: Ticket, *, by: str) -> None:
+        """Resolved with what triage filled in: nobody objected."""
+        for field in Field:
+            found = predictions.find_current(conn, ticket.id, field)
+            filled = getattr(ticket, f"predicted_{field}")
+            if found and found.verdict is None and filled and filled == found.said.value:
+                predictions.settle(
+                    conn,
+                    found.id,
+                    Verdict.UNTOUCHED,
+                    by=by,
+                    at=self._now(),
+                    before=filled,
+                    after=filled,
+                )
+
+    def shown(self, conn: Connection, ticket_id: int) -> tuple[PredictionView, ...]:
+        """What agents may see of a ticket's predictions, each with the desk's own record."""
+        modes = self._governance.rules(conn).modes
+        every = predictions.of_ticket(conn, ticket_id)
+        since = self._now() - REMEMBERED
+        return tuple(
+            PredictionView(
+                one,
+                predictions.record(conn, one.said.field, one.said.confidence, since=since),
+                earlier=sum(other.said.field is one.said.field for other in every) - 1,
+            )
+            for one in sorted(every, key=lambda each: each.said.field)
+            if one.superseded_at is None and one.mode.shows and modes[one.said.field].shows
+        )
+
+    def catch_up(self, *, limit: int = BATCH) -> int:
+        """Triage tickets that came in without it, the newest first; how many were looked at."""
+        with reading(self._engine) as conn:
+            waiting = tickets.untriaged(conn, limit=limit)
+        return sum(self._triage_behind(ticket) for ticket in waiting)
+
+    def _triage_behind(self, ticket: Ticket) -> bool:
+        """What people or ServiceNow have already decided is not guessed at afterwards."""
+        found = self.read(ticket.subject, ticket.description)
+        if not found.ready:
+            return False
+        found = found.without({field for field in Field if getattr(ticket, field)})
+        with writing(self._engine) as conn:
+            current = tickets.get(conn, ticket.id, for_update=True)
+            if current.version != ticket.version or not tickets.is_untriaged(conn, ticket.id):
+                return False
+            values = found.emptied() | found.filled(self._now())
+            tickets.fill(conn, ticket.id, **values)
+            self.keep(conn, current, found, by=None)
+        return True
+
+
+def _verdict(found: StoredPrediction, value: str | None) -> Verdict | None:
+    if not found.said.sure:
+        return Verdict.NOT_SURE
+    if not value:
+        return None
+    return Verdict.ACCEPTED if value == found.said.value else Verdict.REPLACED
+
+
+def _by_matrix(said: Prediction, rules: Rules) -> Prediction:
+    """Priority follows from impact and urgency by the matrix as it is set."""
+    if said.impact is None or said.urgency is None:
+        return said
+    return replace(said, value=rules.matrix[(said.impact, said.urgency)])
+
+
+def _columns(said: Prediction) -> dict[str, Any]:
+    return {
+        name: getattr(said, of) if said.sure or of == "confidence" else None
+        for name, of in predictions.COLUMNS[said.field].items()
+    }
