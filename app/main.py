@@ -31,6 +31,7 @@ from app.routes import (
     dashboard,
     health,
     servicenow,
+    servicenow_history,
     servicenow_outbox,
     servicenow_pulls,
     tickets,
@@ -130,6 +131,7 @@ def make_servicenow(
             first_retry=timedelta(seconds=sn.retry_seconds),
             settle=timedelta(seconds=sn.settle_seconds),
             lease=timedelta(seconds=max(sn.settle_seconds, sn.timeout_seconds + LEASE_MARGIN)),
+            history_kept=timedelta(days=settings.history_days),
             wake=wake,
             now=now,
         )
@@ -247,6 +249,7 @@ def _install(app: FastAPI, settings: Settings) -> None:
     for module in (account, admin, admin_copilot, articles, copilot, dashboard, health, tickets):
         app.include_router(module.pages)
     app.include_router(tickets_api.api)
+    app.include_router(servicenow_history.pages)
     for module in (servicenow, servicenow_outbox, servicenow_pulls):
         app.include_router(module.pages)
         app.include_router(module.api)

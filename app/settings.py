@@ -68,6 +68,7 @@ class Settings:
     public_url: str = ""
     time_zone: str = "UTC"
     worker_seconds: float = 5
+    history_days: float = 90
     admin_email: str = ""
     admin_password: str = field(default="", repr=False)
     demo: bool = False
@@ -84,6 +85,7 @@ class Settings:
             public_url=_url(env, "PUBLIC_URL", any_http=True),
             time_zone=_time_zone(env),
             worker_seconds=_number(env, "WORKER_SECONDS", default=5, least=0.05, most=3600),
+            history_days=_number(env, "HISTORY_DAYS", default=90, least=1, most=3650),
             admin_email=_text(env, "ADMIN_EMAIL"),
             admin_password=_text(env, "ADMIN_PASSWORD"),
         )

@@ -15,6 +15,7 @@ def tick(servicenow: ServiceNowService, *, stopping: Callable[[], bool] = lambda
     """One look at everything that is due."""
     servicenow.delivery.deliver_due()
     servicenow.pulls.run_due(stopping=stopping)
+    servicenow.history.purge_due()
 
 
 class Bells:
@@ -70,8 +71,11 @@ class Worker:
         self._loop("pushes", self._servicenow.delivery.deliver_due, self._bells.pushes)
 
     def _pull(self) -> None:
-        run_due = self._servicenow.pulls.run_due
-        self._loop("pulls", lambda: run_due(stopping=self._stop.is_set), self._bells.pulls)
+        self._loop("pulls", self._pull_and_purge, self._bells.pulls)
+
+    def _pull_and_purge(self) -> None:
+        self._servicenow.pulls.run_due(stopping=self._stop.is_set)
+        self._servicenow.history.purge_due()
 
     def _learn(self) -> None:
         self._loop("learning", self._catch_up, self._bells.learning)

@@ -16,6 +16,7 @@ from app.routes import (
     dashboard,
     health,
     servicenow,
+    servicenow_history,
     servicenow_outbox,
     servicenow_pulls,
     tickets,
@@ -76,6 +77,8 @@ ROUTES = {
         "POST /servicenow/tickets/{ticket_id}/work-note",
         "POST /servicenow/tickets/{ticket_id}/link",
         "POST /servicenow/tickets/{ticket_id}/unlink",
+        "GET /servicenow/history",
+        "GET /servicenow/history.csv",
         "GET /servicenow/outbox",
         "GET /servicenow/outbox/{item_id}",
         "POST /servicenow/outbox/{item_id}/edit",
@@ -137,6 +140,7 @@ CASES = [(role, route) for role, routes in ROUTES.items() for route in routes]
 def routes_of_the_app() -> set[str]:
     modules = (account, admin, admin_copilot, articles, copilot, dashboard, health)
     modules += (servicenow, servicenow_outbox, servicenow_pulls, tickets, tickets_api)
+    modules += (servicenow_history,)
     routers = [one for module in modules for one in vars(module).values()]
     return {
         f"{method} {route.path}"

@@ -5,13 +5,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, exists, select, update
 
-from app.db import outbox
+from app.db import exchanges, outbox
 from app.db.tables import installation, ticket_events, tickets
 from app.db.tables import outbox as outbox_table
 from app.models import (
     CLEARABLE,
     SYNCED,
     EventKind,
+    FieldChange,
     Incident,
     OutboxItem,
     OutboxKind,
@@ -210,6 +211,15 @@ def refresh(
         f"{name}: {ours[name] or 'none'} → {taken[name] or 'none'}" for name in taken
     )
     if changes:
+        exchanges.add(
+            conn,
+            at=now,
+            direction="pull",
+            what="refresh",
+            ticket_id=ticket.id,
+            number=ticket.sn_number or "",
+            changes=[FieldChange(name, ours[name] or "", taken[name] or "") for name in taken],
+        )
         _tell(conn, ticket.id, f"Refreshed from {ticket.sn_number}. {changes}", now=now)
 
 

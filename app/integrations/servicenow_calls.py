@@ -11,6 +11,7 @@ import tenacity
 
 from app.errors import Kind, ServiceNowError, ServiceNowUnavailable
 from app.integrations.servicenow_answers import transport_failure
+from app.integrations.servicenow_listening import Call, heard
 from app.integrations.servicenow_slots import Slots
 
 Answer = TypeVar("Answer")
@@ -56,33 +57,32 @@ class Calls:
     def once(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One exchange, logged without query and body. Raises ServiceNowError without an answer."""
         started = self._monotonic()
+
+        def ended(status: object, transaction: str = "") -> None:
+            ms = round(1000 * (self._monotonic() - started))
+            sent = options.get("json") or {}
+            _tell(Call(method, path, str(status), transaction, ms, sent))
+
         with self._slots.take() as slot:
             left = self._slots.left()
             try:
                 response = slot.request(method, path, timeout=max(0.05, left), **options)
             except httpx.HTTPError as exc:
-                sent = method != "GET" and exc.request.url.path == path
-                failure = transport_failure(exc, write=sent)
-                self._log(method, path, type(exc).__name__, started)
-                raise failure from exc
+                left_us = method != "GET" and exc.request.url.path == path
+                ended(type(exc).__name__)
+                raise transport_failure(exc, write=left_us) from exc
             except ServiceNowError as exc:
-                self._log(method, path, exc.kind, started)
+                ended(exc.kind)
                 raise
-        transaction = response.headers.get("X-Transaction-ID", "")[:40]
-        self._log(method, path, response.status_code, started, transaction)
+        ended(response.status_code, response.headers.get("X-Transaction-ID", "")[:40])
         return response
 
-    def _log(
-        self, method: str, path: str, outcome: object, started: float, transaction: str = ""
-    ) -> None:
-        fields = {
-            "method": method,
-            "path": path,
-            "status": str(outcome),
-            "ms": round(1000 * (self._monotonic() - started)),
-            "transaction": transaction,
-        }
-        log.info("servicenow call", extra={"fields": fields})
+
+def _tell(call: Call) -> None:
+    heard(call)
+    names = ("method", "path", "status", "ms", "transaction")
+    fields = {name: getattr(call, name) for name in names}
+    log.info("servicenow call", extra={"fields": fields})
 
 
 def _pause(state: tenacity.RetryCallState) -> float:

@@ -23,6 +23,7 @@ from app.integrations.servicenow_answers import (
 )
 from app.integrations.servicenow_auth import BasicAuth, OAuth
 from app.integrations.servicenow_calls import Calls
+from app.integrations.servicenow_listening import answered
 from app.integrations.servicenow_query import Query
 from app.integrations.servicenow_slots import Slots, build_slots
 
@@ -100,7 +101,7 @@ class ServiceNowClient:
     def get_incident(self, sys_id: str, *, fields: Sequence[str] = INCIDENT_FIELDS) -> Record:
         """One incident. Raises ServiceNowRejected (not_found) when missing or hidden."""
         path = _record_path(sys_id)
-        return record_of(self._read(path, _reading(fields)))
+        return answered(record_of(self._read(path, _reading(fields))))
 
     def find_incidents(self, field: str, value: str, *, fields: Sequence[str] = ()) -> list[Record]:
         """The incidents whose `field` is `value`, oldest first; the caller decides what two mean.
@@ -241,7 +242,7 @@ class ServiceNowClient:
         }
         response = self._calls.once(method, path, params=parameters, json=dict(payload))
         try:
-            return record_of(result_of(response, expected=expected))
+            return answered(record_of(result_of(response, expected=expected)))
         except ServiceNowRejected as exc:
             if exc.kind is not Kind.UNEXPECTED:
                 raise

@@ -23,6 +23,10 @@ from app.models.servicenow import (
     SyncRun,
 )
 from app.models.servicenow_pages import (
+    Exchange,
+    FieldChange,
+    HistoryFilter,
+    HistoryPage,
     OutboxFilter,
     OutboxList,
     OutboxRow,
@@ -87,7 +91,11 @@ __all__ = [
     "ConnectionView",
     "Counts",
     "EventKind",
+    "Exchange",
     "Field",
+    "FieldChange",
+    "HistoryFilter",
+    "HistoryPage",
     "Incident",
     "IncidentDetails",
     "IncidentList",

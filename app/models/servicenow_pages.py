@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
 from app.models.servicenow import OutboxItem, OutboxKind
 from app.models.tickets import Ticket, TicketEvent
@@ -66,3 +67,62 @@ class StoredMaps:
     maps: Mapping[str, Mapping[str, str]]
     changed_at: datetime
     changed_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field of an exchange. `after` is what the incident had then, or was asked to have."""
+
+    field: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One attempt of a push, one pull, one refreshed ticket, and how it went.
+
+    `status` and `transaction_id` are those of the decisive call; `calls` are all of them.
+    """
+
+    id: int
+    at: datetime
+    direction: str
+    what: str
+    ticket_id: int | None
+    run_id: int | None
+    number: str
+    who: str | None
+    attempt: int
+    outcome: str
+    status: str
+    transaction_id: str
+    duration_ms: int
+    detail: str
+    changes: tuple[FieldChange, ...]
+    calls: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """What the history shows; both days are included, in UTC."""
+
+    ticket: int | None = None
+    number: str = ""
+    who: str = ""
+    outcome: str = ""
+    direction: str = ""
+    since: date | None = None
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """One page of the history, newest first. `total` stops at the cap."""
+
+    rows: tuple[Exchange, ...]
+    total: int
+    capped: bool
+    page: int
+    pages: int
+    wanted: HistoryFilter

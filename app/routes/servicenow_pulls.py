@@ -1,8 +1,6 @@
 """Pulling incidents, for admins: the import form of the ServiceNow page, and its JSON twin."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 from typing import Annotated
 
@@ -11,14 +9,13 @@ from fastapi.responses import StreamingResponse
 
 from app.deps import CurrentUser, ServiceNow, WaitingServiceNow, require
 from app.models import PulledRow, Role, SyncRun
+from app.routes.csv_answers import csv_answer
 from app.schemas import HIGHEST_ID, PROBLEMS, Storable
 from app.schemas_servicenow import PullIn, RunOut, UndoOut
 from app.services.servicenow import ServiceNowService
 from app.web import fragment, is_partial, see_other
 
 PULL_WAIT_SECONDS = 25
-# A spreadsheet would run a text that begins so as a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 admins = [Depends(require(Role.ADMIN))]
 pages = APIRouter(prefix="/servicenow", dependencies=admins, include_in_schema=False)
 api = APIRouter(prefix="/api/sn", dependencies=admins, responses=PROBLEMS, tags=["ServiceNow"])
@@ -94,24 +91,11 @@ def _moment(day: str, at: time) -> datetime | None:
 
 
 def _report(run_id: int, rows: Iterable[PulledRow]) -> Response:
-    return StreamingResponse(
-        _lines(rows),
-        media_type="text/csv",
-        headers={"Content-Disposition": f'attachment; filename="pull-{run_id}.csv"'},
+    head = ("number", "sys_id", "outcome", "reason", "ticket_id")
+    lines = (
+        (row.number, row.sys_id, row.outcome, row.reason, str(row.ticket_id or "")) for row in rows
     )
-
-
-def _lines(rows: Iterable[PulledRow]) -> Iterator[str]:
-    line = io.StringIO(newline="")
-    writer = csv.writer(line)
-    writer.writerow(("number", "sys_id", "outcome", "reason", "ticket_id"))
-    for row in rows:
-        yield line.getvalue()
-        line.seek(0)
-        line.truncate()
-        cells = (row.number, row.sys_id, row.outcome, row.reason, str(row.ticket_id or ""))
-        writer.writerow([f"'{text}" if text.startswith(FORMULA) else text for text in cells])
-    yield line.getvalue()
+    return csv_answer(f"pull-{run_id}", head, lines)
 
 
 @api.post("/sync/pull")

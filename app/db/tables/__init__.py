@@ -19,6 +19,7 @@ from app.db.tables.knowledge import articles
 from app.db.tables.servicenow import (
     choices,
     connections,
+    exchanges,
     incidents,
     mappings,
     outbox,
@@ -32,6 +33,7 @@ __all__ = [
     "choices",
     "connections",
     "copilot_settings",
+    "exchanges",
     "heartbeats",
     "idempotency_keys",
     "incidents",

@@ -149,6 +149,31 @@ connections = Table(
     Column("paused_reason", Text),
 )
 
+# The history: what was exchanged with the instance about a ticket or a run.
+exchanges = Table(
+    "exchanges",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("direction", String(4), nullable=False),
+    Column("what", String(10), nullable=False),
+    Column("ticket_id", Integer),
+    Column("run_id", Integer),
+    Column("number", String(40), nullable=False),
+    Column("who", String(254)),
+    Column("attempt", Integer, nullable=False),
+    Column("outcome", String(12), nullable=False),
+    Column("status", String(40), nullable=False),
+    Column("transaction_id", String(40), nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("changes", JSON, nullable=False),
+    Column("calls", JSON, nullable=False),
+    Index("ix_exchanges_at", "at"),
+    Index("ix_exchanges_ticket_id", "ticket_id"),
+    Index("ix_exchanges_number", "number"),
+)
+
 # What an admin made of the maps between our words and an instance's values.
 mappings = Table(
     "mappings",

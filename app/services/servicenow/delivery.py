@@ -13,6 +13,7 @@ from app.errors import (
     ServiceNowError,
     ServiceNowUnavailable,
 )
+from app.integrations.servicenow_listening import listening
 from app.models import (
     EventKind,
     OutboxItem,
@@ -20,6 +21,7 @@ from app.models import (
 )
 from app.services.servicenow.certainty import NotYet
 from app.services.servicenow.connection import Connection
+from app.services.servicenow.history import History
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.sending import Sending
 from app.services.servicenow.setup import Setup
@@ -41,8 +43,11 @@ class Outcome(Enum):
 class Delivery:
     """The way of one outbox item to the instance. A write is never blindly repeated."""
 
-    def __init__(self, setup: Setup, lookups: Lookups, connection: Connection) -> None:
+    def __init__(
+        self, setup: Setup, lookups: Lookups, connection: Connection, history: History
+    ) -> None:
         self._setup = setup
+        self._history = history
         self._sending = Sending(setup, lookups)
         self._connection = connection
         self._clicks = threading.BoundedSemaphore(PUSHES_AT_ONCE)
@@ -90,8 +95,15 @@ class Delivery:
             item = None if paused else outbox.claim(conn, item_id, now=setup.now())
         if item is None:
             return Outcome.SOMEBODY_ELSES
+        with listening() as calls:
+            outcome = self._attempt(item, waited_for=waited_for)
+        self._history.add_push(item, calls)
+        return outcome
+
+    def _attempt(self, item: OutboxItem, *, waited_for: bool) -> Outcome:
+        client = self._setup.connected_client()
         try:
-            with self._connection.watch(), setup.connected_client().click(own_slot=waited_for):
+            with self._connection.watch(), client.click(own_slot=waited_for):
                 self._sending.send(item)
         except (NotYet, AnswerLost) as exc:
             self._wait_for_certainty(item, exc)

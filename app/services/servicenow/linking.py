@@ -7,7 +7,9 @@ from app.db import events, links, outbox, tickets
 from app.db.engine import writing
 from app.errors import Conflict, Invalid, NotFound
 from app.integrations import servicenow_mapping as mapping
+from app.integrations.servicenow_listening import listening
 from app.models import EventKind, OutboxState
+from app.services.servicenow.history import History
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup, checked_reason
 
@@ -15,8 +17,9 @@ from app.services.servicenow.setup import Setup, checked_reason
 class Linking:
     """Changes ties; what waited for the old tie is discarded with the reason."""
 
-    def __init__(self, setup: Setup, lookups: Lookups) -> None:
+    def __init__(self, setup: Setup, lookups: Lookups, history: History) -> None:
         self._setup = setup
+        self._history = history
         self._lookups = lookups
 
     def link(self, ticket_id: int, number: str, *, by: str) -> None:
@@ -28,7 +31,7 @@ class Linking:
         wanted = number.strip().upper()
         if not wanted or len(wanted) > 40:
             raise Invalid("Which incident?", fields={"number": "Write its number."})
-        with client.click():
+        with listening() as calls, client.click():
             found = client.find_incidents("number", wanted)
         if not found:
             raise NotFound(f"{wanted} was not found, or the integration account may not see it.")
@@ -37,6 +40,7 @@ class Linking:
         try:
             with writing(self._setup.engine) as conn:
                 self._tie(conn, ticket_id, found[0], by=by)
+                self._history.add_link(conn, ticket_id, number=wanted, by=by, calls=calls)
         except IntegrityError as exc:
             raise Conflict(f"{wanted} is linked to another ticket already.") from exc
 

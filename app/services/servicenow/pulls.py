@@ -13,8 +13,10 @@ from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid, ServiceNowError, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_client import Query
+from app.integrations.servicenow_listening import listening
 from app.models import Outcome, RunState, SyncRun
 from app.services.servicenow.connection import Connection
+from app.services.servicenow.history import History
 from app.services.servicenow.importing import Page, Record, Tally
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.reads import known_state
@@ -36,8 +38,11 @@ class Overtaken(Exception):
 class Pulls:
     """One run at a time, page by page, each page in one transaction with its progress."""
 
-    def __init__(self, setup: Setup, lookups: Lookups, connection: Connection) -> None:
+    def __init__(
+        self, setup: Setup, lookups: Lookups, connection: Connection, history: History
+    ) -> None:
         self._setup = setup
+        self._history = history
         self._lookups = lookups
         self._connection = connection
 
@@ -118,6 +123,14 @@ class Pulls:
             run = runs.claim(conn, now=now, claimed_before=now - 2 * setup.lease)
         if run is None:
             return False
+        with listening() as calls:
+            self._work(run, stopping)
+        ended = self.get(run.id)
+        if ended.finished:
+            self._history.add_run(ended, calls)
+        return True
+
+    def _work(self, run: SyncRun, stopping: Callable[[], bool]) -> None:
         try:
             while not run.finished and not stopping():
                 run = self._next_page(run)
@@ -130,7 +143,6 @@ class Pulls:
         except Exception:  # A broken run must not stop the runs after it.
             log.exception("run %s broke", run.id)
             self._end(run, RunState.FAILED, error=OUR_FAULT)
-        return True
 
     def _end(self, run: SyncRun, state: RunState, *, error: str | None = None) -> None:
         with writing(self._setup.engine) as conn:

@@ -4,6 +4,7 @@ from app.db import outbox
 from app.db.engine import reading
 from app.services.servicenow.connection import Connection
 from app.services.servicenow.delivery import Delivery
+from app.services.servicenow.history import History
 from app.services.servicenow.imports import Imports
 from app.services.servicenow.linking import Linking
 from app.services.servicenow.lookups import Lookups
@@ -17,21 +18,22 @@ from app.services.servicenow.setup import Setup
 
 class ServiceNowService:
     """`connection` tells how it stands, `reads` look, `pushes` write, `owed` has the levers of
-    the outbox, `pulls` bring in, `imports` stop and take back.
+    the outbox, `pulls` bring in, `imports` stop and take back, `history` remembers.
     """
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         lookups = Lookups(setup)
         self.connection = Connection(setup)
-        self.delivery = Delivery(setup, lookups, self.connection)
+        self.history = History(setup)
+        self.delivery = Delivery(setup, lookups, self.connection, self.history)
         self.imports = Imports(setup)
         self.reads = Reads(setup, lookups, self.connection, self.imports)
         self.pushes = Pushes(setup, lookups, self.delivery)
         self.owed = Owed(setup, lookups, self.delivery)
         self.previews = Previews(setup, lookups)
-        self.linking = Linking(setup, lookups)
-        self.pulls = Pulls(setup, lookups, self.connection)
+        self.linking = Linking(setup, lookups, self.history)
+        self.pulls = Pulls(setup, lookups, self.connection, self.history)
 
     def owed_count(self) -> int:
         """How many pushes wait or are blocked."""

@@ -1,0 +1,105 @@
+"""The history: every exchange with ServiceNow about a ticket or a run."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from app.deps import ServiceNow, require
+from app.models import Exchange, FieldChange, HistoryFilter, Role
+from app.routes.csv_answers import csv_answer
+from app.schemas import HIGHEST_ID, Wanted
+from app.web import fragment, is_partial, page
+
+agents = [Depends(require(Role.AGENT))]
+pages = APIRouter(prefix="/servicenow", dependencies=agents, include_in_schema=False)
+COLUMNS = (
+    "exchange",
+    "at",
+    "direction",
+    "what",
+    "ticket_id",
+    "number",
+    "run_id",
+    "who",
+    "attempt",
+    "outcome",
+    "status",
+    "transaction_id",
+    "duration_ms",
+    "detail",
+    "field",
+    "before",
+    "after",
+)
+NOTHING = FieldChange("", "", "")
+
+
+def history_filter(
+    ticket: Wanted = "",
+    number: Wanted = "",
+    who: Wanted = "",
+    outcome: Wanted = "",
+    direction: Wanted = "",
+    since: Wanted = "",
+    until: Wanted = "",
+) -> HistoryFilter:
+    """The filter of an address; what means nothing is left out."""
+    return HistoryFilter(
+        ticket=_id(ticket),
+        number=number.upper(),
+        who=who,
+        outcome=outcome,
+        direction=direction if direction in ("push", "pull") else "",
+        since=_day(since),
+        until=_day(until),
+    )
+
+
+def _id(text: str) -> int | None:
+    digits = text.removeprefix("#")
+    known = digits.isascii() and digits.isdigit() and 0 < int(digits) <= HIGHEST_ID
+    return int(digits) if known else None
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+Filter = Annotated[HistoryFilter, Depends(history_filter)]
+
+
+@pages.get("/history")
+def index(
+    request: Request,
+    servicenow: ServiceNow,
+    wanted: Filter,
+    page_number: Annotated[int, Query(alias="page")] = 1,
+) -> Response:
+    """The exchanges, newest first; their table alone for htmx."""
+    shown = servicenow.history.page(wanted, page=page_number)
+    if is_partial(request):
+        return fragment(request, "servicenow/history_table.html", shown=shown)
+    return page(request, "servicenow/history.html", shown=shown)
+
+
+@pages.get("/history.csv")
+def export(servicenow: ServiceNow, wanted: Filter) -> Response:
+    """Everything that matches, a line for each field that an exchange changed."""
+    return csv_answer("servicenow-history", COLUMNS, _lines(servicenow.history.all(wanted)))
+
+
+def _lines(found: Iterable[Exchange]) -> Iterator[Sequence[str]]:
+    for one in found:
+        told = (
+            one.id,
+            one.at.astimezone(UTC).isoformat(timespec="seconds"),
+            *(getattr(one, name) for name in COLUMNS[2:14]),
+        )
+        words = ["" if value is None else str(value) for value in told]
+        for change in one.changes or (NOTHING,):
+            yield (*words, change.field, change.before, change.after)
