@@ -13,6 +13,7 @@ AppError
 ├── Busy                     503, with seconds to wait
 └── ServiceNowError          what the instance, or the way to it, answered
     ├── ServiceNowUnavailable    nothing was applied: try again later
+    │   └── HeldBack             we did not even call: our own limits said no
     ├── AnswerLost               a write may have been applied: find out first
     └── ServiceNowRejected       it will not work like this: ask a person
 """
@@ -168,6 +169,10 @@ class ServiceNowError(AppError):
 
 class ServiceNowUnavailable(ServiceNowError):
     """Nothing was applied; the same call may work later."""
+
+
+class HeldBack(ServiceNowUnavailable):
+    """No call was made: no slot is free, or the pace that the instance allows is used up."""
 
 
 class AnswerLost(ServiceNowError):

@@ -13,7 +13,7 @@ log = logging.getLogger("app.worker")
 
 def tick(servicenow: ServiceNowService, *, stopping: Callable[[], bool] = lambda: False) -> None:
     """One look at everything that is due."""
-    servicenow.delivery.deliver_due()
+    servicenow.delivery.deliver_due(stopping=stopping)
     servicenow.pulls.run_due(stopping=stopping)
     servicenow.history.purge_due()
 
@@ -68,7 +68,8 @@ class Worker:
             thread.join(seconds)
 
     def _push(self) -> None:
-        self._loop("pushes", self._servicenow.delivery.deliver_due, self._bells.pushes)
+        deliver_due = self._servicenow.delivery.deliver_due
+        self._loop("pushes", lambda: deliver_due(stopping=self._stop.is_set), self._bells.pushes)
 
     def _pull(self) -> None:
         self._loop("pulls", self._pull_and_purge, self._bells.pulls)

@@ -16,12 +16,11 @@ from sqlalchemy import (
     update,
 )
 
-from app.db.tables import outbox
+from app.db.tables import outbox, tickets
 from app.models import OutboxFilter, OutboxItem, OutboxKind, OutboxState
 
 CLAIMABLE = (OutboxState.PENDING, OutboxState.UNCONFIRMED)
-OPEN = (OutboxState.PENDING, OutboxState.SENDING, OutboxState.UNCONFIRMED)
-WAITING = (*OPEN, OutboxState.BLOCKED)
+WAITING = (*CLAIMABLE, OutboxState.SENDING, OutboxState.BLOCKED)
 LONGEST_DELAY = timedelta(hours=4)
 
 
@@ -34,15 +33,16 @@ def _item(row: RowMapping) -> OutboxItem:
 
 
 def _first_in_line() -> ColumnElement[bool]:
-    """No earlier push of the same ticket is still on its way; a blocked create holds all."""
-    earlier = outbox.alias("earlier")
+    """No push of the same ticket is being sent and no earlier one is still on its way.
+
+    A blocked create holds all behind it; another blocked push lets the later ones pass.
+    """
+    other = outbox.alias("other")
+    holds = and_(other.c.kind == OutboxKind.CREATE, other.c.state == OutboxState.BLOCKED)
+    ahead = and_(other.c.id < outbox.c.id, or_(other.c.state.in_(CLAIMABLE), holds))
     return ~exists().where(
-        earlier.c.ticket_id == outbox.c.ticket_id,
-        earlier.c.id < outbox.c.id,
-        or_(
-            earlier.c.state.in_(OPEN),
-            and_(earlier.c.kind == OutboxKind.CREATE, earlier.c.state == OutboxState.BLOCKED),
-        ),
+        other.c.ticket_id == outbox.c.ticket_id,
+        or_(other.c.state == OutboxState.SENDING, ahead),
     )
 
 
@@ -157,7 +157,14 @@ def due(conn: Connection, *, now: datetime, limit: int) -> tuple[int, ...]:
 
 
 def claim(conn: Connection, item_id: int, *, now: datetime) -> OutboxItem | None:
-    """Take the item for sending; None when it is taken, not due, or not the first in line."""
+    """Take the item for sending; None when it is taken, not due, or not the first in line.
+
+    On PostgreSQL the ticket's row is locked first: two claims of one ticket, made at once by
+    different processes, would not see each other.
+    """
+    of_item = select(outbox.c.ticket_id).where(outbox.c.id == item_id).scalar_subquery()
+    lock = select(tickets.c.id).where(tickets.c.id == of_item).with_for_update(key_share=True)
+    conn.execute(lock)
     row = conn.execute(
         update(outbox)
         .where(
@@ -187,14 +194,33 @@ def settle(conn: Connection, item: OutboxItem, state: OutboxState, **values: Any
     return row.rowcount == 1
 
 
+def is_ours(conn: Connection, item: OutboxItem) -> bool:
+    """Whether the attempt that `item` is still holds it."""
+    query = select(outbox.c.id).where(
+        outbox.c.id == item.id,
+        outbox.c.state == OutboxState.SENDING,
+        outbox.c.attempts == item.attempts,
+    )
+    return conn.execute(query).first() is not None
+
+
+def give_back(conn: Connection, item: OutboxItem, *, not_before: datetime) -> bool:
+    """Undo a claim that came to no call; the attempt does not count."""
+    state = OutboxState.UNCONFIRMED if item.unconfirmed_since else OutboxState.PENDING
+    return settle(conn, item, state, attempts=item.attempts - 1, not_before=not_before)
+
+
 def release_stale(conn: Connection, *, claimed_before: datetime, now: datetime) -> int:
-    """Items whose sender died become unconfirmed, to be looked up at once."""
+    """Items whose sender died become unconfirmed, to be looked up at once.
+
+    It may have sent until just now, so the settle time starts now and not with the claim.
+    """
     row = conn.execute(
         update(outbox)
         .where(outbox.c.state == OutboxState.SENDING, outbox.c.claimed_at <= claimed_before)
         .values(
             state=OutboxState.UNCONFIRMED,
-            unconfirmed_since=outbox.c.claimed_at,
+            unconfirmed_since=now,
             not_before=now,
         )
     )

@@ -11,7 +11,7 @@ from functools import cache
 
 import httpx
 
-from app.errors import Kind, ServiceNowUnavailable
+from app.errors import HeldBack, Kind
 
 CALLS_IN_FLIGHT = 4
 HEADERS = {"Accept": "application/json", "User-Agent": "smart-it-copilot"}
@@ -96,13 +96,13 @@ class Slots:
 
     @contextmanager
     def take(self) -> Iterator[httpx.Client]:
-        """One of the clients, for one call. Raises ServiceNowUnavailable (busy)."""
+        """One of the clients, for one call. Raises HeldBack when none is free in time."""
         deadline = _deadline.get()
         kept = 0 if len(self._clients) == 1 or (deadline and deadline.own_slot) else 1
         with self._condition:
             free = self._condition.wait_for(lambda: len(self._free) > kept, self.left())
-            if not free:
-                raise ServiceNowUnavailable(
+            if not free or self.left() <= 0:
+                raise HeldBack(
                     "Too many calls to ServiceNow are under way.",
                     kind=Kind.BUSY,
                     hint="The instance may be slow. Try again in a moment.",

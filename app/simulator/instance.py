@@ -33,6 +33,7 @@ class Instance(Store):
             self._later: list[tuple[float, Callable[[], object]]] = []
             self.accounts = Accounts()
             self.rules = Rules()
+            self.most_under_way = 0
             self.requests: deque[dict[str, Any]] = deque(maxlen=10_000)
             # Switches: what differs between instances.
             self.invalid_query_regime = "drop"

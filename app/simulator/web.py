@@ -75,6 +75,7 @@ class _Door:
     async def api(self, request: Request) -> Response:
         instance = self._instance
         instance.under_way += 1
+        instance.most_under_way = max(instance.most_under_way, instance.under_way)
         try:
             instance.apply_due()
             fault = instance.faults.take(request.method, request.url.path)
@@ -269,5 +270,6 @@ class _Door:
                 "query": dict(request.query_params),
                 "status": status,
                 "user": user,
+                "session": request.cookies.get("JSESSIONID"),
             }
         )

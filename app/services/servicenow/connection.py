@@ -8,7 +8,7 @@ from typing import Any
 
 from app.db import incidents
 from app.db.engine import reading, writing
-from app.errors import Kind, ServiceNowError
+from app.errors import HeldBack, Kind, ServiceNowError
 from app.models import Check, ConnectionView, Pause
 from app.services.servicenow.setup import Setup
 
@@ -40,6 +40,8 @@ class Connection:
         started = time.monotonic()
         try:
             yield
+        except HeldBack:
+            raise
         except ServiceNowError as exc:
             if exc.kind not in NOT_THE_CONNECTION:
                 self._remember_failure(exc)

@@ -109,9 +109,9 @@ class Sending:
         maps = self._lookups.maps()
         sys_id, number = record["sys_id"], record.get("number", "")
         with writing(setup.engine) as conn:
+            current = tickets.get(conn, ticket.id, for_update=True)
             if not outbox.settle(conn, item, OutboxState.DONE, settled_at=now, error=None):
                 return
-            current = tickets.get(conn, ticket.id, for_update=True)
             links.link(
                 conn,
                 ticket.id,

@@ -1,0 +1,128 @@
+"""Many pushes at once: tickets side by side, one ticket in order, four calls in flight."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+
+from app.db import links, outbox
+from app.db.engine import reading, writing
+from app.integrations.servicenow_mapping import create_keys
+from app.models import OutboxItem, OutboxKind, OutboxState, PushState, TicketStatus
+from app.services.servicenow import ServiceNowService
+from app.simulator import Instance
+from app.worker import tick
+from tests.conftest import Clock
+from tests.desk import Desk
+
+
+@pytest.fixture
+def service(app: FastAPI) -> ServiceNowService:
+    found: ServiceNowService = app.state.services.servicenow
+    return found
+
+
+def owe_create(app: FastAPI, desk: Desk) -> int:
+    """A ticket whose create is owed and was not tried yet."""
+    ticket = desk.ticket()
+    with writing(app.state.engine) as conn:
+        keys = create_keys(links.installation_id(conn), ticket.id, ticket.sn_generation)
+        outbox.add(
+            conn,
+            ticket_id=ticket.id,
+            generation=ticket.sn_generation,
+            kind=OutboxKind.CREATE,
+            sys_id=keys.sys_id,
+            correlation_id=keys.correlation_id,
+            host=app.state.settings.servicenow.host,
+            created_by="agent@example.com",
+            now=ticket.created_at,
+        )
+    return ticket.id
+
+
+def waiting(app: FastAPI, ticket_id: int) -> tuple[OutboxItem, ...]:
+    with reading(app.state.engine) as conn:
+        return outbox.of_ticket(conn, ticket_id)
+
+
+def test_tickets_are_sent_side_by_side_and_a_slot_stays_free_for_people(
+    app: FastAPI, service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    tickets = [owe_create(app, desk) for _ in range(9)]
+    instance.latency_seconds = 0.03
+    tick(service)
+    states = {service.pushes.status(ticket_id).state for ticket_id in tickets}
+    assert states == {PushState.LINKED}
+    assert len(instance.incidents) == 9
+    assert instance.most_under_way == 3
+    sessions = {request["session"] for request in instance.requests if request["session"]}
+    assert len(sessions) <= 4
+
+
+def test_what_one_ticket_owes_goes_out_in_order_in_one_look(
+    app: FastAPI, service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    tickets = [owe_create(app, desk) for _ in range(3)]
+    tick(service)
+    for ticket_id in tickets:
+        for number in range(4):
+            desk.note(ticket_id, f"Step {number}", internal=True)
+        desk.set_status(ticket_id, TicketStatus.IN_PROGRESS)
+    tick(service)
+    for ticket_id in tickets:
+        sys_id = service.pushes.status(ticket_id).ticket.sn_sys_id or ""
+        steps = [row["value"].splitlines()[0] for row in instance.journal(sys_id)]
+        assert [step for step in steps if step.startswith("Step")] == [
+            f"Step {number}" for number in range(4)
+        ]
+        assert instance.incidents[sys_id]["state"] == "2"
+
+
+def test_claims_made_at_once_never_put_two_pushes_of_a_ticket_in_flight(
+    app: FastAPI, service: ServiceNowService, desk: Desk, clock: Clock
+) -> None:
+    ticket_id = owe_create(app, desk)
+    tick(service)
+    desk.set_status(ticket_id, TicketStatus.IN_PROGRESS)
+    for number in range(5):
+        desk.note(ticket_id, f"Step {number}", internal=True)
+    ids = [item.id for item in waiting(app, ticket_id)]
+    with writing(app.state.engine) as conn:
+        first = outbox.claim(conn, ids[0], now=clock())
+        assert first
+        outbox.settle(conn, first, OutboxState.BLOCKED)
+
+    def claim_or_retry(item_id: int) -> OutboxItem | None:
+        with writing(app.state.engine) as conn:
+            outbox.revive(conn, item_id, now=clock())
+        with writing(app.state.engine) as conn:
+            return outbox.claim(conn, item_id, now=clock())
+
+    with ThreadPoolExecutor(8) as pool:
+        claimed = [item for item in pool.map(claim_or_retry, ids * 3) if item]
+    assert len(claimed) == 1
+
+
+def test_an_item_whose_sender_died_is_looked_up_when_its_lease_is_over(
+    app: FastAPI, service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
+) -> None:
+    ticket_id = owe_create(app, desk)
+    with writing(app.state.engine) as conn:
+        outbox.claim(conn, waiting(app, ticket_id)[0].id, now=clock())
+    tick(service)
+    assert waiting(app, ticket_id)[0].state is OutboxState.SENDING
+
+    clock.forward(seconds=76)
+    tick(service)
+    released = waiting(app, ticket_id)[0]
+    assert released.state is OutboxState.UNCONFIRMED
+    assert not instance.incidents
+    # It may have sent until its lease was over: the settle time starts there.
+    assert released.not_before <= clock() + timedelta(seconds=75)
+
+    clock.forward(seconds=76)
+    tick(service)
+    assert service.pushes.status(ticket_id).state is PushState.LINKED
+    assert len(instance.incidents) == 1
