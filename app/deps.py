@@ -16,6 +16,7 @@ from app.services.dashboard import DashboardService
 from app.services.decisions import Decisions as DecisionService
 from app.services.governance import Governance
 from app.services.knowledge import KnowledgeService
+from app.services.privacy import PrivacyService
 from app.services.servicenow import ServiceNowService
 from app.services.tickets import TicketService
 from app.services.triage import TriageService
@@ -32,6 +33,7 @@ class Services:
     tickets: TicketService
     copilot: CopilotService
     knowledge: KnowledgeService
+    privacy: PrivacyService
     servicenow: ServiceNowService
     governance: Governance
     dashboard: DashboardService
@@ -72,6 +74,10 @@ async def get_dashboard(request: Request) -> DashboardService:
     return _services(request).dashboard
 
 
+async def get_privacy(request: Request) -> PrivacyService:
+    return _services(request).privacy
+
+
 async def get_servicenow(request: Request) -> ServiceNowService:
     return _services(request).servicenow
 
@@ -93,6 +99,7 @@ Knowledge = Annotated[KnowledgeService, Depends(get_knowledge)]
 Decisions = Annotated[DecisionService, Depends(get_decisions)]
 Dashboard = Annotated[DashboardService, Depends(get_dashboard)]
 CopilotRules = Annotated[Governance, Depends(get_governance)]
+Privacy = Annotated[PrivacyService, Depends(get_privacy)]
 # Works on our own database; a push tries once, and only if a call slot is free now.
 ServiceNow = Annotated[ServiceNowService, Depends(get_servicenow)]
 LiveServiceNow = Annotated[

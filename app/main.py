@@ -44,6 +44,7 @@ from app.services.decisions import Decisions
 from app.services.governance import Governance
 from app.services.health import HealthService
 from app.services.knowledge import KnowledgeService
+from app.services.privacy import PrivacyService
 from app.services.servicenow import Defaults, ServiceNowService, Setup
 from app.services.tickets import TicketService
 from app.services.triage import TriageService
@@ -161,6 +162,7 @@ def make_services(
         tickets=tickets_service,
         copilot=copilot,
         knowledge=knowledge,
+        privacy=PrivacyService(engine, now),
         servicenow=servicenow_service,
         governance=governance,
         dashboard=DashboardService(engine, now),

@@ -130,7 +130,12 @@ class NoteIn(BaseModel):
 
 
 class TicketOut(BaseModel):
-    """Every column of a ticket. `sn_sync_status` is null, ok or failed."""
+    """Every column of a ticket. `sn_sync_status` is null, ok or failed.
+
+    Passwords, PINs, keys, tokens and card numbers in `subject`, `description` and
+    `resolution_notes` are always shown as `[password hidden]` and the like; `secrets_hidden` says
+    that there are some. Sent back in a PATCH as they are, they leave the text as it was.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -159,6 +164,7 @@ class TicketOut(BaseModel):
     sn_last_sync_at: datetime | None
     sn_sync_status: Literal["ok", "failed"] | None
     sn_last_error: str | None
+    secrets_hidden: bool
 
     @field_serializer("created_at", "updated_at", "sn_last_sync_at")
     def _utc(self, moment: datetime | None) -> datetime | None:
@@ -177,6 +183,8 @@ class TicketsOut(BaseModel):
 
 
 class NoteOut(BaseModel):
+    """A note as it is shown: secrets in `body` are hidden, and `secrets_hidden` says so."""
+
     id: int
     ticket_id: int
     kind: Literal["comment", "internal_note"]
@@ -184,6 +192,7 @@ class NoteOut(BaseModel):
     body: str
     created_at: datetime
     push: Literal["now", "later", "never"] | None
+    secrets_hidden: bool
 
     @classmethod
     def of(cls, note: TicketEvent) -> "NoteOut":
@@ -195,6 +204,7 @@ class NoteOut(BaseModel):
             body=note.body,
             created_at=note.created_at.astimezone(UTC),
             push=note.push.value if note.push else None,
+            secrets_hidden=note.hidden > 0,
         )
 
 

@@ -57,6 +57,7 @@ ROUTES = {
         "POST /articles",
         "GET /articles/{slug}/edit",
         "POST /articles/{slug}/edit",
+        "POST /tickets/{ticket_id}/reveal",
         "POST /tickets/{ticket_id}/edit",
         "POST /tickets/{ticket_id}/predictions/{prediction_id}/accept",
         "POST /tickets/{ticket_id}/predictions/{prediction_id}/replace",

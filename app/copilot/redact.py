@@ -15,7 +15,7 @@ from app.copilot.secret_words import labelled
 from app.copilot.values import SecretKind, Span
 
 # What `masked` wrote is never read again: masking twice is masking once.
-PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(SecretKind)}) hidden\]")
+PLACEHOLDER = re.compile(rf"\[({'|'.join(SecretKind)}) hidden\]")
 PERSONAL = re.compile(
     r"(?P<email>(?<![\w.+-])[\w.+-]+@[^\W_](?:[\w-]*[^\W_])?(?:\.[^\W_](?:[\w-]*[^\W_])?)+)"
     r"|(?P<IP>(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)"
@@ -48,6 +48,20 @@ def secrets_in(text: str) -> tuple[Span, ...]:
 def masked(text: str) -> str:
     """The text with every secret hidden. Masking twice is the same as once."""
     return _replaced(text, [(s.start, s.end, f"[{s.kind} hidden]") for s in secrets_in(text)])
+
+
+def unmasked(text: str, original: str) -> str:
+    """An edited text whose placeholders stand for what they hid in the original, in its order.
+
+    When some were added or taken away, none can be told from another and all stay placeholders.
+    """
+    spans = [(s.start, str(s.kind), original[s.start : s.end]) for s in secrets_in(original)]
+    spans += [(found.start(), found[1], found[0]) for found in PLACEHOLDER.finditer(original)]
+    spans.sort()
+    if PLACEHOLDER.findall(text) != [kind for _, kind, _ in spans]:
+        return text
+    meant = iter(spans)
+    return PLACEHOLDER.sub(lambda _: next(meant)[2], text)
 
 
 @dataclass(frozen=True, slots=True)

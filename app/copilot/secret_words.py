@@ -87,22 +87,22 @@ NOT_SECRET = re.compile(
     re.IGNORECASE,
 )
 ORDINARY_WORDS = """
-a about again all already also always an and any ask at available bad be because been being
-before blank but by can cannot can't change default did different do does doesn't don't down
-empty error every fine for forgot forgotten free from gone good got has hasn't have he hidden
-how i if in incorrect instead invalid is isn't it its just known last left link locked lost
-mandatory me missing my needs never new no none not null now of off ok okay old older on only
-open or our out over please policy possible problem protected public reset right same see sent
-set short shown so some stolen stored strong such taken text that the their then there they
-this to too true false trouble unable unknown until up us user using valid very was we weak
-were what when where which who why will with won't wrong yes yet you your n/a tbd na asap
+a about again all already also always an and any ask at available bad be because been being before
+blank but by can cannot can't change default did different do does doesn't don't down empty error
+every fine for forgot forgotten free from gone good got has hasn't have he hidden how i if in
+incorrect instead invalid is isn't it its just known last left link locked lost mandatory me
+missing must my needs never new no none not null now of off ok okay old older on only open or our
+out over please policy possible private problem protected public reset right safe same secret see
+sent set short shown so some stolen stored strong such taken text that the their then there they
+this to too true false trouble unable unknown until up us user using valid very was we weak were
+what when where which who why will with won't wrong yes yet you your n/a tbd na asap
 ab abgelaufen alt bekannt bitte das der die doch ein eine falsch geht gleich habe ich ist kein
 korrekt leer mein mir nein neu nicht nötig noch nur oder pflicht richtig schon sehr seit stimmt
 und ungültig unbekannt vergessen weg wieder wird wurde zu zurücksetzen erforderlich
-al ahora caducada caducó con correcta de desconocida el en incorrecta incorrecto inválida la
-mala mi muy no nueva olvidada olvidé para por que sin una vacía válida ya
-au aux bon correct dans du encore est et faux incorrecte invalide je le les mon ne nouveau
-oublié oubliée pas perdu pour que sur trop un une valide
+al ahora caducada caducó con correcta de desconocida el en incorrecta incorrecto inválida la mala
+mi muy no nueva olvidada olvidé para por que sin una vacía válida ya
+au aux bon correct dans du encore est et faux incorrecte invalide je le les mon ne nouveau oublié
+oubliée pas perdu pour que sur trop un une valide
 """
 ORDINARY = frozenset(ORDINARY_WORDS.split())
 # Words about a secret, not secrets: expired, missing, mandatory, gesperrt, geändert, caducado.

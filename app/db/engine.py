@@ -38,13 +38,18 @@ def database_url(text: str) -> URL:
 
 
 def make_engine(url: str) -> Engine:
-    """An engine whose writers take SQLite's lock at the start of the transaction."""
+    """An engine whose writers take SQLite's lock at the start of the transaction.
+
+    Its errors name no values: what people write must not get into the log with them.
+    """
     target = database_url(url)
     if target.get_backend_name() != "sqlite":
-        return create_engine(target, pool_size=10, max_overflow=20, pool_pre_ping=True)
+        return create_engine(
+            target, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True
+        )
     if target.database:
         Path(target.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(target, pool_size=20, max_overflow=30)
+    engine = create_engine(target, pool_size=20, max_overflow=30, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _prepare(dbapi: Any, _record: Any) -> None:

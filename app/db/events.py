@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, select, update
 from app.db.tables import ticket_events
 from app.models import NOTES, EventKind, NotePush, TicketEvent
 
-NAMES = tuple(TicketEvent.__dataclass_fields__)
+NAMES = tuple(name for name in TicketEvent.__dataclass_fields__ if name != "hidden")
 
 
 def _event(row: RowMapping) -> TicketEvent:

@@ -22,7 +22,7 @@ from app.db.tables import idempotency_keys, tickets, users
 from app.errors import NotFound
 from app.models import Priority, Role, SyncStatus, Ticket, TicketFilter, TicketStatus
 
-NAMES = tuple(Ticket.__dataclass_fields__)
+NAMES = tuple(name for name in Ticket.__dataclass_fields__ if name != "hidden")
 COUNT_CAP = 1_000
 # Sorting by priority means by weight, the person's own before the predicted one.
 _effective = func.coalesce(tickets.c.priority, tickets.c.predicted_priority)

@@ -44,6 +44,7 @@ class EventKind(StrEnum):
     EDIT = "edit"
     TRIAGE = "triage"
     SERVICENOW = "servicenow"
+    REVEALED = "revealed"
 
     @property
     def label(self) -> str:
@@ -134,6 +135,12 @@ class Ticket:
     urgency: int | None = None
     predicted_impact: int | None = None
     predicted_urgency: int | None = None
+    # How many secrets are hidden in the texts of this very value; 0 is also "as written".
+    hidden: int = 0
+
+    @property
+    def secrets_hidden(self) -> bool:
+        return self.hidden > 0
 
     @property
     def linked(self) -> bool:
@@ -171,3 +178,4 @@ class TicketEvent:
     created_at: datetime
     push: NotePush | None = None
     pushed_at: datetime | None = None
+    hidden: int = 0

@@ -143,6 +143,12 @@ class TicketDetail:
     events: tuple[TicketEvent, ...]
     suggestions: tuple[Suggestion, ...]
     predictions: tuple[PredictionView, ...] = ()
+    revealed: bool = False
+
+    @property
+    def hidden(self) -> int:
+        """How many secrets are hidden in its texts and its timeline."""
+        return self.ticket.hidden + sum(event.hidden for event in self.events)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 
-from app.deps import Copilot, CurrentUser, ServiceNow, Tickets, require
+from app.deps import Copilot, CurrentUser, Privacy, ServiceNow, Tickets, require
 from app.errors import Conflict, Invalid
 from app.models import RESOLUTION_CODES, NewTicket, Role, TicketFilter
 from app.routes.forms import Typed, checked
@@ -27,6 +27,7 @@ class TicketDesk:
     tickets: Tickets
     servicenow: ServiceNow
     copilot: Copilot
+    privacy: Privacy
     user: CurrentUser
 
     def ticket_page(
@@ -35,13 +36,14 @@ class TicketDesk:
         *,
         problem: Invalid | Conflict | None = None,
         typed: Mapping[str, object] | None = None,
+        revealed: bool = False,
     ) -> Response:
         agent = self.user.role.may_act_as(Role.AGENT)
         return page(
             self.request,
             "tickets/show.html",
             status_code=problem.status if problem else 200,
-            detail=self.tickets.detail(ticket_id, self.user),
+            detail=self.tickets.detail(ticket_id, self.user, revealed=revealed),
             status=self.servicenow.pushes.status(ticket_id) if agent else None,
             categories=self.copilot.categories(),
             agents=self.tickets.agents() if agent else (),
@@ -50,6 +52,11 @@ class TicketDesk:
             errors=problem.fields if isinstance(problem, Invalid) else {},
             typed=typed or {},
         )
+
+    def revealed_page(self, ticket_id: int) -> Response:
+        """The ticket as it was written, for this one look."""
+        self.privacy.reveal(ticket_id, by=self.user)
+        return self.ticket_page(ticket_id, revealed=True)
 
     def change(self, ticket_id: int, typed: Mapping[str, str | None], version: int) -> Response:
         try:
@@ -134,6 +141,12 @@ def create(
 @pages.get("/tickets/{ticket_id}")
 def show(ticket_id: Id, desk: Desk) -> Response:
     return desk.ticket_page(ticket_id)
+
+
+@pages.post("/tickets/{ticket_id}/reveal", dependencies=agents)
+def reveal(ticket_id: Id, desk: Desk) -> Response:
+    """Answered with the page itself: what was hidden is shown once and kept nowhere."""
+    return desk.revealed_page(ticket_id)
 
 
 @pages.post("/tickets/{ticket_id}/edit", dependencies=agents)

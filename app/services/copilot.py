@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.copilot.categories import CATEGORIES
 from app.copilot.engine import Engine
+from app.copilot.redact import masked
 from app.copilot.values import Guess
 from app.models import Field, Prediction, Suggestion
 
@@ -44,7 +45,7 @@ class CopilotService:
         engine = self._patiently()
         if engine is None:
             return NOT_READY
-        found = engine.triage(subject, description)
+        found = engine.triage(masked(subject), masked(description))
         return Triage(
             said=(
                 _prediction(Field.CATEGORY, found.category),

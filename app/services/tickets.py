@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
 
+from app.copilot.redact import masked
 from app.db import events, suggestions, tickets
 from app.db.engine import reading, utc_now, writing
 from app.db.tickets import COUNT_CAP, SORTS
@@ -23,6 +24,7 @@ from app.models import (
     TicketStatus,
     User,
 )
+from app.services import privacy
 from app.services.copilot import CopilotService
 from app.services.opening import Opening, check_choices
 from app.services.triage import TriageService
@@ -70,23 +72,27 @@ class TicketService:
         The same idempotency key with the same content answers the same ticket. Raises Conflict
         for the key with other content, Invalid for a value that is not known.
         """
-        return self._opening.open(wanted, by=by, idempotency_key=idempotency_key)
+        ticket, new = self._opening.open(wanted, by=by, idempotency_key=idempotency_key)
+        return privacy.masked_ticket(ticket), new
 
     def get(self, ticket_id: int, viewer: User) -> Ticket:
         """The ticket. Raises NotFound, also for a requester who did not open it."""
         with reading(self._engine) as conn:
-            return _visible(tickets.get(conn, ticket_id), viewer)
+            return privacy.masked_ticket(_visible(tickets.get(conn, ticket_id), viewer))
 
-    def detail(self, ticket_id: int, viewer: User) -> TicketDetail:
-        """The ticket with the timeline and steps its viewer may see. Raises NotFound."""
+    def detail(self, ticket_id: int, viewer: User, *, revealed: bool = False) -> TicketDetail:
+        """What its viewer may see; `revealed` only after `reveal` was told. Raises NotFound."""
         agent = viewer.role.may_act_as(Role.AGENT)
         with reading(self._engine) as conn:
             ticket = _visible(tickets.get(conn, ticket_id), viewer)
             timeline = events.of_ticket(conn, ticket_id, internal=agent)
             steps = suggestions.of_ticket(conn, ticket_id)
             said = self._triage.shown(conn, ticket_id) if agent else ()
-        steps = tuple(step for step in steps if agent or step.public)
-        return TicketDetail(ticket, timeline, suggestions=steps, predictions=said)
+        visible = tuple(step for step in steps if agent or step.public)
+        detail = TicketDetail(
+            ticket, timeline, suggestions=visible, predictions=said, revealed=revealed
+        )
+        return detail if revealed else privacy.masked_detail(detail)
 
     def list(self, wanted: TicketFilter, viewer: User, *, sort: str, page: int) -> TicketPage:
         """One page; an unknown sort is the latest first."""
@@ -107,7 +113,7 @@ class TicketService:
         if capped and page >= pages:
             pages = page + (len(found) > PAGE_SIZE)
         return TicketPage(
-            tickets=found[:PAGE_SIZE],
+            tickets=tuple(map(privacy.masked_ticket, found[:PAGE_SIZE])),
             wanted=wanted,
             sort=sort,
             page=page,
@@ -123,7 +129,8 @@ class TicketService:
         with reading(self._engine) as conn:
             found = tickets.after(conn, _of_viewer(wanted, viewer), last=last, limit=limit + 1)
         more = len(found) > limit
-        return found[:limit], found[limit - 1].id if more else None
+        shown = tuple(map(privacy.masked_ticket, found[:limit]))
+        return shown, found[limit - 1].id if more else None
 
     def agents(self) -> tuple[str, ...]:
         """The addresses a ticket can be assigned to."""
@@ -151,15 +158,16 @@ class TicketService:
             if "description" in new:
                 new["description"] = new["description"] or ""
             new = self._triage.completed(conn, ticket, new)
+            new |= privacy.as_written(new, ticket)
             self._check(conn, ticket, new)
             changed = {name: v for name, v in new.items() if getattr(ticket, name) != v}
             if changed and version is not None and version != ticket.version:
                 raise _overtaken(conn, ticket)
             if not changed:
-                return ticket
+                return privacy.masked_ticket(ticket)
             after = self._write(conn, ticket, changed, by=by)
         self._pushes.wake()
-        return after
+        return privacy.masked_ticket(after)
 
     def _check(self, conn: Connection, ticket: Ticket, new: Values) -> None:
         check_choices(new, self._copilot.categories())
@@ -191,7 +199,7 @@ class TicketService:
                 conn, ticket.id, EventKind.STATUS, told, author=by.email, internal=False, now=now
             )
         edits = [
-            f"{name.replace('_', ' ')}: {_shown(getattr(ticket, name))} → {_shown(value)}"
+            privacy.edit_told(name, getattr(ticket, name), value)
             for name, value in changed.items()
             if name != "status"
         ]
@@ -225,7 +233,7 @@ class TicketService:
             since = now - SAME_NOTE
             same = events.find_note(conn, ticket_id, kind, author=by.email, body=body, since=since)
             if same:
-                return same
+                return privacy.masked_event(same)
             when = _when_to_push(ticket, internal=internal, push=push if agent else None)
             note = events.add(
                 conn,
@@ -241,7 +249,7 @@ class TicketService:
             if when is NotePush.NOW:
                 self._pushes.owe_note(conn, ticket, note, by=by.email)
         self._pushes.wake()
-        return note
+        return privacy.masked_event(note)
 
 
 def _visible(ticket: Ticket, viewer: User) -> Ticket:
@@ -272,13 +280,6 @@ def _overtaken(conn: Connection, ticket: Ticket) -> Conflict:
     last = events.of_ticket(conn, ticket.id, internal=True)[-1]
     who = last.author or "the app"
     return Conflict(
-        f"Somebody was faster: {who} changed this ticket. {last.body}",
+        f"Somebody was faster: {who} changed this ticket. {masked(last.body)}",
         hint="What you wrote is still in the form; nothing of it was saved. Save again to keep it.",
     )
-
-
-def _shown(value: object) -> str:
-    if value is None or value == "":
-        return "none"
-    text = str(value)
-    return text if len(text) <= 80 else text[:79] + "…"

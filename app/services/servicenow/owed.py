@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection as DbConnection
 
+from app.copilot.redact import unmasked
 from app.db import events, outbox, pauses, tickets
 from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid, NotFound, ServiceNowError
@@ -19,6 +20,7 @@ from app.models import (
     Ticket,
     TicketEvent,
 )
+from app.services.privacy import masked_event, masked_ticket
 from app.services.servicenow.delivery import Delivery
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup, checked_reason
@@ -112,7 +114,8 @@ class Owed:
             if not outbox.amend(conn, item_id, now=self._setup.now(), **values):
                 raise Conflict(NOT_CERTAIN)
             if row.note and text != row.note.body:
-                events.rewrite(conn, row.note.id, text)
+                written = events.get(conn, row.note.id).body
+                events.rewrite(conn, row.note.id, unmasked(text, written))
                 changed.append("note")
             self._tell(conn, row.ticket.id, changed, by=by)
         self._delivery.try_now(item_id)
@@ -170,7 +173,8 @@ def _rows(conn: DbConnection, items: Sequence[OutboxItem]) -> tuple[OutboxRow, .
     rows = []
     for item in items:
         note = notes.get(item.event_id) if item.event_id is not None else None
-        ticket = by_ticket[item.ticket_id]
+        note = masked_event(note) if note else None
+        ticket = masked_ticket(by_ticket[item.ticket_id])
         rows.append(OutboxRow(item, ticket, note, _summary(item, ticket, note)))
     return tuple(rows)
 

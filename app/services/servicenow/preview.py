@@ -4,6 +4,7 @@ from app.db import suggestions, tickets
 from app.db.engine import reading
 from app.integrations import servicenow_mapping as mapping
 from app.models import Preview, PreviewRow, Ticket
+from app.services.privacy import masked_ticket
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup
 
@@ -20,7 +21,7 @@ class Previews:
         setup = self._setup
         client = setup.connected_client()
         with reading(setup.engine) as conn:
-            ticket = tickets.get(conn, ticket_id)
+            ticket = masked_ticket(tickets.get(conn, ticket_id))
             steps = suggestions.of_ticket(conn, ticket_id)
         with client.click():
             people = self._lookups.people(ticket)

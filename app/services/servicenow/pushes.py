@@ -19,6 +19,7 @@ from app.models import (
     Ticket,
     TicketEvent,
 )
+from app.services.privacy import masked_event, masked_steps, masked_ticket
 from app.services.servicenow.delivery import Delivery, Outcome
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup, checked_reason
@@ -210,7 +211,7 @@ class Pushes:
         """The work note offered from the ticket's suggestions; empty when there are none."""
         with reading(self._setup.engine) as conn:
             steps = suggestions.of_ticket(conn, ticket_id)
-        return mapping.suggestions_note(steps) if steps else ""
+        return mapping.suggestions_note(masked_steps(steps)) if steps else ""
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -233,7 +234,7 @@ class Pushes:
         blocked = first if first and first.state is OutboxState.BLOCKED else None
         wants_code = blocked and blocked.error and "resolution code" in blocked.error
         return PushStatus(
-            ticket=ticket,
+            ticket=masked_ticket(ticket),
             state=_state(ticket, items),
             url=self._setup.url_of(ticket.sn_sys_id),
             attempts=first.attempts if first else 0,
@@ -241,7 +242,7 @@ class Pushes:
             error=first.error if first else None,
             items=items,
             created=created,
-            unsent_notes=unsent,
+            unsent_notes=tuple(map(masked_event, unsent)),
             close_codes=self._lookups.known_choices("close_code") if wants_code else (),
             missing=self._setup.missing,
             read_only=self._setup.read_only,

@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Mapping
 
+from app.copilot.redact import masked
 from app.db import events, links, outbox, suggestions, tickets
 from app.db.engine import reading, writing
 from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
 from app.models import EventKind, OutboxItem, OutboxKind, OutboxState, Ticket, TicketEvent
+from app.services.privacy import masked_steps, masked_ticket
 from app.services.servicenow.certainty import link_of, refuse_if_too_early
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup
@@ -65,10 +67,10 @@ class Sending:
         with reading(setup.engine) as conn:
             steps = suggestions.of_ticket(conn, ticket.id)
         return mapping.create_payload(
-            ticket,
+            masked_ticket(ticket),
             maps=self._lookups.maps(),
             keys=mapping.CreateKeys(item.sys_id, item.correlation_id),
-            suggestions=steps,
+            suggestions=masked_steps(steps),
             people=self._lookups.people(ticket),
             assignment_group=item.assignment_group or setup.defaults.assignment_group,
             categories=[value for value, _ in self._lookups.choices("category")],
@@ -149,7 +151,7 @@ class Sending:
         if item.attempts == 1 or not self._in_journal(sys_id, reference):
             refuse_if_too_early(item, self._setup)
             link_back = self._setup.ticket_url(ticket.id) if note.internal else ""
-            text = mapping.note_text(note.body, reference=reference, link_back=link_back)
+            text = mapping.note_text(masked(note.body), reference=reference, link_back=link_back)
             try:
                 client.update_incident(sys_id, {JOURNAL[note.kind]: text})
             except AnswerLost:

@@ -7,6 +7,7 @@ from app.db.engine import writing
 from app.errors import Kind, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
 from app.models import EventKind, OutboxItem, OutboxState, Ticket
+from app.services.privacy import masked_ticket
 from app.services.servicenow.certainty import link_of, refuse_if_too_early
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup
@@ -33,7 +34,9 @@ class Updates:
             self._refuse_reopening(record, ticket)
             refuse_if_too_early(item, self._setup)
             code = self.close_code(item, ticket) if ticket.status.ended else None
-            record = client.update_incident(sys_id, mapping.state_fields(ticket, code, maps))
+            record = client.update_incident(
+                sys_id, mapping.state_fields(masked_ticket(ticket), code, maps)
+            )
             self._check_echo(record, wanted)
         self._record_success(item, ticket, record)
 

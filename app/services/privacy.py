@@ -1,0 +1,101 @@
+"""What readers and far sides get of a ticket: secrets hidden, and shown to whoever answers for it.
+
+The database keeps what people wrote. Every way out of a ticket goes through here: pages, JSON and
+exports by `TicketService`, pushes and previews by `services/servicenow`. Only `reveal` shows a
+ticket as it was written, to agents, and it is told in the timeline.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine
+
+from app.copilot.redact import masked, secrets_in, unmasked
+from app.db import events, tickets
+from app.db.engine import utc_now, writing
+from app.errors import NotAllowed
+from app.models import EventKind, Role, Suggestion, Ticket, TicketDetail, TicketEvent, User
+
+# Looking again so soon is told once.
+SAME_LOOK = timedelta(minutes=10)
+TEXTS = ("subject", "description", "resolution_notes")
+SHOWN = "Hidden text of this ticket was shown to {}."
+
+
+def masked_ticket(ticket: Ticket) -> Ticket:
+    """The ticket with the secrets of its texts hidden, and how many they were."""
+    notes = ticket.resolution_notes
+    texts = (ticket.subject, ticket.description, notes or "")
+    hidden = sum(len(secrets_in(text)) for text in texts)
+    if not hidden:
+        return ticket
+    return replace(
+        ticket,
+        subject=masked(ticket.subject),
+        description=masked(ticket.description),
+        resolution_notes=masked(notes) if notes else notes,
+        hidden=hidden,
+    )
+
+
+def masked_event(event: TicketEvent) -> TicketEvent:
+    """The entry with the secrets of its text hidden, and how many they were."""
+    hidden = len(secrets_in(event.body))
+    return replace(event, body=masked(event.body), hidden=hidden) if hidden else event
+
+
+def masked_steps(steps: Iterable[Suggestion]) -> tuple[Suggestion, ...]:
+    return tuple(replace(step, text=masked(step.text)) for step in steps)
+
+
+def masked_detail(detail: TicketDetail) -> TicketDetail:
+    """The ticket, its timeline and its steps with their secrets hidden."""
+    return replace(
+        detail,
+        ticket=masked_ticket(detail.ticket),
+        events=tuple(map(masked_event, detail.events)),
+        suggestions=masked_steps(detail.suggestions),
+    )
+
+
+def as_written(changes: Mapping[str, str | None], ticket: Ticket) -> dict[str, str]:
+    """The changed texts whose placeholders hide what they hid on the page: nothing is lost."""
+    texts = {name: changes[name] for name in TEXTS if name in changes}
+    return {name: unmasked(t, getattr(ticket, name) or "") for name, t in texts.items() if t}
+
+
+def edit_told(name: str, before: object, after: object) -> str:
+    """A change as the timeline tells it."""
+    return f"{name.replace('_', ' ')}: {_in_short(before)} → {_in_short(after)}"
+
+
+def _in_short(value: object) -> str:
+    if value is None or value == "":
+        return "none"
+    text = masked(str(value))
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+class PrivacyService:
+    """Writes down who looked at what was hidden."""
+
+    def __init__(self, engine: Engine, now: Callable[[], datetime] = utc_now) -> None:
+        self._engine = engine
+        self._now = now
+
+    def reveal(self, ticket_id: int, *, by: User) -> None:
+        """Tell in the timeline, where the requester reads it too, that `by` sees the ticket bare.
+
+        Raises NotFound, and NotAllowed for requesters.
+        """
+        if not by.role.may_act_as(Role.AGENT):
+            raise NotAllowed("Only agents may see hidden text.")
+        now = self._now()
+        kind, told = EventKind.REVEALED, SHOWN.format(by.email)
+        with writing(self._engine) as conn:
+            tickets.get(conn, ticket_id, for_update=True)
+            since = now - SAME_LOOK
+            if events.find_note(conn, ticket_id, kind, author=by.email, body=told, since=since):
+                return
+            events.add(conn, ticket_id, kind, told, author=by.email, internal=False, now=now)
