@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -237,6 +238,7 @@ def _lifespan(worker: Worker) -> Callable[[FastAPI], AbstractAsyncContextManager
     async def frame(app: FastAPI) -> AsyncIterator[None]:
         services: Services = app.state.services
         services.copilot.start()
+        threading.Thread(target=services.knowledge.index_missing, daemon=True).start()
         worker.start()
         yield
         worker.stop()

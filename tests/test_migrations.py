@@ -10,12 +10,18 @@ from app.db import migrate
 from app.db.engine import make_engine, reading, writing
 from app.db.tables import metadata
 
+# SQLite's full-text tables (`ticket_words`, and what FTS5 keeps beside it) are no tables of ours.
+WITHOUT_FULL_TEXT = {"include_name": lambda name, kind, _: kind != "table" or "_words" not in name}
+
 
 def test_migrations_build_what_the_tables_say(tmp_path: Path) -> None:
     engine = make_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
     migrate.upgrade(engine)
     with engine.connect() as conn:
-        assert compare_metadata(MigrationContext.configure(conn), metadata) == []
+        assert (
+            compare_metadata(MigrationContext.configure(conn, opts=WITHOUT_FULL_TEXT), metadata)
+            == []
+        )
     assert migrate.at_head(engine)
 
 

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, func, select, update
 
-from app.db.tables import articles
+from app.db import search
+from app.db.tables import article_terms, articles
 from app.errors import NotFound
 from app.models import Article, ArticleDraft
 
@@ -39,9 +40,8 @@ def matching(
         query = query.where(articles.c.public)
     if category:
         query = query.where(articles.c.category == category)
-    for word in q.split():
-        found_in = (articles.c.title, articles.c.keywords, articles.c.body)
-        query = query.where(or_(*(column.icontains(word, autoescape=True) for column in found_in)))
+    if q:
+        query = query.where(articles.c.id.in_(search.ids_with_all(conn, article_terms, q)))
     return tuple(_article(row) for row in conn.execute(query).mappings())
 
 
@@ -61,6 +61,7 @@ def add(
     ]
     if rows:
         conn.execute(articles.insert(), rows)
+        search.index_articles(conn, [row["slug"] for row in rows])
 
 
 def change(
@@ -72,6 +73,7 @@ def change(
         .where(articles.c.id == article.id)
         .values(**asdict(draft), version=article.version + 1, updated_at=now, updated_by=by)
     )
+    search.index_articles(conn, [article.slug])
 
 
 def remove(conn: Connection, article: Article, *, by: str, now: datetime) -> None:
@@ -81,3 +83,4 @@ def remove(conn: Connection, article: Article, *, by: str, now: datetime) -> Non
         .where(articles.c.id == article.id)
         .values(deleted_at=now, updated_at=now, updated_by=by)
     )
+    search.index_articles(conn, [article.slug])

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from app.db.incidents import upsert
 from app.db.tables import heartbeats
+from app.db.upserts import upsert
 
 
 def store(conn: Connection, name: str, *, now: datetime) -> None:

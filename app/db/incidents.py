@@ -6,30 +6,21 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.schema import Table
 
+from app.db import search
 from app.db.tables import choices, connections, incidents, tickets
+from app.db.upserts import upsert
 from app.models import Incident, MirroredIncident
 
 COLUMNS = tuple(Incident.__dataclass_fields__)
 COUNT_CAP = 10_000
 
 
-def upsert(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows or replace those with the same primary key, on either database."""
-    if not rows:
-        return
-    maker = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    statement = maker(table)
-    keys = [column.name for column in table.primary_key]
-    new = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=new), rows)
-
-
 def store(conn: Connection, found: Iterable[Incident], *, now: datetime) -> None:
     """Put incidents into the mirror as just seen."""
-    upsert(conn, incidents, [asdict(incident) | {"fetched_at": now} for incident in found])
+    seen = tuple(found)
+    upsert(conn, incidents, [asdict(incident) | {"fetched_at": now} for incident in seen])
+    search.index_incidents(conn, seen)
 
 
 def remove(conn: Connection, sys_id: str) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, exists, select, update
 
-from app.db import exchanges, outbox
+from app.db import exchanges, outbox, search
 from app.db.tables import installation, ticket_events, tickets
 from app.db.tables import outbox as outbox_table
 from app.models import (
@@ -171,6 +171,7 @@ def import_ticket(
         .returning(tickets.c.id)
     )
     ticket_id: int = row.scalar_one()
+    search.index_tickets(conn, [ticket_id])
     _tell(conn, ticket_id, f"Imported from incident {incident.number}.", now=now)
     return ticket_id
 
@@ -207,6 +208,7 @@ def refresh(
             sn_last_sync_at=now,
         )
     )
+    search.index_tickets(conn, [ticket.id])
     changes = "; ".join(
         f"{name}: {ours[name] or 'none'} → {taken[name] or 'none'}" for name in taken
     )

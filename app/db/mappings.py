@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
-from app.db.incidents import upsert
 from app.db.tables import mappings
+from app.db.upserts import upsert
 from app.models import StoredMaps
 
 

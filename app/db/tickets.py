@@ -1,5 +1,6 @@
 """Tickets: rows in, values out."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
@@ -10,20 +11,26 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     Select,
+    SelectBase,
     and_,
     case,
     func,
-    or_,
+    literal,
     select,
+    union,
     update,
 )
 
-from app.db.tables import idempotency_keys, tickets, users
+from app.db import search
+from app.db.tables import idempotency_keys, ticket_terms, tickets, users
 from app.errors import NotFound
 from app.models import Priority, Role, SyncStatus, Ticket, TicketFilter, TicketStatus
 
+NUMBER = re.compile(r"[A-Za-z]{2,8}\d{4,20}")
 NAMES = tuple(name for name in Ticket.__dataclass_fields__ if name != "hidden")
 COUNT_CAP = 1_000
+# The columns whose words a ticket is found by.
+TOLD = frozenset(("subject", "description", "resolution_notes"))
 # Sorting by priority means by weight, the person's own before the predicted one.
 _effective = func.coalesce(tickets.c.priority, tickets.c.predicted_priority)
 _weight = case(
@@ -70,7 +77,9 @@ def of_ids(conn: Connection, ticket_ids: Iterable[int]) -> dict[int, Ticket]:
 
 def add(conn: Connection, **values: Any) -> Ticket:
     row = conn.execute(tickets.insert().values(**values).returning(tickets))
-    return _ticket(row.mappings().one())
+    ticket = _ticket(row.mappings().one())
+    search.index_tickets(conn, [ticket.id])
+    return ticket
 
 
 def change(conn: Connection, ticket: Ticket, *, now: datetime, **values: Any) -> Ticket:
@@ -81,7 +90,10 @@ def change(conn: Connection, ticket: Ticket, *, now: datetime, **values: Any) ->
         .values(updated_at=now, version=ticket.version + 1, **values)
         .returning(tickets)
     )
-    return _ticket(row.mappings().one())
+    changed = _ticket(row.mappings().one())
+    if not TOLD.isdisjoint(values):
+        search.index_tickets(conn, [ticket.id])
+    return changed
 
 
 def fill(conn: Connection, ticket_id: int, **values: Any) -> None:
@@ -107,6 +119,7 @@ def touch(conn: Connection, ticket_id: int, *, now: datetime) -> None:
 
 
 def _where(wanted: TicketFilter) -> list[ColumnElement[bool]]:
+    """Everything that is asked for but the words."""
     where: list[ColumnElement[bool]] = []
     if wanted.requester is not None:
         where.append(tickets.c.requester_email == wanted.requester)
@@ -123,31 +136,42 @@ def _where(wanted: TicketFilter) -> list[ColumnElement[bool]]:
         where.append(tickets.c.assignee.is_(None))
     elif wanted.assignee:
         where.append(tickets.c.assignee == wanted.assignee)
-    if wanted.q:
-        where.append(_matching(wanted.q))
     return where
 
 
-def _matching(q: str) -> ColumnElement[bool]:
+def _found(conn: Connection, q: str) -> SelectBase:
+    """The ids of tickets that hold every word of `q`, and of that number or incident number."""
+    wanted = [search.ids_with_all(conn, ticket_terms, q)]
     number = q.removeprefix("#")
     if number.isascii() and number.isdigit() and len(number) < 10:
-        by_id: ColumnElement[bool] = tickets.c.id == int(number)
-    else:
-        by_id = tickets.c.id == -1
-    return or_(
-        by_id,
-        tickets.c.subject.icontains(q, autoescape=True),
-        tickets.c.description.icontains(q, autoescape=True),
-        tickets.c.requester_email.icontains(q, autoescape=True),
-        tickets.c.sn_number.icontains(q, autoescape=True),
-    )
+        wanted.append(select(literal(int(number))))
+        number = f"INC{int(number):07}"
+    if NUMBER.fullmatch(number):
+        wanted.append(select(tickets.c.id).where(tickets.c.sn_number == number.upper()))
+    return union(*wanted) if len(wanted) > 1 else wanted[0]
+
+
+def _listed(conn: Connection, wanted: TicketFilter, *, broad: bool = False) -> Select[Any]:
+    """The tickets asked for. `broad` says that many are found: walk them in the list's order."""
+    query: Select[Any] = select(tickets).where(*_where(wanted))
+    if not wanted.q:
+        return query
+    # Told nothing, SQLite fetches and sorts whatever is found; `+ 0` keeps it off the key.
+    key = tickets.c.id + 0 if broad and conn.dialect.name == "sqlite" else tickets.c.id
+    return query.where(key.in_(_found(conn, wanted.q)))
 
 
 def page(
-    conn: Connection, wanted: TicketFilter, *, sort: str, limit: int, offset: int
+    conn: Connection,
+    wanted: TicketFilter,
+    *,
+    sort: str,
+    limit: int,
+    offset: int,
+    broad: bool = False,
 ) -> tuple[Ticket, ...]:
-    """One page of a list, sorted by one of SORTS."""
-    query = select(tickets).where(*_where(wanted)).order_by(*SORTS[sort])
+    """One page of a list, sorted by one of SORTS; `broad`: more than COUNT_CAP match."""
+    query = _listed(conn, wanted, broad=broad).order_by(*SORTS[sort])
     rows = conn.execute(query.limit(limit).offset(offset)).mappings()
     return tuple(_ticket(row) for row in rows)
 
@@ -156,7 +180,7 @@ def after(
     conn: Connection, wanted: TicketFilter, *, last: int | None, limit: int
 ) -> tuple[Ticket, ...]:
     """The tickets with ids below `last`, newest first: a list that is stable while it is read."""
-    query: Select[Any] = select(tickets).where(*_where(wanted)).order_by(tickets.c.id.desc())
+    query = _listed(conn, wanted).order_by(tickets.c.id.desc())
     if last is not None:
         query = query.where(tickets.c.id < last)
     return tuple(_ticket(row) for row in conn.execute(query.limit(limit)).mappings())
@@ -164,7 +188,12 @@ def after(
 
 def count(conn: Connection, wanted: TicketFilter) -> int:
     """How many match, counted up to one more than COUNT_CAP."""
-    capped = select(tickets.c.id).where(*_where(wanted)).limit(COUNT_CAP + 1).subquery()
+    query = select(tickets.c.id).where(*_where(wanted))
+    if wanted.q:
+        # A join and no IN: then the search stops at the cap.
+        found = _found(conn, wanted.q).subquery()
+        query = query.join(found, tickets.c.id == next(iter(found.c)))
+    capped = query.limit(COUNT_CAP + 1).subquery()
     return conn.execute(select(func.count()).select_from(capped)).scalar_one()
 
 

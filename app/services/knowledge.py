@@ -10,12 +10,13 @@ from sqlalchemy import Connection, Engine
 
 from app.copilot.categories import CATEGORIES
 from app.copilot.knowledge import load_starters, starter_slugs
-from app.db import articles
+from app.db import articles, search
 from app.db.engine import reading, utc_now, writing
 from app.errors import Conflict, Invalid, NotAllowed
 from app.models import Article, ArticleDraft, ArticleList, Role, User
 
 LISTED_AT_MOST = 500
+INDEXED_AT_ONCE = 200
 SLUG_LENGTH = 80
 # Addresses under /articles that are not articles.
 RESERVED = ("new",)
@@ -50,6 +51,13 @@ class KnowledgeService:
                 for starter in load_starters(missing)
             ]
             articles.add(conn, drafts, by=None, now=self._now())
+
+    def index_missing(self) -> None:
+        """Give words to what was written before there was an index; beside the start."""
+        while True:
+            with writing(self._engine) as conn:
+                if not search.index_missing(conn, limit=INDEXED_AT_ONCE):
+                    return
 
     def list(self, viewer: User, *, q: str, category: str) -> ArticleList:
         """What the viewer may read, by title; an unknown category is no filter."""

@@ -109,6 +109,7 @@ class TicketService:
                 sort=sort,
                 limit=PAGE_SIZE + 1,
                 offset=min(page - 1, 100_000) * PAGE_SIZE,
+                broad=capped,
             )
         if capped and page >= pages:
             pages = page + (len(found) > PAGE_SIZE)

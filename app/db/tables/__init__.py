@@ -16,6 +16,7 @@ from app.db.tables.desk import (
     users,
 )
 from app.db.tables.knowledge import articles
+from app.db.tables.search import article_terms, incident_terms, ticket_terms
 from app.db.tables.servicenow import (
     choices,
     connections,
@@ -29,6 +30,7 @@ from app.db.tables.servicenow import (
 
 __all__ = [
     "api_tokens",
+    "article_terms",
     "articles",
     "choices",
     "connections",
@@ -36,6 +38,7 @@ __all__ = [
     "exchanges",
     "heartbeats",
     "idempotency_keys",
+    "incident_terms",
     "incidents",
     "installation",
     "login_attempts",
@@ -49,6 +52,7 @@ __all__ = [
     "sync_rows",
     "sync_runs",
     "ticket_events",
+    "ticket_terms",
     "tickets",
     "users",
 ]

@@ -125,6 +125,7 @@ tickets = Table(
     Column("sn_generation", Integer, nullable=False, server_default=text("1")),
     Column("sn_agreed", JSON),
     Index("ix_tickets_sn_sys_id", "sn_sys_id", unique=True),
+    Index("ix_tickets_sn_number", "sn_number"),
     Index("ix_tickets_status_updated_at", "status", "updated_at"),
     Index("ix_tickets_updated_at", "updated_at"),
     Index("ix_tickets_created_at", "created_at"),

@@ -1,0 +1,66 @@
+"""A desk of 100,000 tickets for the benchmarks, made of words that people use unevenly."""
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+
+from sqlalchemy import Engine, insert, text
+
+from app.db.engine import writing
+from app.db.tables import ticket_terms, tickets
+
+TICKETS = 100_000
+VOCABULARY = 20_000
+WORDS = 40
+START = datetime(2026, 1, 1, tzinfo=UTC)
+STATUSES = ("open", "in_progress", "pending", "resolved", "resolved", "resolved", "closed")
+CATEGORIES = ("access", "hardware", "network", "software", "database", "inquiry")
+
+
+def word(rank: int) -> str:
+    """The word of this rank: `word(0)` is in most tickets, the last ones in hardly any."""
+    return f"w{rank:05}"
+
+
+def sentences(rng: random.Random) -> Iterator[list[str]]:
+    """Tickets' words; the word of rank r is about 1/r as common as the first."""
+    ranks = range(VOCABULARY)
+    weights = list(accumulate(1 / (rank + 3) for rank in ranks))
+    while True:
+        yield [word(rank) for rank in rng.choices(ranks, cum_weights=weights, k=WORDS)]
+
+
+def fill(engine: Engine, *, count: int = TICKETS) -> None:
+    """Tickets with their index, half of them resolved, in an empty database."""
+    said = sentences(random.Random(42))
+    with writing(engine) as conn:
+        for first in range(1, count + 1, 5_000):
+            chunk = [(number, next(said)) for number in range(first, first + 5_000)]
+            conn.execute(insert(tickets), [_ticket(number, told) for number, told in chunk])
+            conn.execute(
+                insert(ticket_terms),
+                [
+                    {"ticket_id": number, "problem": " ".join(told), "rest": "example com"}
+                    for number, told in chunk
+                ],
+            )
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        conn.execute(text("ANALYZE"))
+
+
+def _ticket(number: int, told: list[str]) -> dict[str, object]:
+    status = STATUSES[number % len(STATUSES)]
+    ended = status in ("resolved", "closed")
+    return {
+        "id": number,
+        "subject": " ".join(told[:8]),
+        "description": " ".join(told[8:]),
+        "requester_email": f"person{number % 500}@example.com",
+        "status": status,
+        "category": CATEGORIES[number % len(CATEGORIES)],
+        "resolution_code": "Solution provided" if ended else None,
+        "resolution_notes": "Restarted it and told the requester what to do." if ended else None,
+        "created_at": START + timedelta(minutes=number),
+        "updated_at": START + timedelta(minutes=number * 7919 % TICKETS),
+    }
