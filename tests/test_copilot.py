@@ -6,7 +6,7 @@ import pytest
 
 from app.copilot.categories import CATEGORIES
 from app.copilot.engine import Engine
-from app.copilot.knowledge import load_articles, load_examples
+from app.copilot.knowledge import load_articles, load_examples, starter_priorities
 from app.models import Priority
 from app.services.copilot import CopilotService
 
@@ -38,7 +38,7 @@ def test_there_are_enough_examples_in_many_voices() -> None:
     assert set(counts) == set(CATEGORIES)
     assert min(counts.values()) >= 60
     assert len({example.text for example in examples}) == len(examples)
-    assert {(e.impact, e.urgency) for e in examples} == {
+    assert {(one.impact, one.urgency) for one in starter_priorities()} == {
         (i, u) for i in (1, 2, 3) for u in (1, 2, 3)
     }
 

@@ -307,7 +307,7 @@ def test_a_priority_alone_forgets_impact_and_urgency(agent: TestClient) -> None:
 
 
 def test_one_of_impact_and_urgency_is_not_enough(agent: TestClient) -> None:
-    path = opened(agent)
+    path = opened(agent, **NONSENSE)
     agent.patch(f"/api{path}", json={"priority": "low"})
     assert agent.patch(f"/api{path}", json={"impact": 1}).status_code == 422
 

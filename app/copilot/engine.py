@@ -5,33 +5,42 @@ from typing import TYPE_CHECKING
 from app.copilot.values import Article, TriageResult
 
 if TYPE_CHECKING:
-    from app.copilot.classifier import Classifier
+    from app.copilot.classifier import CategoryModel
+    from app.copilot.priority import PriorityModel
     from app.copilot.suggest import Articles
 
 
 class Engine:
     """Made once, then only read: safe to share between threads."""
 
-    def __init__(self, classifier: "Classifier", articles: "Articles") -> None:
-        self._classifier = classifier
+    def __init__(
+        self, *, category: "CategoryModel", priority: "PriorityModel", articles: "Articles"
+    ) -> None:
+        self._category = category
+        self._priority = priority
         self._articles = articles
 
     @classmethod
     def from_starter(cls) -> "Engine":
         """Train on the starter examples and index the starter articles; takes seconds."""
         # scikit-learn takes a second to import: beside the start, not before it.
-        from app.copilot.classifier import Classifier
-        from app.copilot.knowledge import load_articles, load_examples
+        from app.copilot.classifier import train
+        from app.copilot.knowledge import load_articles, starter_categories, starter_priorities
+        from app.copilot.priority import train_priority
         from app.copilot.suggest import Articles
 
-        return cls(Classifier(load_examples()), Articles(load_articles()))
+        return cls(
+            category=train((), starter_categories()),
+            priority=train_priority((), starter_priorities()),
+            articles=Articles(load_articles()),
+        )
 
     def triage(self, subject: str, description: str) -> TriageResult:
         """Everything that can be said of a ticket's text."""
         text = f"{subject}\n{description}"
         return TriageResult(
-            category=self._classifier.category(text),
-            priority=self._classifier.priority(text),
+            category=self._category.predict(text),
+            priority=self._priority.predict(text),
             suggestions=self._articles.steps(text),
         )
 

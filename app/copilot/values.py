@@ -29,17 +29,75 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A labelled ticket. `impact` and `urgency` are 1 (high) to 3 (low)."""
+    """A labelled ticket. `impact` and `urgency` are 1 (high) to 3 (low); None: it tells neither."""
 
     category: str
-    impact: int
-    urgency: int
+    impact: int | None
+    urgency: int | None
     subject: str
     description: str
 
     @property
     def text(self) -> str:
         return f"{self.subject}\n{self.description}"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledText:
+    """What a model of categories learns from."""
+
+    text: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryPrediction:
+    """A category with its confidence (0 to 1) and reasons; `value` is None for "not sure".
+
+    `likeliest` is said in any case; both names are empty for a text of which nothing is known.
+    The words stand in the text: leaving one of `words_for` out lowers the confidence in
+    `likeliest`, leaving one of `words_against` out raises it. Strongest first, six at most.
+    """
+
+    value: str | None
+    confidence: float
+    model: str
+    likeliest: str
+    runner_up: str
+    words_for: tuple[str, ...] = ()
+    words_against: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPriority:
+    """What a model of priority learns from. `impact` and `urgency` are 1 (high) to 3 (low)."""
+
+    text: str
+    impact: int
+    urgency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Impact or urgency, 1 to 3, with the phrases of the text that say so; None: unknown."""
+
+    value: int | None
+    confidence: float
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PriorityPrediction:
+    """A priority and the two levels that make it; None for a text of which nothing is known.
+
+    `confidence` (0 to 1) is that of the priority: other levels may give the same one.
+    """
+
+    value: Priority | None
+    confidence: float
+    model: str
+    impact: Level
+    urgency: Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +116,6 @@ class Article:
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
-    """One predicted value with its confidence from 0 to 1; None means not sure."""
-
-    value: str | None
-    confidence: float
-    model: str
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
     """A next step and the article it rests on."""
 
@@ -80,8 +129,8 @@ class Step:
 class TriageResult:
     """Everything triage says of one text."""
 
-    category: Guess
-    priority: Guess
+    category: CategoryPrediction
+    priority: PriorityPrediction
     suggestions: tuple[Step, ...]
 
 

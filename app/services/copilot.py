@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.copilot.categories import CATEGORIES
 from app.copilot.engine import Engine
 from app.copilot.redact import masked
-from app.copilot.values import Guess
+from app.copilot.values import CategoryPrediction, PriorityPrediction
 from app.models import Field, Prediction, Suggestion
 
 log = logging.getLogger("app.copilot")
@@ -48,8 +48,8 @@ class CopilotService:
         found = engine.triage(masked(subject), masked(description))
         return Triage(
             said=(
-                _prediction(Field.CATEGORY, found.category),
-                _prediction(Field.PRIORITY, found.priority),
+                _category(found.category),
+                _priority(found.priority),
             ),
             suggestions=tuple(
                 Suggestion(
@@ -83,11 +83,27 @@ class CopilotService:
                 self._ready.set()
 
 
-def _prediction(field: Field, found: Guess) -> Prediction:
+def _category(found: CategoryPrediction) -> Prediction:
     return Prediction(
-        field=field,
+        field=Field.CATEGORY,
+        value=found.likeliest or None,
+        sure=found.value is not None,
+        confidence=found.confidence,
+        model=found.model,
+        runner_up=found.runner_up or None,
+        words_for=found.words_for,
+        words_against=found.words_against,
+    )
+
+
+def _priority(found: PriorityPrediction) -> Prediction:
+    return Prediction(
+        field=Field.PRIORITY,
         value=found.value,
         sure=found.value is not None,
         confidence=found.confidence,
         model=found.model,
+        words_for=tuple(dict.fromkeys((*found.impact.words, *found.urgency.words))),
+        impact=found.impact.value,
+        urgency=found.urgency.value,
     )

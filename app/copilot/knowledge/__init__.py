@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.copilot.articles import article_of
 from app.copilot.categories import CATEGORIES
-from app.copilot.values import Article, Example
+from app.copilot.values import Article, Example, LabelledPriority, LabelledText
 
 HERE = Path(__file__).resolve().parent
 ARTICLES = HERE / "articles"
@@ -40,8 +40,8 @@ def _examples(path: Path, category: str) -> list[Example]:
             return [
                 Example(
                     category=category,
-                    impact=int(row["impact"]),
-                    urgency=int(row["urgency"]),
+                    impact=int(row["impact"]) if row["impact"] else None,
+                    urgency=int(row["urgency"]) if row["urgency"] else None,
                     subject=row["subject"],
                     description=row["description"],
                 )
@@ -49,6 +49,20 @@ def _examples(path: Path, category: str) -> list[Example]:
             ]
     except (KeyError, ValueError) as exc:
         raise ValueError(f"{path.name} cannot be read: {exc}") from exc
+
+
+def starter_categories() -> tuple[LabelledText, ...]:
+    """What a model of categories learns from on the first day."""
+    return tuple(LabelledText(one.text, one.category) for one in load_examples())
+
+
+def starter_priorities() -> tuple[LabelledPriority, ...]:
+    """What a model of priority learns from on the first day."""
+    return tuple(
+        LabelledPriority(one.text, one.impact, one.urgency)
+        for one in load_examples()
+        if one.impact is not None and one.urgency is not None
+    )
 
 
 def load_articles() -> tuple[Article, ...]:

@@ -1,0 +1,86 @@
+"""Which words of a text pushed a linear model where it went."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from app.copilot.features import Features
+from app.copilot.measures import Floats
+
+# Named at most: six words in all, two of them against.
+WORDS = 6
+AGAINST = 2
+# Tried out, a side: their effect is measured by leaving them out.
+TRIED = 6
+# Beyond three words, one with less than this share of the strongest effect explains nothing.
+ENOUGH = 3
+WORTH_NAMING = 0.05
+EDGES = "".join(chr(code) for code in range(33, 127) if not chr(code).isalnum()) + "«»„“”‚‘’…–¿¡"
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """Whole words of the text, strongest first."""
+
+    words_for: tuple[str, ...] = ()
+    words_against: tuple[str, ...] = ()
+
+
+def reasons(
+    text: str,
+    features: Features,
+    *,
+    lean: Floats,
+    score: Callable[[Sequence[str]], Floats],
+) -> Reasons:
+    """The words that raise or lower `score`, the confidence in the predicted value.
+
+    `lean` has a weight a feature: the value's less the runner-up's. Letter groups lie within
+    words, so a word answers for its own. That finds the candidates; each is then left out and the
+    text scored again, so what is said of a word holds.
+    """
+    words = _distinct(text)
+    candidates = _candidates(text, list(words), features, lean=lean)
+    if not candidates:
+        return Reasons()
+    scores = score([text, *(_without(text, word) for word in candidates)])
+    effects = sorted(
+        zip(scores[0] - scores[1:], candidates, strict=True), key=lambda one: -abs(one[0])
+    )
+    least = WORTH_NAMING * abs(effects[0][0])
+    named = [
+        (effect, words[word])
+        for place, (effect, word) in enumerate(effects)
+        if abs(effect) > least or (effect and place < ENOUGH)
+    ]
+    against = tuple(word for effect, word in named if effect < 0)[:AGAINST]
+    favour = tuple(word for effect, word in named if effect > 0)[: WORDS - len(against)]
+    return Reasons(favour, against)
+
+
+def _candidates(text: str, words: list[str], features: Features, *, lean: Floats) -> list[str]:
+    if not words:
+        return []
+    row = features.rows([text])
+    pushes: Any = row.multiply(lean[None, :]).tocsr()
+    inside = features.parts(words)
+    totals = np.asarray((inside @ pushes.T).todense()).ravel()
+    order = totals.argsort(kind="stable")
+    both = [*order[::-1][:TRIED], *order[:TRIED]]
+    return [words[i] for i in dict.fromkeys(both) if totals[i]]
+
+
+def _distinct(text: str) -> dict[str, str]:
+    """Each word in small letters, with the spelling in which it comes first."""
+    found: dict[str, str] = {}
+    for chunk in text.split():
+        word = chunk.strip(EDGES)
+        if len(word) > 1:
+            found.setdefault(word.lower(), word)
+    return found
+
+
+def _without(text: str, word: str) -> str:
+    return " ".join(chunk for chunk in text.split() if chunk.strip(EDGES).lower() != word)
