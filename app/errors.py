@@ -127,6 +127,7 @@ class Kind(StrEnum):
     NETWORK = "network"
     HIBERNATING = "hibernating"
     UNCONFIRMED = "unconfirmed"
+    CONFLICT = "conflict"
     UNEXPECTED = "unexpected"
 
 
@@ -141,6 +142,7 @@ STATUS_OF_KIND = {
     Kind.UNEXPECTED: 502,
     Kind.NOT_FOUND: 404,
     Kind.INVALID: 422,
+    Kind.CONFLICT: 409,
 }
 
 

@@ -32,6 +32,7 @@ from app.routes import (
     dashboard,
     health,
     servicenow,
+    servicenow_conflicts,
     servicenow_history,
     servicenow_outbox,
     servicenow_pulls,
@@ -254,7 +255,7 @@ def _install(app: FastAPI, settings: Settings) -> None:
         app.include_router(module.pages)
     app.include_router(tickets_api.api)
     app.include_router(servicenow_history.pages)
-    for module in (servicenow, servicenow_outbox, servicenow_pulls):
+    for module in (servicenow, servicenow_conflicts, servicenow_outbox, servicenow_pulls):
         app.include_router(module.pages)
         app.include_router(module.api)
     app.mount("/static", StaticFiles(directory=ROOT / "static"), name="static")

@@ -99,6 +99,7 @@ class TicketChange(BaseModel):
     """What shall be changed; a field that is left out stays, null empties it.
 
     Impact and urgency (1 high to 3 low) decide the priority by the desk's matrix.
+    `assignment_group` is the sys_id or the name of one of the instance's groups.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -110,6 +111,7 @@ class TicketChange(BaseModel):
     urgency: Literal[1, 2, 3] | None = None
     category: Word | None = None
     assignee: Word | None = None
+    assignment_group: Word | None = None
     status: StatusName | None = None
     resolution_code: Code | None = None
     resolution_notes: Text | None = None
@@ -155,6 +157,8 @@ class TicketOut(BaseModel):
     predicted_category: str | None
     category_confidence: float | None
     assignee: str | None
+    assignment_group: str | None
+    assignment_group_name: str | None
     resolution_code: str | None
     resolution_notes: str | None
     created_at: datetime
@@ -209,7 +213,10 @@ class NoteOut(BaseModel):
 
 
 class TicketQuery(BaseModel):
-    """How a list of tickets is narrowed; `cursor` is what the last answer gave."""
+    """How a list of tickets is narrowed; `cursor` is what the last answer gave.
+
+    `conflict` leaves those that somebody changed here and in ServiceNow.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -217,6 +224,7 @@ class TicketQuery(BaseModel):
     priority: PriorityName | None = None
     category: Annotated[str, Field(max_length=40), Storable] = ""
     q: Annotated[str, Field(max_length=200), Storable] = ""
+    conflict: bool = False
     cursor: Annotated[str, Field(pattern="^([1-9][0-9]{0,9})?$")] = ""
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 

@@ -1,12 +1,14 @@
 """The Copilot's predictions as JSON."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, field_serializer
 
-from app.models import PredictionView, TicketDetail
+from app.models import Conflict, PredictionView, TicketDetail
 from app.schemas import TicketOut
+from app.schemas_conflicts import ConflictOut
 
 SETTLED = ("verdict", "settled_by", "settled_at", "settled_from", "settled_to")
 OF_THE_STORED = ("mode", "created_at", *SETTLED)
@@ -79,11 +81,15 @@ class PredictionOut(BaseModel):
 
 
 class TicketDetailOut(TicketOut):
-    """A ticket with its predictions."""
+    """A ticket with its predictions, and what it and its incident changed both."""
 
     predictions: list[PredictionOut]
+    conflicts: list[ConflictOut]
 
     @classmethod
-    def from_detail(cls, detail: TicketDetail) -> "TicketDetailOut":
-        said = [PredictionOut.of(view) for view in detail.predictions]
-        return cls(**TicketOut.of(detail.ticket).model_dump(), predictions=said)
+    def from_detail(cls, detail: TicketDetail, conflicts: Sequence[Conflict]) -> "TicketDetailOut":
+        return cls(
+            **TicketOut.of(detail.ticket).model_dump(),
+            predictions=[PredictionOut.of(view) for view in detail.predictions],
+            conflicts=[ConflictOut.of(one) for one in conflicts],
+        )

@@ -28,6 +28,7 @@ from app.services.knowledge import KnowledgeService
 from app.settings import ServiceNowSettings, Settings
 from app.simulator import Instance, RunningSimulator
 from app.simulator.running import listening_socket
+from tests.both_sides import BothSides
 from tests.desk import Desk
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
@@ -286,6 +287,12 @@ def live(settings: Settings, triage: TriageEngine) -> Iterator[Live]:
 def desk(app: FastAPI) -> Desk:
     """An agent at work, without a browser."""
     return Desk(app)
+
+
+@pytest.fixture
+def both(desk: Desk, instance: Instance, admin: TestClient) -> BothSides:
+    """A linked ticket, to be edited here and there; an admin can be assigned."""
+    return BothSides(desk, instance)
 
 
 def soup(html: str) -> BeautifulSoup:

@@ -16,6 +16,7 @@ from app.routes import (
     dashboard,
     health,
     servicenow,
+    servicenow_conflicts,
     servicenow_history,
     servicenow_outbox,
     servicenow_pulls,
@@ -90,6 +91,10 @@ ROUTES = {
         "GET /api/sn/incidents/{sys_id}",
         "POST /api/sn/incidents/create-from-ticket/{ticket_id}",
         "PATCH /api/sn/incidents/{sys_id}/sync-ticket/{ticket_id}",
+        "GET /servicenow/tickets/{ticket_id}/conflicts",
+        "POST /servicenow/tickets/{ticket_id}/conflicts",
+        "GET /api/sn/tickets/{ticket_id}/conflicts",
+        "POST /api/sn/tickets/{ticket_id}/conflicts",
         "GET /api/sn/outbox",
         "POST /api/sn/outbox/{item_id}/retry",
         "POST /api/sn/outbox/{item_id}/discard",
@@ -133,6 +138,7 @@ BODIES = {
     "PATCH /api/tickets/{ticket_id}": {},
     "POST /api/tickets/{ticket_id}/notes": {"body": "x"},
     "POST /api/sn/sync/pull": {"limit": 1},
+    "POST /api/sn/tickets/{ticket_id}/conflicts": {"choices": {}},
     "POST /api/sn/outbox/{item_id}/discard": {"reason": "x"},
 }
 CASES = [(role, route) for role, routes in ROUTES.items() for route in routes]
@@ -141,7 +147,7 @@ CASES = [(role, route) for role, routes in ROUTES.items() for route in routes]
 def routes_of_the_app() -> set[str]:
     modules = (account, admin, admin_copilot, articles, copilot, dashboard, health)
     modules += (servicenow, servicenow_outbox, servicenow_pulls, tickets, tickets_api)
-    modules += (servicenow_history,)
+    modules += (servicenow_history, servicenow_conflicts)
     routers = [one for module in modules for one in vars(module).values()]
     return {
         f"{method} {route.path}"

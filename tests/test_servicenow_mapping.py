@@ -46,6 +46,8 @@ RECORD = {
     "short_description": "Mail",
     "state": "2",
     "priority": "3",
+    "close_code": "",
+    "close_notes": "",
     "sys_updated_on": "2026-01-05 10:00:00",
 }
 

@@ -97,7 +97,7 @@ def test_a_changed_incident_refreshes_its_ticket_unless_that_was_changed_here(
         instance.incidents[sys_id] |= {"short_description": "Theirs", "sys_mod_count": "9"}
     run = pull(service)
     assert counts(run) == (0, 1, 0, 1, 0)
-    assert "Changed here since both sides agreed" in run.reasons
+    assert "Changed on both sides: subject" in run.reasons
     subjects = {
         sys_id: desk.services.tickets.get(ticket_id, desk.user).subject
         for sys_id, ticket_id in by_sys_id.items()

@@ -182,6 +182,7 @@ def test_an_incident_closed_there_is_not_reopened(
     ticket = desk.ticket()
     create(service, ticket.id)
     only_incident(instance)["state"] = "7"
+    service.pushes.sync(ticket.id, by="agent@example.com")
     desk.set_status(ticket.id, TicketStatus.IN_PROGRESS)
     tick(service)
     status = service.pushes.status(ticket.id)

@@ -1,18 +1,16 @@
 """The tie between a ticket and an incident: the `sn_*` columns, and what they owe."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, exists, select, update
 
-from app.db import exchanges, outbox, search
+from app.db import outbox, search
 from app.db.tables import installation, ticket_events, tickets
 from app.db.tables import outbox as outbox_table
 from app.models import (
-    CLEARABLE,
     SYNCED,
     EventKind,
-    FieldChange,
     Incident,
     OutboxItem,
     OutboxKind,
@@ -48,20 +46,33 @@ def link(
     host: str,
     ours: Values,
     theirs: Values,
+    seen: Values,
+    group_name: str = "",
     now: datetime,
 ) -> None:
-    """Tie the ticket to its incident. Raises IntegrityError when another ticket has it."""
+    """Tie the ticket to its incident, whose group becomes the ticket's if that has none.
+
+    Raises IntegrityError when another ticket has it.
+    """
+    group = theirs.get("assignment_group")
+    given = {}
+    if group and not ours.get("assignment_group"):
+        given = {"assignment_group": group, "assignment_group_name": group_name or None}
+        ours = {**ours, "assignment_group": group}
     conn.execute(
         update(tickets)
         .where(tickets.c.id == ticket_id)
         .values(
+            **given,
             sn_sys_id=sys_id,
             sn_number=number,
             sn_host=host,
             sn_last_sync_at=now,
             sn_sync_status=SyncStatus.OK,
             sn_last_error=None,
-            sn_agreed={"ours": dict(ours), "theirs": dict(theirs)},
+            sn_agreed={"ours": dict(ours), "theirs": dict(theirs), "seen": dict(seen)},
+            sn_conflicts=None,
+            sn_conflict_since=None,
         )
     )
 
@@ -79,6 +90,8 @@ def unlink(conn: Connection, ticket: Ticket) -> None:
             sn_sync_status=None,
             sn_last_error=None,
             sn_agreed=None,
+            sn_conflicts=None,
+            sn_conflict_since=None,
             sn_generation=ticket.sn_generation + 1,
         )
     )
@@ -93,16 +106,6 @@ def confirm(conn: Connection, ticket_id: int, *, now: datetime) -> None:
     )
 
 
-def agree(conn: Connection, ticket: Ticket, *, theirs: Values, names: Iterable[str]) -> None:
-    """Both sides have the same in the named fields now."""
-    agreed = {side: dict(ticket.sn_agreed.get(side, {})) for side in ("ours", "theirs")}
-    ours = values_of(ticket)
-    for name in names:
-        agreed["ours"][name] = ours[name]
-        agreed["theirs"][name] = theirs[name]
-    conn.execute(update(tickets).where(tickets.c.id == ticket.id).values(sn_agreed=agreed))
-
-
 def note_failure(conn: Connection, ticket_id: int, error: str) -> None:
     """The last attempt did not succeed, even if it will be tried again."""
     conn.execute(
@@ -115,7 +118,7 @@ def note_failure(conn: Connection, ticket_id: int, error: str) -> None:
 def owe_update(
     conn: Connection, ticket: Ticket, *, host: str, by: str, now: datetime
 ) -> OutboxItem:
-    """Owe ServiceNow the ticket's status; a push not yet taken for sending is joined."""
+    """Owe ServiceNow the ticket's own fields; a push not yet taken for sending is joined."""
     waiting = outbox.find_update(conn, ticket.id)
     if waiting is not None:
         if waiting.state == "blocked":
@@ -149,14 +152,21 @@ def owe_note(
 
 
 def import_ticket(
-    conn: Connection, incident: Incident, *, host: str, theirs: Values, now: datetime
+    conn: Connection,
+    incident: Incident,
+    *,
+    host: str,
+    theirs: Values,
+    seen: Values,
+    now: datetime,
 ) -> int:
     """A ticket for an incident that came from there, linked to it; answers the ticket's id."""
-    values = {name: theirs[name] for name in SYNCED}
+    values = {name: theirs.get(name) for name in SYNCED}
     row = conn.execute(
         tickets.insert()
         .values(
             **values,
+            assignment_group_name=incident.assignment_group_name or None,
             description=incident.description,
             requester_email=incident.caller_email.casefold(),
             created_at=incident.opened_at or incident.updated_at,
@@ -166,7 +176,7 @@ def import_ticket(
             sn_host=host,
             sn_last_sync_at=now,
             sn_sync_status=SyncStatus.OK,
-            sn_agreed={"ours": values, "theirs": values},
+            sn_agreed={"ours": values, "theirs": dict(theirs), "seen": dict(seen)},
         )
         .returning(tickets.c.id)
     )
@@ -184,45 +194,6 @@ def remove_untouched(conn: Connection, ticket_ids: Sequence[int]) -> int:
     owing = exists().where(outbox_table.c.ticket_id == tickets.c.id)
     row = conn.execute(delete(tickets).where(tickets.c.id.in_(ticket_ids), ~touched, ~owing))
     return row.rowcount
-
-
-def refresh(
-    conn: Connection, ticket: Ticket, *, theirs: Values, names: Iterable[str], now: datetime
-) -> None:
-    """Take over what changed there; a value that says nothing here is left as it is."""
-    ours = values_of(ticket)
-    taken = {
-        name: theirs[name]
-        for name in names
-        if ours[name] != theirs[name] and (theirs[name] is not None or name in CLEARABLE)
-    }
-    agreed = {"ours": ours | taken, "theirs": dict(theirs)}
-    conn.execute(
-        update(tickets)
-        .where(tickets.c.id == ticket.id)
-        .values(
-            **taken,
-            updated_at=now,
-            version=ticket.version + 1,
-            sn_agreed=agreed,
-            sn_last_sync_at=now,
-        )
-    )
-    search.index_tickets(conn, [ticket.id])
-    changes = "; ".join(
-        f"{name}: {ours[name] or 'none'} → {taken[name] or 'none'}" for name in taken
-    )
-    if changes:
-        exchanges.add(
-            conn,
-            at=now,
-            direction="pull",
-            what="refresh",
-            ticket_id=ticket.id,
-            number=ticket.sn_number or "",
-            changes=[FieldChange(name, ours[name] or "", taken[name] or "") for name in taken],
-        )
-        _tell(conn, ticket.id, f"Refreshed from {ticket.sn_number}. {changes}", now=now)
 
 
 def _tell(conn: Connection, ticket_id: int, text: str, *, now: datetime) -> None:

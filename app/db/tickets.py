@@ -55,6 +55,7 @@ def _ticket(row: RowMapping) -> Ticket:
     values["predicted_priority"] = Priority(predicted) if predicted else None
     values["sn_sync_status"] = SyncStatus(row["sn_sync_status"]) if row["sn_sync_status"] else None
     values["sn_agreed"] = row["sn_agreed"] or {}
+    values["sn_conflicts"] = row["sn_conflicts"] or {}
     return Ticket(**values)
 
 
@@ -113,6 +114,14 @@ def is_untriaged(conn: Connection, ticket_id: int) -> bool:
     return conn.execute(query).first() is not None
 
 
+def annotate(conn: Connection, ticket: Ticket, **values: Any) -> Ticket:
+    """Write what is known about the ticket; no form that is open on it is out of date for that."""
+    row = conn.execute(
+        update(tickets).where(tickets.c.id == ticket.id).values(**values).returning(tickets)
+    )
+    return _ticket(row.mappings().one())
+
+
 def touch(conn: Connection, ticket_id: int, *, now: datetime) -> None:
     """Something was said on the ticket; no form that is open on it is out of date for that."""
     conn.execute(update(tickets).where(tickets.c.id == ticket_id).values(updated_at=now))
@@ -136,6 +145,8 @@ def _where(wanted: TicketFilter) -> list[ColumnElement[bool]]:
         where.append(tickets.c.assignee.is_(None))
     elif wanted.assignee:
         where.append(tickets.c.assignee == wanted.assignee)
+    if wanted.conflict:
+        where.append(tickets.c.sn_conflict_since.is_not(None))
     return where
 
 

@@ -114,14 +114,16 @@ class ServiceNowClient:
         page = self._page("incident", query, wanted, limit=10)
         return [row for row in page.records if _same(row.get(field, ""), value)]
 
-    def create_incident(self, payload: Mapping[str, str]) -> Record:
+    def create_incident(self, payload: Mapping[str, str], *, fields: Sequence[str] = ()) -> Record:
         """Create one incident. Not repeated here: a lost answer may hide a success."""
         path = "/api/now/table/incident"
-        return self._write("POST", path, payload, expected=201)
+        return self._write("POST", path, payload, fields=fields, expected=201)
 
-    def update_incident(self, sys_id: str, payload: Mapping[str, str]) -> Record:
+    def update_incident(
+        self, sys_id: str, payload: Mapping[str, str], *, fields: Sequence[str] = ()
+    ) -> Record:
         """Change one incident; answers it as it is then. Not repeated here."""
-        return self._write("PATCH", _record_path(sys_id), payload, expected=200)
+        return self._write("PATCH", _record_path(sys_id), payload, fields=fields, expected=200)
 
     # -- the small reads that incidents need --------------------------------------------------
 
@@ -234,12 +236,18 @@ class ServiceNowClient:
         )
 
     def _write(
-        self, method: str, path: str, payload: Mapping[str, str], *, expected: int
+        self,
+        method: str,
+        path: str,
+        payload: Mapping[str, str],
+        *,
+        fields: Sequence[str],
+        expected: int,
     ) -> Record:
-        parameters = {
-            "sysparm_exclude_reference_link": "true",
-            "sysparm_display_value": "false",
-        }
+        """The answer holds `fields`, dot-walks too, or the whole record without them."""
+        parameters = _reading(fields)
+        if not fields:
+            del parameters["sysparm_fields"]
         response = self._calls.once(method, path, params=parameters, json=dict(payload))
         try:
             return answered(record_of(result_of(response, expected=expected)))

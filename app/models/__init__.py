@@ -1,6 +1,16 @@
 """The nouns of the house as frozen values. All times are aware UTC."""
 
-from app.models.agreement import CLEARABLE, RESOLUTION, SYNCED, Agreed, Values
+from app.models.agreement import (
+    CLEARABLE,
+    RESOLUTION,
+    SYNCED,
+    Agreed,
+    Conflict,
+    ConflictCard,
+    Side,
+    Values,
+    label_of,
+)
 from app.models.knowledge import Article, ArticleDraft, ArticleList
 from app.models.people import (
     ApiToken,
@@ -88,6 +98,8 @@ __all__ = [
     "ArticleDraft",
     "ArticleList",
     "Check",
+    "Conflict",
+    "ConflictCard",
     "ConnectionView",
     "Counts",
     "EventKind",
@@ -129,6 +141,7 @@ __all__ = [
     "Role",
     "RunState",
     "SettingChange",
+    "Side",
     "StoredMaps",
     "StoredPrediction",
     "Suggestion",
@@ -144,4 +157,5 @@ __all__ = [
     "User",
     "Values",
     "Verdict",
+    "label_of",
 ]

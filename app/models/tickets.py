@@ -128,13 +128,18 @@ class Ticket:
     sn_last_error: str | None
     sn_host: str | None
     sn_generation: int
-    # The values both sides had when they last agreed: {"ours": ..., "theirs": ...}.
+    # The values both sides had when they last agreed, as `Agreed` says.
     sn_agreed: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
     # 1 (high) to 3 (low), as in ServiceNow; a person's own, and as triage filled them in.
     impact: int | None = None
     urgency: int | None = None
     predicted_impact: int | None = None
     predicted_urgency: int | None = None
+    # By field that both sides changed: {"theirs": ..., "by": ..., "at": ...} of the incident.
+    sn_conflicts: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    # The sys_id of the assignment group there, and its name.
+    assignment_group: str | None = None
+    assignment_group_name: str | None = None
     # How many secrets are hidden in the texts of this very value; 0 is also "as written".
     hidden: int = 0
 

@@ -84,6 +84,7 @@ class Overview:
     run: SyncRun | None
     samples: tuple[PulledRow, ...]
     waiting: tuple[OutboxItem, ...]
+    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ class TicketFilter:
     assignee: str = ""
     q: str = ""
     requester: str | None = None
+    conflict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

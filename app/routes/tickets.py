@@ -45,8 +45,10 @@ class TicketDesk:
             status_code=problem.status if problem else 200,
             detail=self.tickets.detail(ticket_id, self.user, revealed=revealed),
             status=self.servicenow.pushes.status(ticket_id) if agent else None,
+            card=self.servicenow.conflicts.of(ticket_id) if agent else None,
             categories=self.copilot.categories(),
             agents=self.tickets.agents() if agent else (),
+            groups=self.servicenow.pushes.groups() if agent else (),
             codes=RESOLUTION_CODES,
             problem=problem,
             errors=problem.fields if isinstance(problem, Invalid) else {},
@@ -81,6 +83,7 @@ def index(
     priority: Wanted = "",
     category: Wanted = "",
     assignee: Wanted = "",
+    conflict: Wanted = "",
     sort: str = "updated",
     page_number: Annotated[int, Query(alias="page")] = 1,
 ) -> Response:
@@ -91,6 +94,7 @@ def index(
         category=category,
         assignee=assignee,
         q=q,
+        conflict=bool(conflict),
     )
     shown = tickets.list(wanted, user, sort=sort, page=page_number)
     if is_partial(request):
@@ -159,6 +163,7 @@ def edit(
     priority: Typed = "",
     category: Typed = "",
     assignee: Typed = "",
+    assignment_group: Annotated[str | None, Form(max_length=300)] = None,
 ) -> Response:
     """Change the ticket's own fields; `version` is what the form was filled from."""
     typed = {
@@ -168,6 +173,8 @@ def edit(
         "category": category or None,
         "assignee": assignee or None,
     }
+    if assignment_group is not None:
+        typed["assignment_group"] = assignment_group or None
     return desk.change(ticket_id, typed, version)
 
 

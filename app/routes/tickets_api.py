@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
-from app.deps import CurrentUser, Tickets
+from app.deps import CurrentUser, ServiceNow, Tickets
 from app.errors import NotAllowed
 from app.models import NewTicket, Role, TicketFilter
 from app.schemas import (
@@ -34,6 +34,7 @@ def api_list(
         priority=query.priority or "",
         category=query.category,
         q=query.q.strip(),
+        conflict=query.conflict,
     )
     last = min(int(query.cursor), HIGHEST_ID) if query.cursor else None
     found, cursor = tickets.after(wanted, user, last=last, limit=query.limit)
@@ -60,14 +61,21 @@ def api_create(
 
 
 @api.get("/{ticket_id}")
-def api_get(ticket_id: Id, tickets: Tickets, user: CurrentUser) -> TicketDetailOut:
-    """One ticket, with what the Copilot predicted and why; requesters see no predictions."""
-    return TicketDetailOut.from_detail(tickets.detail(ticket_id, user))
+def api_get(
+    ticket_id: Id, tickets: Tickets, servicenow: ServiceNow, user: CurrentUser
+) -> TicketDetailOut:
+    """One ticket, with what the Copilot predicted and why, and what is in conflict with
+    ServiceNow; requesters see neither.
+    """
+    detail = tickets.detail(ticket_id, user)
+    agent = user.role.may_act_as(Role.AGENT)
+    card = servicenow.conflicts.of(ticket_id) if agent else None
+    return TicketDetailOut.from_detail(detail, card.conflicts if card else ())
 
 
 @api.patch("/{ticket_id}")
 def api_change(ticket_id: Id, body: TicketChange, tickets: Tickets, user: CurrentUser) -> TicketOut:
-    """Change a ticket; a status change of a linked one is owed to ServiceNow."""
+    """Change a ticket; what a linked one shares with its incident is owed to ServiceNow."""
     return TicketOut.of(tickets.change(ticket_id, body.changes(), by=user))
 
 

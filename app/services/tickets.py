@@ -10,8 +10,9 @@ from app.copilot.redact import masked
 from app.db import events, suggestions, tickets
 from app.db.engine import reading, utc_now, writing
 from app.db.tickets import COUNT_CAP, SORTS
-from app.errors import Conflict, Invalid, NotAllowed, NotFound
+from app.errors import Conflict, NotAllowed, NotFound
 from app.models import (
+    SYNCED,
     EventKind,
     NewTicket,
     NotePush,
@@ -21,26 +22,24 @@ from app.models import (
     TicketEvent,
     TicketFilter,
     TicketPage,
-    TicketStatus,
     User,
 )
 from app.services import privacy
+from app.services.changing import Pairs, check_change, edits_told, tidied
 from app.services.copilot import CopilotService
-from app.services.opening import Opening, check_choices
+from app.services.opening import Opening
 from app.services.triage import TriageService
 
 PAGE_SIZE = 25
 # The same words by the same person so soon are a second click.
 SAME_NOTE = timedelta(seconds=10)
-EDITABLE = ("subject", "description", "priority", "impact", "urgency", "category", "assignee")
-CLOSING = ("resolution_code", "resolution_notes")
-Values = Mapping[str, Any]
 
 
 class PushesOwed(Protocol):
     """What the ticket service asks of whoever keeps ServiceNow in step."""
 
-    def owe_status(self, conn: Connection, ticket: Ticket, *, by: str) -> None: ...
+    def groups(self) -> Pairs: ...
+    def owe_update(self, conn: Connection, ticket: Ticket, *, by: str) -> None: ...
     def owe_note(self, conn: Connection, ticket: Ticket, note: TicketEvent, *, by: str) -> None: ...
     def wake(self) -> None: ...
 
@@ -139,7 +138,7 @@ class TicketService:
             return tickets.assignable(conn)
 
     def change(
-        self, ticket_id: int, changes: Values, *, by: User, version: int | None = None
+        self, ticket_id: int, changes: Mapping[str, Any], *, by: User, version: int | None = None
     ) -> Ticket:
         """Change some fields; `version` is what the form was filled from.
 
@@ -149,18 +148,12 @@ class TicketService:
         if not by.role.may_act_as(Role.AGENT):
             _ = self.get(ticket_id, by)
             raise NotAllowed("Only agents may change a ticket.")
+        groups = self._pushes.groups()
         with writing(self._engine) as conn:
             ticket = tickets.get(conn, ticket_id, for_update=True)
-            new = {
-                name: (value.strip() or None) if isinstance(value, str) else value
-                for name, value in changes.items()
-                if name in (*EDITABLE, *CLOSING, "status")
-            }
-            if "description" in new:
-                new["description"] = new["description"] or ""
-            new = self._triage.completed(conn, ticket, new)
+            new = self._triage.completed(conn, ticket, tidied(changes, groups))
             new |= privacy.as_written(new, ticket)
-            self._check(conn, ticket, new)
+            check_change(conn, ticket, new, categories=self._copilot.categories())
             changed = {name: v for name, v in new.items() if getattr(ticket, name) != v}
             if changed and version is not None and version != ticket.version:
                 raise _overtaken(conn, ticket)
@@ -170,28 +163,9 @@ class TicketService:
         self._pushes.wake()
         return privacy.masked_ticket(after)
 
-    def _check(self, conn: Connection, ticket: Ticket, new: Values) -> None:
-        check_choices(new, self._copilot.categories())
-        assignee = new.get("assignee")
-        if assignee and assignee != ticket.assignee and assignee not in tickets.assignable(conn):
-            raise Invalid(
-                "This person cannot be assigned.",
-                fields={"assignee": "Choose an active agent or admin."},
-            )
-        status = TicketStatus(new.get("status") or ticket.status)
-        if status.ended and not ticket.status.ended:
-            missing = {
-                name: f"Resolving needs {words}."
-                for name, words in (
-                    ("resolution_code", "a resolution code"),
-                    ("resolution_notes", "resolution notes"),
-                )
-                if not (new[name] if name in new else getattr(ticket, name))
-            }
-            if missing:
-                raise Invalid("Say how it was resolved.", fields=missing)
-
-    def _write(self, conn: Connection, ticket: Ticket, changed: Values, *, by: User) -> Ticket:
+    def _write(
+        self, conn: Connection, ticket: Ticket, changed: Mapping[str, Any], *, by: User
+    ) -> Ticket:
         now = self._now()
         after = tickets.change(conn, ticket, now=now, **changed)
         if after.status is not ticket.status:
@@ -199,20 +173,14 @@ class TicketService:
             events.add(
                 conn, ticket.id, EventKind.STATUS, told, author=by.email, internal=False, now=now
             )
-        edits = [
-            privacy.edit_told(name, getattr(ticket, name), value)
-            for name, value in changed.items()
-            if name != "status"
-        ]
+        edits = edits_told(ticket, after, changed)
         if edits:
-            told = "; ".join(edits)
             events.add(
-                conn, ticket.id, EventKind.EDIT, told, author=by.email, internal=True, now=now
+                conn, ticket.id, EventKind.EDIT, edits, author=by.email, internal=True, now=now
             )
         self._triage.follow(conn, ticket, after, by=by.email)
-        closing = after.status.ended and any(name in changed for name in CLOSING)
-        if after.linked and (after.status is not ticket.status or closing):
-            self._pushes.owe_status(conn, after, by=by.email)
+        if after.linked and any(name in SYNCED for name in changed):
+            self._pushes.owe_update(conn, after, by=by.email)
         return after
 
     def add_note(

@@ -27,6 +27,8 @@ class Rules:
         self.mandatory_labels = {"close_code": "Resolution code", "close_notes": "Close notes"}
         self.write_denied = False
         self.aborting_rule: str | None = None
+        # A business rule that has the last word on these fields.
+        self.forced: dict[str, str] = {}
 
     def duplicate(self, number: str) -> Refused:
         """A sys_id that is taken fails on the primary key."""
@@ -43,6 +45,7 @@ class Rules:
         for name, value in body.items():
             if name in record and name not in READ_ONLY:
                 self._set(instance, record, name, value)
+        record |= self.forced
         matrix = (record["impact"], record["urgency"])
         record["priority"] = base.PRIORITY.get(matrix, record["priority"])
         self._check_data_policy(record)

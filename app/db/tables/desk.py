@@ -124,6 +124,11 @@ tickets = Table(
     Column("sn_host", String(253)),
     Column("sn_generation", Integer, nullable=False, server_default=text("1")),
     Column("sn_agreed", JSON),
+    # 0010: the assignment group there, and what both sides changed
+    Column("assignment_group", String(32)),
+    Column("assignment_group_name", Text),
+    Column("sn_conflicts", JSON(none_as_null=True)),
+    Column("sn_conflict_since", UtcDateTime),
     Index("ix_tickets_sn_sys_id", "sn_sys_id", unique=True),
     Index("ix_tickets_sn_number", "sn_number"),
     Index("ix_tickets_status_updated_at", "status", "updated_at"),
@@ -132,6 +137,7 @@ tickets = Table(
     Index("ix_tickets_requester_email", "requester_email"),
     Index("ix_tickets_assignee", "assignee"),
     Index("ix_tickets_triaged_at", "triaged_at"),
+    Index("ix_tickets_sn_conflict_since", "sn_conflict_since"),
 )
 
 ticket_events = Table(

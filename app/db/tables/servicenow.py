@@ -144,6 +144,8 @@ connections = Table(
     Column("latency_ms", Integer),
     Column("fetched_at", UtcDateTime),
     # Pushes wait while this is set.
+    # off: changes made there are not taken into tickets. Unset is on.
+    Column("pulling", Boolean),
     Column("paused_at", UtcDateTime),
     Column("paused_by", String(254)),
     Column("paused_reason", Text),

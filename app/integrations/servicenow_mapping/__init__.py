@@ -3,12 +3,14 @@
 from app.integrations.servicenow_mapping.maps import Maps
 from app.integrations.servicenow_mapping.merging import Merge, merge, same
 from app.integrations.servicenow_mapping.reading import (
+    FIELD_OF,
     FIELDS,
     Record,
     format_stamp,
     incident_from_record,
     journal_entry,
     parse_stamp,
+    seen_of,
     state_of,
     ticket_values,
 )
@@ -42,6 +44,7 @@ __all__ = [
     "CANCELED",
     "CLOSED",
     "FIELDS",
+    "FIELD_OF",
     "IMPACT_URGENCY",
     "PRIORITY_LABELS",
     "STATE_LABELS",
@@ -64,6 +67,7 @@ __all__ = [
     "parse_stamp",
     "priority_fields",
     "same",
+    "seen_of",
     "short_description",
     "state_fields",
     "state_of",

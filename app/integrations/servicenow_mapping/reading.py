@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from app.errors import Kind, ServiceNowRejected
 from app.integrations.servicenow_mapping.maps import Maps
 from app.integrations.servicenow_mapping.words import CANCELED, STATE_LABELS
-from app.models import Incident, JournalEntry
+from app.models import RESOLUTION, Incident, JournalEntry
 
 Record = Mapping[str, str]
 
@@ -36,6 +36,7 @@ FIELDS = (
     "correlation_id",
     "opened_at",
     "sys_updated_on",
+    "sys_updated_by",
     "sys_mod_count",
 )
 
@@ -96,21 +97,57 @@ def journal_entry(record: Record) -> JournalEntry:
     )
 
 
+# The field of an incident that tells each field of a ticket.
+FIELD_OF = {
+    "subject": "short_description",
+    "status": "state",
+    "priority": "priority",
+    "category": "category",
+    "assignee": "assigned_to",
+    "assignment_group": "assignment_group",
+    "resolution_code": "close_code",
+    "resolution_notes": "close_notes",
+}
+
+
 def ticket_values(record: Record, maps: Maps) -> dict[str, str | None]:
-    """What an incident says about a ticket; an unknown state or priority says nothing (None)."""
+    """What an incident says about a ticket; an unknown state or priority says nothing (None).
+
+    A field that is hidden from us is left out: that it is empty is not known.
+    """
     state = record.get("state", "")
     status = maps.status_of_state.get(state)
     category = record.get("category", "")
     ended = status is not None and status.ended
     code = "Canceled" if state == CANCELED else record.get("close_code")
-    return {
+    values = {
         "subject": record.get("short_description") or record.get("number"),
         "status": status,
         "priority": maps.our_priority.get(record.get("priority", "")),
         "category": maps.our_category.get(category, category) or None,
-        "assignee": record.get("assigned_to.email", "").casefold() or None,
+        "assignee": _assignee(record),
+        "assignment_group": record.get("assignment_group") or None,
         "resolution_code": (code or None) if ended else None,
         "resolution_notes": (record.get("close_notes") or None) if ended else None,
+    }
+    shown = {name for name, field in FIELD_OF.items() if field in record}
+    if "status" not in shown:
+        shown -= {*RESOLUTION}
+    return {name: values[name] for name in values if name in shown}
+
+
+def _assignee(record: Record) -> str | None:
+    """The e-mail; the name, or else the sys_id, of somebody whose e-mail is hidden from us."""
+    email = record.get("assigned_to.email", "").casefold()
+    return email or record.get("assigned_to.name") or record.get("assigned_to") or None
+
+
+def seen_of(record: Record) -> dict[str, str | None]:
+    """Which state of an incident a record is."""
+    return {
+        "mod_count": record.get("sys_mod_count", ""),
+        "updated_on": record.get("sys_updated_on", ""),
+        "updated_by": record.get("sys_updated_by", ""),
     }
 
 

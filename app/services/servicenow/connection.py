@@ -14,7 +14,7 @@ from app.services.servicenow.setup import Setup
 
 KEPT = timedelta(seconds=30)
 # Kinds that speak of one record or request, not of the connection.
-NOT_THE_CONNECTION = (Kind.NOT_FOUND, Kind.INVALID, Kind.UNCONFIRMED)
+NOT_THE_CONNECTION = (Kind.NOT_FOUND, Kind.INVALID, Kind.UNCONFIRMED, Kind.CONFLICT)
 STEPS = ("configuration", "reach", "sign_in", "read_incidents")
 # The step at which each kind of failure stops the test.
 STEP_OF_KIND = {

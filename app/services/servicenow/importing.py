@@ -12,7 +12,8 @@ from sqlalchemy import Connection as DbConnection
 
 from app.db import incidents, links, outbox, tickets
 from app.integrations import servicenow_mapping as mapping
-from app.models import SYNCED, Incident, Outcome, PulledRow, SyncRun, Ticket
+from app.models import Incident, Outcome, PulledRow, SyncRun, Ticket, label_of
+from app.services.servicenow.reconciling import reconcile, write
 
 Record = Mapping[str, str]
 NO_CALLER = "Caller has no e-mail that we may read: the ticket has no requester"
@@ -64,12 +65,12 @@ class Page:
     def _import(self, incident: Incident, record: Record) -> None:
         theirs = mapping.ticket_values(record, self.maps)
         ticket_id = links.ticket_of(self.conn, incident.sys_id)
-        if theirs["status"] is None:
+        if theirs.get("status") is None:
             reason = f"State {incident.state or 'empty'} has no status here"
             self.tally.add(record, Outcome.SKIPPED, reason=reason)
         elif ticket_id is not None:
             ticket = tickets.get(self.conn, ticket_id, for_update=self.writes)
-            self._refresh(ticket, record, theirs)
+            self._refresh(ticket, record)
         elif outbox.find_by_correlation(self.conn, incident.correlation_id):
             reason = "Created from a ticket here; its push is still being confirmed"
             self.tally.add(record, Outcome.SKIPPED, reason=reason)
@@ -80,22 +81,24 @@ class Page:
         ticket_id = None
         if self.writes:
             ticket_id = links.import_ticket(
-                self.conn, incident, host=self.host, theirs=theirs, now=self.now
+                self.conn,
+                incident,
+                host=self.host,
+                theirs=theirs,
+                seen=mapping.seen_of(record),
+                now=self.now,
             )
         reason = "" if incident.caller_email else NO_CALLER
         self.tally.add(record, Outcome.CREATED, reason=reason, ticket_id=ticket_id)
 
-    def _refresh(self, ticket: Ticket, record: Record, theirs: dict[str, str | None]) -> None:
-        before = ticket.sn_agreed.get("theirs", {})
-        changed = [name for name in SYNCED if theirs[name] != before.get(name)]
-        ours = links.values_of(ticket)
-        agreed = ticket.sn_agreed.get("ours", {})
-        if not changed:
-            self.tally.add(record, Outcome.UNCHANGED, ticket_id=ticket.id)
-        elif any(ours[name] != agreed.get(name) for name in SYNCED):
-            reason = "Changed here since both sides agreed"
+    def _refresh(self, ticket: Ticket, record: Record) -> None:
+        found = reconcile(ticket, record, maps=self.maps, pulling=True, now=self.now)
+        if self.writes:
+            write(self.conn, ticket, found, now=self.now)
+        if found.verdict.conflicts:
+            names = ", ".join(label_of(name) for name in found.verdict.conflicts)
+            reason = f"Changed on both sides: {names}"
             self.tally.add(record, Outcome.SKIPPED, reason=reason, ticket_id=ticket.id)
         else:
-            if self.writes:
-                links.refresh(self.conn, ticket, theirs=theirs, names=changed, now=self.now)
-            self.tally.add(record, Outcome.UPDATED, ticket_id=ticket.id)
+            outcome = Outcome.UPDATED if found.verdict.take else Outcome.UNCHANGED
+            self.tally.add(record, outcome, ticket_id=ticket.id)

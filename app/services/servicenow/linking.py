@@ -32,7 +32,7 @@ class Linking:
         if not wanted or len(wanted) > 40:
             raise Invalid("Which incident?", fields={"number": "Write its number."})
         with listening() as calls, client.click():
-            found = client.find_incidents("number", wanted)
+            found = client.find_incidents("number", wanted, fields=mapping.FIELDS)
         if not found:
             raise NotFound(f"{wanted} was not found, or the integration account may not see it.")
         if len(found) > 1:
@@ -65,6 +65,8 @@ class Linking:
             host=setup.host,
             ours=links.values_of(ticket),
             theirs=mapping.ticket_values(record, self._lookups.maps()),
+            seen=mapping.seen_of(record),
+            group_name=record.get("assignment_group.name", ""),
             now=setup.now(),
         )
         self._tell(conn, ticket.id, f"Linked to incident {number}.", by=by)

@@ -67,17 +67,18 @@ class Lookups:
     def people(self, ticket: Ticket) -> People:
         """Caller and assignee of a ticket on the instance: exactly one active user or nobody."""
         notes: list[str] = []
-        caller = self._user(ticket.requester_email)
+        caller = self.find_user(ticket.requester_email)
         if not caller:
             caller = self._setup.defaults.caller
             whom = "the default caller is set" if caller else "the caller is left empty"
             notes.append(f"Requester {ticket.requester_email} was not found here; {whom}.")
-        assigned_to = self._user(ticket.assignee)
+        assigned_to = self.find_user(ticket.assignee)
         if ticket.assignee and not assigned_to:
             notes.append(f"Assignee {ticket.assignee} was not found here.")
         return People(caller=caller, assigned_to=assigned_to, notes=tuple(notes))
 
-    def _user(self, email: str | None) -> str:
+    def find_user(self, email: str | None) -> str:
+        """The sys_id of the one active user with this address; empty for none or several."""
         if not email:
             return ""
         try:

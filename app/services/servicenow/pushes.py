@@ -37,8 +37,12 @@ class Pushes:
 
     # -- asked for by the ticket service, inside its transactions --------------------------
 
-    def owe_status(self, conn: Connection, ticket: Ticket, *, by: str) -> None:
-        """A linked ticket's status changed: owe it in the same transaction."""
+    def groups(self) -> tuple[tuple[str, str], ...]:
+        """(sys_id, name) of the assignment groups as last read, without a call."""
+        return self._lookups.known_choices("assignment_group")
+
+    def owe_update(self, conn: Connection, ticket: Ticket, *, by: str) -> None:
+        """A linked ticket's own fields changed: owe them in the same transaction."""
         links.owe_update(conn, ticket, host=self._host_of(ticket), by=by, now=self._setup.now())
 
     def owe_note(self, conn: Connection, ticket: Ticket, note: TicketEvent, *, by: str) -> None:

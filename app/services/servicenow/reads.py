@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from app.db import incidents, links, outbox, runs
+from app.db import incidents, links, outbox, runs, tickets
 from app.db.engine import reading, writing
 from app.errors import Invalid, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
@@ -18,6 +18,7 @@ from app.models import (
     MirroredIncident,
     OutboxFilter,
     Overview,
+    TicketFilter,
 )
 from app.services.servicenow.connection import Connection
 from app.services.servicenow.imports import Imports
@@ -47,10 +48,11 @@ class Reads:
         with reading(self._setup.engine) as conn:
             run = runs.latest(conn)
             waiting = outbox.page(conn, WAITING, limit=WAITING_SHOWN, offset=0)
+            conflicts = tickets.count(conn, TicketFilter(conflict=True))
         view = self._connection.view()
         shown = self.list(search=search, state=state, page=page)
         samples = self._imports.samples(run)
-        return Overview(view, shown, run=run, samples=samples, waiting=waiting)
+        return Overview(view, shown, run=run, samples=samples, waiting=waiting, conflicts=conflicts)
 
     def list(self, *, search: str = "", state: str = "", page: int = 1) -> IncidentList:
         """One page of the mirror, latest update first."""

@@ -12,6 +12,7 @@ from app.models import EventKind, OutboxItem, OutboxKind, OutboxState, Ticket, T
 from app.services.privacy import masked_steps, masked_ticket
 from app.services.servicenow.certainty import link_of, refuse_if_too_early
 from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.payload import Payloads
 from app.services.servicenow.setup import Setup
 from app.services.servicenow.updates import Updates
 
@@ -26,7 +27,8 @@ class Sending:
     def __init__(self, setup: Setup, lookups: Lookups) -> None:
         self._setup = setup
         self._lookups = lookups
-        self._updates = Updates(setup, lookups)
+        self._payloads = Payloads(setup, lookups)
+        self._updates = Updates(setup, lookups, self._payloads)
 
     def send(self, item: OutboxItem) -> None:
         """Raises ServiceNowError, or NotYet when it is too early to send again."""
@@ -52,7 +54,9 @@ class Sending:
             refuse_if_too_early(item, self._setup)
             payload = self._create_payload(item, ticket)
             try:
-                record = self._setup.connected_client().create_incident(payload)
+                record = self._setup.connected_client().create_incident(
+                    payload, fields=mapping.FIELDS
+                )
             except AnswerLost as exc:
                 record = self._look_up_or_raise(item, exc)
             except ServiceNowRejected as exc:
@@ -72,9 +76,11 @@ class Sending:
             keys=mapping.CreateKeys(item.sys_id, item.correlation_id),
             suggestions=masked_steps(steps),
             people=self._lookups.people(ticket),
-            assignment_group=item.assignment_group or setup.defaults.assignment_group,
+            assignment_group=item.assignment_group
+            or ticket.assignment_group
+            or setup.defaults.assignment_group,
             categories=[value for value, _ in self._lookups.choices("category")],
-            close_code=self._updates.close_code(item, ticket) if ticket.status.ended else None,
+            close_code=self._payloads.close_code(item, ticket) if ticket.status.ended else None,
             link_back=setup.ticket_url(ticket.id),
         )
 
@@ -100,7 +106,9 @@ class Sending:
         else:
             if found.get("correlation_id", item.correlation_id) == item.correlation_id:
                 return found
-        carrying = client.find_incidents("correlation_id", item.correlation_id)
+        carrying = client.find_incidents(
+            "correlation_id", item.correlation_id, fields=mapping.FIELDS
+        )
         if len(carrying) > 1:
             log.warning("several incidents carry the key of outbox item %s", item.id)
         return carrying[0] if carrying else None
@@ -122,6 +130,8 @@ class Sending:
                 host=setup.host,
                 ours=links.values_of(ticket),
                 theirs=mapping.ticket_values(record, maps),
+                seen=mapping.seen_of(record),
+                group_name=record.get("assignment_group.name", ""),
                 now=now,
             )
             events.add(

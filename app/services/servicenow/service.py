@@ -2,6 +2,7 @@
 
 from app.db import outbox
 from app.db.engine import reading
+from app.services.servicenow.conflicts import Conflicts
 from app.services.servicenow.connection import Connection
 from app.services.servicenow.delivery import Delivery
 from app.services.servicenow.history import History
@@ -18,7 +19,8 @@ from app.services.servicenow.setup import Setup
 
 class ServiceNowService:
     """`connection` tells how it stands, `reads` look, `pushes` write, `owed` has the levers of
-    the outbox, `pulls` bring in, `imports` stop and take back, `history` remembers.
+    the outbox, `pulls` bring in, `imports` stop and take back, `history` remembers,
+    `conflicts` lets people choose.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -30,6 +32,7 @@ class ServiceNowService:
         self.imports = Imports(setup)
         self.reads = Reads(setup, lookups, self.connection, self.imports)
         self.pushes = Pushes(setup, lookups, self.delivery)
+        self.conflicts = Conflicts(setup, lookups, self.delivery)
         self.owed = Owed(setup, lookups, self.delivery)
         self.previews = Previews(setup, lookups)
         self.linking = Linking(setup, lookups, self.history)

@@ -1,91 +1,144 @@
 """Bringing one incident up to its ticket: read, compare, send what differs, look at the echo."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from app.db import events, links, outbox
+from app.db import links, outbox, switches, tickets
 from app.db.engine import writing
 from app.errors import Kind, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
-from app.models import EventKind, OutboxItem, OutboxState, Ticket
+from app.models import RESOLUTION, SYNCED, OutboxItem, OutboxState, Ticket, label_of
 from app.services.privacy import masked_ticket
 from app.services.servicenow.certainty import link_of, refuse_if_too_early
 from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.payload import Payload, Payloads
+from app.services.servicenow.reconciling import agreeing, older, reconcile, shown, tell, write
 from app.services.servicenow.setup import Setup
 
-STATUS_FIELDS = ("status", "resolution_code", "resolution_notes")
 Record = Mapping[str, str]
 
 
 class Updates:
-    """Sends what the outbox owes of a linked ticket's own fields."""
+    """Sends what the outbox owes of a linked ticket's own fields.
 
-    def __init__(self, setup: Setup, lookups: Lookups) -> None:
+    The ticket is sent as it is now, not as it was when the push was owed, and the pushes of a
+    ticket go one after the other: an older state never follows a newer one.
+    """
+
+    def __init__(self, setup: Setup, lookups: Lookups, payloads: Payloads) -> None:
         self._setup = setup
         self._lookups = lookups
+        self._payloads = payloads
 
     def send(self, item: OutboxItem, ticket: Ticket) -> None:
-        """Raises ServiceNowError, or NotYet when it is too early to send again."""
+        """Raises ServiceNowError, or NotYet when it is too early to send again.
+
+        A field that both sides changed is not sent: the push is blocked (conflict) after the
+        other fields went.
+        """
         sys_id = link_of(ticket)
-        maps = self._lookups.maps()
         client = self._setup.connected_client()
         record = client.get_incident(sys_id, fields=mapping.FIELDS)
-        wanted = maps.state_of_status[ticket.status]
-        if record.get("state") != wanted:
-            self._refuse_reopening(record, ticket)
-            refuse_if_too_early(item, self._setup)
-            code = self.close_code(item, ticket) if ticket.status.ended else None
-            record = client.update_incident(
-                sys_id, mapping.state_fields(masked_ticket(ticket), code, maps)
-            )
-            self._check_echo(record, wanted)
-        self._record_success(item, ticket, record)
-
-    def _refuse_reopening(self, record: Record, ticket: Ticket) -> None:
-        state = record.get("state")
-        if state in (mapping.CLOSED, mapping.CANCELED) and not ticket.status.ended:
-            raise ServiceNowRejected(
-                f"{record.get('number')} is {mapping.STATE_LABELS[state].lower()} in ServiceNow "
-                "and cannot be reopened there. Undo the link and create a new incident.",
-                kind=Kind.INVALID,
-            )
-
-    def _check_echo(self, record: Record, wanted: str) -> None:
-        kept = record.get("state", wanted)
-        if kept != wanted:
-            label = mapping.STATE_LABELS.get(kept, kept)
-            raise ServiceNowRejected(
-                f"ServiceNow took the change but the incident is {label}. "
-                "A rule of the instance may have changed it back.",
-                kind=Kind.INVALID,
-            )
-
-    def close_code(self, item: OutboxItem, ticket: Ticket) -> str:
-        """The instance's code for the ticket's. Raises ServiceNowRejected when none fits."""
-        wanted = item.close_code or ticket.resolution_code
-        known = self._lookups.choices("close_code")
-        code = mapping.close_code_of(wanted, known, self._setup.defaults.close_code)
-        if code is None:
-            raise ServiceNowRejected(
-                f"The resolution code “{wanted or ''}” is not one of the instance's. "
-                "Choose one of them.",
-                kind=Kind.INVALID,
-            )
-        return code
-
-    def _record_success(self, item: OutboxItem, ticket: Ticket, record: Record) -> None:
-        now = self._setup.now()
         theirs = mapping.ticket_values(record, self._lookups.maps())
+        verdict = mapping.merge(ticket.sn_agreed, links.values_of(ticket), theirs)
+        if "status" in verdict.send:
+            _refuse_reopening(record, ticket)
+        payload = self._payloads.of(item, masked_ticket(ticket), verdict, record=record)
+        before = record
+        if payload.fields:
+            refuse_if_too_early(item, self._setup)
+            record = client.update_incident(sys_id, payload.fields, fields=mapping.FIELDS)
+        trouble = self._record(item, ticket, record, sent=_Sent(verdict, payload, before))
+        if trouble:
+            raise trouble
+
+    def _record(
+        self, item: OutboxItem, ticket: Ticket, record: Record, *, sent: "_Sent"
+    ) -> ServiceNowRejected | None:
+        """Write what both sides agree on now; answers what a person must look at."""
+        now = self._setup.now()
+        maps = self._lookups.maps()
+        seen = mapping.seen_of(record)
         with writing(self._setup.engine) as conn:
-            if not outbox.settle(conn, item, OutboxState.DONE, settled_at=now, error=None):
-                return
-            links.confirm(conn, ticket.id, now=now)
-            links.agree(conn, ticket, theirs=theirs, names=STATUS_FIELDS)
-            events.add(
-                conn,
-                ticket.id,
-                EventKind.SERVICENOW,
-                f"Status “{ticket.status.label}” sent to {ticket.sn_number}.",
-                author=item.created_by,
-                internal=True,
-                now=now,
+            current = tickets.get(conn, ticket.id, for_update=True)
+            if not outbox.is_ours(conn, item):
+                return None
+            agreed = current
+            if not older(seen, current.sn_agreed.get("seen", {})):
+                theirs = mapping.ticket_values(record, maps)
+                values = agreeing(
+                    current.sn_agreed,
+                    ours=links.values_of(ticket),
+                    theirs=theirs,
+                    names=sent.agreed_by(record),
+                    seen=seen,
+                )
+                agreed = tickets.annotate(conn, current, sn_agreed=values)
+            pulling = switches.pulling(conn, self._setup.host)
+            found = reconcile(
+                agreed, record, maps=maps, pulling=pulling, now=now, before=sent.before
             )
+            after = write(conn, agreed, found, now=now)
+            trouble = sent.trouble(record, after)
+            if not trouble:
+                outbox.settle(conn, item, OutboxState.DONE, settled_at=now, error=None)
+                links.confirm(conn, ticket.id, now=now)
+            tell(conn, ticket, sent.told(record, ticket), now=now, by=item.created_by)
+        return trouble
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What one update set out to send, and what went."""
+
+    verdict: mapping.Merge
+    payload: Payload
+    before: Record
+
+    def agreed_by(self, record: Record) -> tuple[str, ...]:
+        """Fields that the echo settles; the resolution goes with the status.
+
+        A state that was not kept settles nothing: the next try sends it again.
+        """
+        names = {*self.verdict.send, *(RESOLUTION if "status" in self.verdict.send else ())}
+        names -= {*self.verdict.take, *self.verdict.conflicts}
+        if self._state_was_changed_back(record):
+            names -= {"status", *RESOLUTION}
+        return tuple(name for name in SYNCED if name in names)
+
+    def _state_was_changed_back(self, record: Record) -> bool:
+        wanted = self.payload.fields.get("state")
+        return wanted is not None and record.get("state", wanted) != wanted
+
+    def told(self, record: Record, ticket: Ticket) -> str:
+        """What went and what did not, in sentences."""
+        went = [
+            f"{label_of(name)} {shown(ticket, name)}"
+            for name in self.verdict.send
+            if mapping.FIELD_OF[name] in self.payload.fields
+        ]
+        head = f"Sent to {ticket.sn_number}: {', '.join(went)}." if went else ""
+        said = (head, *self.payload.unsent, *self.payload.refused_by(record))
+        return " ".join(part for part in said if part) or f"In step with {ticket.sn_number}."
+
+    def trouble(self, record: Record, ticket: Ticket) -> ServiceNowRejected | None:
+        """What holds the push: a state that was not kept, or fields that both sides changed."""
+        if self._state_was_changed_back(record):
+            return ServiceNowRejected(" ".join(self.payload.refused_by(record)), kind=Kind.INVALID)
+        if not ticket.sn_conflicts:
+            return None
+        names = ", ".join(label_of(name) for name in ticket.sn_conflicts)
+        return ServiceNowRejected(
+            f"Changed here and in {ticket.sn_number}: {names}. Choose on the ticket which to keep.",
+            kind=Kind.CONFLICT,
+        )
+
+
+def _refuse_reopening(record: Record, ticket: Ticket) -> None:
+    state = record.get("state")
+    if state in (mapping.CLOSED, mapping.CANCELED) and not ticket.status.ended:
+        raise ServiceNowRejected(
+            f"{record.get('number')} is {mapping.STATE_LABELS[state].lower()} in ServiceNow "
+            "and cannot be reopened there. Undo the link and create a new incident.",
+            kind=Kind.INVALID,
+        )

@@ -1,0 +1,48 @@
+"""Choosing between a ticket and its incident where both sides changed a field."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Path, Request, Response
+
+from app.deps import CurrentUser, ServiceNow, require
+from app.models import Role
+from app.schemas import HIGHEST_ID, PROBLEMS
+from app.schemas_conflicts import ChoicesForm, ChoicesIn, ConflictsOut
+from app.web import page, see_other
+
+agents = [Depends(require(Role.AGENT))]
+pages = APIRouter(prefix="/servicenow", dependencies=agents, include_in_schema=False)
+api = APIRouter(prefix="/api/sn", dependencies=agents, responses=PROBLEMS, tags=["ServiceNow"])
+Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
+
+
+@pages.get("/tickets/{ticket_id}/conflicts")
+def conflicts(request: Request, ticket_id: Id, servicenow: ServiceNow) -> Response:
+    """The card by itself: where a push that waits for a choice leads."""
+    return page(request, "servicenow/conflicts.html", card=servicenow.conflicts.of(ticket_id))
+
+
+@pages.post("/tickets/{ticket_id}/conflicts")
+def resolve(
+    ticket_id: Id,
+    servicenow: ServiceNow,
+    user: CurrentUser,
+    form: Annotated[ChoicesForm, Form()],
+) -> Response:
+    servicenow.conflicts.resolve(ticket_id, form.chosen(), by=user.email, seen=form.seen)
+    return see_other(f"/tickets/{ticket_id}")
+
+
+@api.get("/tickets/{ticket_id}/conflicts")
+def api_conflicts(ticket_id: Id, servicenow: ServiceNow) -> ConflictsOut:
+    """What the ticket and its incident changed both: nothing for most tickets."""
+    return ConflictsOut.of(servicenow.conflicts.of(ticket_id))
+
+
+@api.post("/tickets/{ticket_id}/conflicts")
+def api_resolve(
+    ticket_id: Id, body: ChoicesIn, servicenow: ServiceNow, user: CurrentUser
+) -> ConflictsOut:
+    """Choose per field; answers what is left to choose. 409 when a side changed since `seen`."""
+    card = servicenow.conflicts.resolve(ticket_id, body.chosen(), by=user.email, seen=body.seen)
+    return ConflictsOut.of(card)

@@ -1,0 +1,228 @@
+"""Fields that a ticket and its incident changed both: shown with both sides, a person chooses."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection as DbConnection
+
+from app import errors
+from app.copilot.redact import masked
+from app.db import events, incidents, links, tickets
+from app.db.engine import reading, writing
+from app.integrations import servicenow_mapping as mapping
+from app.models import (
+    CLEARABLE,
+    RESOLUTION,
+    Conflict,
+    ConflictCard,
+    EventKind,
+    OutboxItem,
+    Side,
+    Ticket,
+    TicketEvent,
+    TicketFilter,
+    label_of,
+)
+from app.services.privacy import masked_ticket
+from app.services.servicenow.delivery import Delivery
+from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.reconciling import agreeing, shown, tell
+from app.services.servicenow.setup import Setup
+
+OURS, THEIRS = "ours", "theirs"
+NOT_MAPPED = "a value that is not mapped here"
+
+
+class Conflicts:
+    """Nothing is overwritten on either side until somebody has chosen."""
+
+    def __init__(self, setup: Setup, lookups: Lookups, delivery: Delivery) -> None:
+        self._setup = setup
+        self._lookups = lookups
+        self._delivery = delivery
+
+    def of(self, ticket_id: int) -> ConflictCard:
+        """What is to be chosen on this ticket; nothing for most. Raises NotFound."""
+        with reading(self._setup.engine) as conn:
+            return self._card(conn, tickets.get(conn, ticket_id))
+
+    def count(self) -> int:
+        """How many tickets wait for a choice, up to the cap of a list."""
+        with reading(self._setup.engine) as conn:
+            return tickets.count(conn, TicketFilter(conflict=True))
+
+    def resolve(
+        self, ticket_id: int, choices: Mapping[str, str], *, by: str, seen: str = ""
+    ) -> ConflictCard:
+        """Keep ours or take theirs, per field; fields that are left out stay in conflict.
+
+        `seen` is the mark of the card that the person looked at. Ours is owed to ServiceNow and
+        tried at once. Raises NotFound, Invalid for a choice that cannot be made, and Conflict
+        when nothing is in conflict, or a side changed again since the card was shown.
+        """
+        with writing(self._setup.engine) as conn:
+            ticket = tickets.get(conn, ticket_id, for_update=True)
+            card = self._card(conn, ticket)
+            _check(card, choices, seen)
+            item = self._resolve(conn, ticket, card, choices, by=by)
+        if item is not None:
+            self._delivery.try_now(item.id)
+            self._setup.wake()
+        return self.of(ticket_id)
+
+    def _resolve(
+        self,
+        conn: DbConnection,
+        ticket: Ticket,
+        card: ConflictCard,
+        choices: Mapping[str, str],
+        *,
+        by: str,
+    ) -> OutboxItem | None:
+        now = self._setup.now()
+        chosen = [one for one in card.conflicts if one.name in choices]
+        taken = [one.name for one in chosen if choices[one.name] == THEIRS]
+        left = {n: v for n, v in ticket.sn_conflicts.items() if n not in choices}
+        theirs = _their_values(ticket, [one.name for one in chosen])
+        columns: dict[str, Any] = {
+            "sn_conflicts": left or None,
+            "sn_conflict_since": now if left else None,
+        }
+        for name in taken:
+            columns |= self._columns(conn, ticket, name, theirs)
+        agreed = agreeing(
+            ticket.sn_agreed,
+            ours={**links.values_of(ticket), **columns},
+            theirs=theirs,
+            names=tuple(name for name in theirs if name in columns),
+            seen=ticket.sn_agreed.get("seen", {}),
+        )
+        # What is kept here counts as seen there, so that only our side has moved.
+        agreed["theirs"] |= theirs
+        after = tickets.change(conn, ticket, now=now, sn_agreed=agreed, **columns)
+        tell(conn, ticket, _told(card, choices, ticket), now=now, by=by)
+        host = ticket.sn_host or self._setup.host
+        return links.owe_update(conn, after, host=host, by=by, now=now)
+
+    def _columns(
+        self, conn: DbConnection, ticket: Ticket, name: str, theirs: Mapping[str, str | None]
+    ) -> dict[str, Any]:
+        """The ticket's columns when theirs is taken; the resolution comes with the status."""
+        columns: dict[str, Any] = {name: theirs[name]}
+        if name == "status":
+            columns |= {n: theirs[n] for n in RESOLUTION if theirs.get(n) is not None}
+        if name == "priority":
+            columns |= {"impact": None, "urgency": None}
+        if name == "assignment_group":
+            columns["assignment_group_name"] = self._group_name(conn, ticket, theirs[name])
+        return columns
+
+    # -- the card ---------------------------------------------------------------------------
+
+    def _card(self, conn: DbConnection, ticket: Ticket) -> ConflictCard:
+        if not ticket.sn_conflicts:
+            return ConflictCard(masked_ticket(ticket), (), "")
+        timeline = events.of_ticket(conn, ticket.id, internal=True)
+        found = tuple(
+            self._conflict(conn, ticket, name, entry, timeline)
+            for name, entry in ticket.sn_conflicts.items()
+        )
+        parts = [f"{one.name}\0{one.ours.value}\0{one.theirs.value}" for one in found]
+        digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass"))
+        return ConflictCard(masked_ticket(ticket), found, digest.hexdigest()[:16])
+
+    def _conflict(
+        self,
+        conn: DbConnection,
+        ticket: Ticket,
+        name: str,
+        entry: Mapping[str, str | None],
+        timeline: Sequence[TicketEvent],
+    ) -> Conflict:
+        value = entry.get("theirs")
+        said = self._words(conn, ticket, name, value)
+        readable = value is not None or name in CLEARABLE
+        at = entry.get("at")
+        before = {side: ticket.sn_agreed.get(side, {}).get(name) for side in (OURS, THEIRS)}
+        agreed = self._words(conn, ticket, name, before[OURS])
+        if not mapping.same(name, before[OURS], before[THEIRS]):
+            agreed = f"{agreed} here, {self._words(conn, ticket, name, before[THEIRS])} there"
+        return Conflict(
+            name=name,
+            ours=_our_side(masked_ticket(ticket), name, timeline),
+            theirs=Side(
+                masked(value) if value else value,
+                said if readable else NOT_MAPPED,
+                by=entry.get("by") or "",
+                at=mapping.parse_stamp(at) if at else None,
+            ),
+            agreed=agreed,
+            readable=readable,
+        )
+
+    def _words(self, conn: DbConnection, ticket: Ticket, name: str, value: str | None) -> str:
+        if name == "assignment_group" and value:
+            return self._group_name(conn, ticket, value) or value
+        return label_of(value) if name == "status" and value else masked(value or "none")
+
+    def _group_name(self, conn: DbConnection, ticket: Ticket, group: str | None) -> str | None:
+        """From the mirror of the incident, else from the groups as last read."""
+        mirrored = incidents.find(conn, ticket.sn_sys_id or "")
+        if mirrored and mirrored.incident.assignment_group == group:
+            return mirrored.incident.assignment_group_name or None
+        return dict(self._lookups.known_choices("assignment_group")).get(group or "")
+
+
+def _their_values(ticket: Ticket, names: Sequence[str]) -> dict[str, str | None]:
+    """Their side of the named conflicts, and of the resolution with the status."""
+    theirs = {name: ticket.sn_conflicts[name].get("theirs") for name in names}
+    if "status" in names:
+        entry = ticket.sn_conflicts["status"]
+        theirs |= {name: entry[name] for name in RESOLUTION if name in entry}
+    return theirs
+
+
+def _our_side(ticket: Ticket, name: str, timeline: Sequence[TicketEvent]) -> Side:
+    """Who changed it here last, as the timeline tells."""
+    value, words = getattr(ticket, name), shown(ticket, name)
+    for event in reversed(timeline):
+        edited = event.kind is EventKind.EDIT and f"; {label_of(name)}: " in f"; {event.body}"
+        if edited or (event.kind is EventKind.STATUS and name == "status"):
+            return Side(value, words, event.author or "", event.created_at)
+    return Side(value, words)
+
+
+def _check(card: ConflictCard, choices: Mapping[str, str], seen: str) -> None:
+    """Raises Invalid, Conflict."""
+    if not card.conflicts:
+        raise errors.Conflict("Nothing is in conflict on this ticket any more.")
+    if seen and seen != card.seen:
+        raise errors.Conflict(
+            "One of the sides changed again while you were choosing. Nothing was changed.",
+            hint="Look at the values as they are now and choose again.",
+        )
+    by_name = {one.name: one for one in card.conflicts}
+    wrong = {}
+    for name, side in choices.items():
+        if name not in by_name:
+            wrong[name] = "This field is not in conflict."
+        elif side == THEIRS and not by_name[name].readable:
+            wrong[name] = "Their value has no meaning here and cannot be taken; map it first."
+    if wrong or not choices:
+        raise errors.Invalid("Choose for at least one of the fields in conflict.", fields=wrong)
+
+
+def _told(card: ConflictCard, choices: Mapping[str, str], ticket: Ticket) -> str:
+    kept, taken = [], []
+    for one in card.conflicts:
+        if choices.get(one.name) == OURS:
+            kept.append(f"{label_of(one.name)} {one.ours.shown} (there: {one.theirs.shown})")
+        elif choices.get(one.name) == THEIRS:
+            taken.append(f"{label_of(one.name)} {one.theirs.shown} (here: {one.ours.shown})")
+    parts = [
+        f"kept ours: {'; '.join(kept)}." if kept else "",
+        f"took theirs: {'; '.join(taken)}." if taken else "",
+    ]
+    said = " ".join(part for part in parts if part)
+    return f"Conflict with {ticket.sn_number} resolved, {said}"

@@ -1,0 +1,172 @@
+"""What a record read from the instance makes of its ticket: one way for pulls and for pushes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection as DbConnection
+
+from app.copilot.redact import masked
+from app.db import events, exchanges, links, outbox, tickets
+from app.integrations import servicenow_mapping as mapping
+from app.models import (
+    RESOLUTION,
+    Agreed,
+    EventKind,
+    FieldChange,
+    OutboxState,
+    Ticket,
+    Values,
+    label_of,
+)
+
+Record = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """The verdict and the columns of the ticket that it changes; none when nothing moved."""
+
+    verdict: mapping.Merge = field(default_factory=lambda: mapping.Merge((), {}, (), ()))
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    # Fields that are in conflict now and were not, or not with this value.
+    asked: tuple[str, ...] = ()
+    # A conflict that held a push back is over.
+    released: bool = False
+
+
+def reconcile(
+    ticket: Ticket,
+    record: Record,
+    *,
+    maps: mapping.Maps,
+    pulling: bool,
+    now: datetime,
+    before: Record | None = None,
+) -> Reconciled:
+    """Compare a linked ticket with its incident. Nothing is written.
+
+    A record older than one that was looked at before says nothing (mod_count only grows). While
+    `pulling` is off their changes are left where they are, and are still never overwritten.
+    `before` is the record as it was before a write of ours: it says who changed it there.
+    """
+    seen = mapping.seen_of(record)
+    if older(seen, ticket.sn_agreed.get("seen", {})):
+        return Reconciled()
+    theirs = mapping.ticket_values(record, maps)
+    ours = links.values_of(ticket)
+    verdict = mapping.merge(ticket.sn_agreed, ours, theirs)
+    take = verdict.take if pulling else {}
+    agreed = agreeing(
+        ticket.sn_agreed,
+        ours={**ours, **take},
+        theirs=theirs,
+        names=(*take, *verdict.settled),
+        seen=seen,
+    )
+    conflicts = _conflicts(ticket, verdict, theirs, mapping.seen_of(before or record))
+    columns: dict[str, Any] = dict(take)
+    if "assignment_group" in take:
+        columns["assignment_group_name"] = record.get("assignment_group.name") or None
+    if "priority" in take:
+        columns |= {name: _severity(record, name) for name in ("impact", "urgency")}
+    if agreed != ticket.sn_agreed:
+        columns["sn_agreed"] = agreed
+    if conflicts != ticket.sn_conflicts:
+        columns["sn_conflicts"] = conflicts or None
+        columns["sn_conflict_since"] = now if conflicts else None
+    asked = tuple(name for name in conflicts if conflicts[name] != ticket.sn_conflicts.get(name))
+    released = bool(set(ticket.sn_conflicts) - set(conflicts))
+    return Reconciled(verdict, columns, asked, released)
+
+
+def _severity(record: Record, name: str) -> int | None:
+    value = record.get(name, "")
+    return int(value) if value in ("1", "2", "3") else None
+
+
+def older(seen: Values, before: Values) -> bool:
+    """True when an incident was seen in a later state than this one."""
+    ours, known = seen.get("mod_count") or "", before.get("mod_count") or ""
+    return ours.isdigit() and known.isdigit() and int(ours) < int(known)
+
+
+def agreeing(
+    agreed: Agreed, *, ours: Values, theirs: Values, names: tuple[str, ...], seen: Values
+) -> dict[str, dict[str, str | None]]:
+    """The agreed values with the named fields as both sides have them now."""
+    after = {side: dict(agreed.get(side, {})) for side in ("ours", "theirs")}
+    for name in names:
+        after["ours"][name] = ours.get(name)
+        if name in theirs:
+            after["theirs"][name] = theirs[name]
+    return after | {"seen": dict(seen)}
+
+
+def _conflicts(
+    ticket: Ticket, verdict: mapping.Merge, theirs: Values, seen: Values
+) -> dict[str, Mapping[str, str | None]]:
+    """Their side of each conflict; who and when stay those of the first sight of a value."""
+    found: dict[str, Mapping[str, str | None]] = {}
+    for name in verdict.conflicts:
+        before = ticket.sn_conflicts.get(name)
+        if before is not None and before.get("theirs") == theirs.get(name):
+            found[name] = before
+        else:
+            by, at = seen.get("updated_by"), seen.get("updated_on")
+            found[name] = {"theirs": theirs.get(name), "by": by, "at": at}
+        if name == "status":
+            travelling = {one: theirs[one] for one in RESOLUTION if one in theirs}
+            found[name] = {**found[name], **travelling}
+    return found
+
+
+def write(conn: DbConnection, ticket: Ticket, found: Reconciled, *, now: datetime) -> Ticket:
+    """Write it to the ticket, which was read for update in this transaction, and tell of it."""
+    if not found.columns:
+        return ticket
+    taken = {name: value for name, value in found.columns.items() if name in found.verdict.take}
+    if taken:
+        after = tickets.change(conn, ticket, now=now, sn_last_sync_at=now, **found.columns)
+        changes = [FieldChange(name, shown(ticket, name), shown(after, name)) for name in taken]
+        exchanges.add(
+            conn,
+            at=now,
+            direction="pull",
+            what="refresh",
+            ticket_id=ticket.id,
+            number=ticket.sn_number or "",
+            changes=changes,
+        )
+        text = "; ".join(f"{label_of(one.field)}: {one.before} → {one.after}" for one in changes)
+        tell(conn, ticket, f"Taken from {ticket.sn_number}: {text}.", now=now)
+    else:
+        after = tickets.annotate(conn, ticket, **found.columns)
+    if found.asked:
+        names = ", ".join(label_of(name) for name in found.asked)
+        text = f"Changed here and in {ticket.sn_number}: {names}. Choose which to keep."
+        tell(conn, ticket, text, now=now)
+    if found.released:
+        release(conn, after, now=now)
+    return after
+
+
+def release(conn: DbConnection, ticket: Ticket, *, now: datetime) -> None:
+    """A push that waited for the end of a conflict may go now."""
+    waiting = outbox.find_update(conn, ticket.id)
+    if waiting is not None and waiting.state is OutboxState.BLOCKED:
+        outbox.revive(conn, waiting.id, now=now, error=None)
+
+
+def tell(
+    conn: DbConnection, ticket: Ticket, text: str, *, now: datetime, by: str | None = None
+) -> None:
+    events.add(conn, ticket.id, EventKind.SERVICENOW, text, author=by, internal=True, now=now)
+
+
+def shown(ticket: Ticket, name: str) -> str:
+    """A field of a ticket as people read it, secrets hidden."""
+    if name == "assignment_group" and ticket.assignment_group_name:
+        return ticket.assignment_group_name
+    return masked(str(getattr(ticket, name) or "none"))

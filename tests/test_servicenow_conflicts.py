@@ -1,0 +1,184 @@
+"""Both sides changed the same field: shown, chosen by a person, carried out, and told."""
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.errors import Conflict, Invalid
+from app.models import PushState
+from app.worker import tick
+from tests.both_sides import BETH, HARDWARE, BothSides
+from tests.conftest import soup
+
+
+@pytest.fixture
+def torn(both: BothSides) -> BothSides:
+    """Subject and priority were changed on both sides; the category here alone."""
+    both.there(short_description="Theirs", impact="3", urgency="2")
+    both.here(subject="Ours", priority="urgent", category="hardware")
+    tick(both.service)
+    return both
+
+
+def choose(both: BothSides, **choices: str) -> None:
+    both.service.conflicts.resolve(both.id, choices, by="beth@example.com")
+
+
+def test_the_card_tells_both_sides_what_was_agreed_and_who_changed_it_when(
+    torn: BothSides,
+) -> None:
+    card = torn.service.conflicts.of(torn.id)
+    subject, priority = card.conflicts
+    assert (subject.name, subject.agreed) == ("subject", "Mail is down")
+    assert (subject.ours.shown, subject.ours.by) == ("Ours", "desk@example.com")
+    assert (subject.theirs.shown, subject.theirs.by) == ("Theirs", "beth.anglin")
+    assert (priority.ours.shown, priority.theirs.shown) == ("urgent", "low")
+    assert subject.ours.at is not None
+    assert subject.theirs.at is not None
+    assert torn.incident["category"] == "hardware"
+
+
+def test_each_field_goes_the_way_that_was_chosen(torn: BothSides) -> None:
+    choose(torn, subject="theirs", priority="ours")
+    assert (torn.ticket.subject, torn.ticket.priority) == ("Theirs", "urgent")
+    assert (torn.incident["short_description"], torn.incident["priority"]) == ("Theirs", "1")
+    status = torn.service.pushes.status(torn.id)
+    assert status.state is PushState.LINKED
+    assert torn.service.conflicts.of(torn.id).conflicts == ()
+    assert "kept ours: priority urgent (there: low)" in torn.told()
+    assert "took theirs: subject Theirs (here: Ours)" in torn.told()
+
+
+def test_what_was_not_chosen_waits_on(torn: BothSides) -> None:
+    choose(torn, subject="ours")
+    assert torn.incident["short_description"] == "Ours"
+    assert [one.name for one in torn.service.conflicts.of(torn.id).conflicts] == ["priority"]
+    assert torn.service.pushes.status(torn.id).state is PushState.BLOCKED
+
+
+def test_a_status_taken_brings_its_resolution(both: BothSides) -> None:
+    both.there(state="6", close_code="User error", close_notes="It was the cable")
+    both.here(status="pending")
+    tick(both.service)
+    choose(both, status="theirs")
+    ticket = both.ticket
+    assert (ticket.status, ticket.resolution_code) == ("resolved", "User error")
+    assert ticket.resolution_notes == "It was the cable"
+    tick(both.service)
+    assert both.incident["state"] == "6"
+
+
+def test_a_status_kept_is_sent_with_its_resolution(both: BothSides) -> None:
+    both.there(state="2")
+    both.here(status="resolved", resolution_code="User error", resolution_notes="Cable")
+    tick(both.service)
+    assert both.incident["state"] == "2"
+    choose(both, status="ours")
+    assert (both.incident["state"], both.incident["close_notes"]) == ("6", "Cable")
+
+
+def test_a_group_and_an_assignee_are_shown_by_name(both: BothSides) -> None:
+    both.there(assignment_group=HARDWARE, assigned_to=BETH)
+    both.here(assignment_group="Software", assignee=both.desk.user.email)
+    tick(both.service)
+    shown = {one.name: one for one in both.service.conflicts.of(both.id).conflicts}
+    assert shown["assignment_group"].theirs.shown == "Hardware"
+    assert shown["assignee"].theirs.shown == "beth.anglin@example.com"
+    choose(both, assignment_group="theirs", assignee="ours")
+    assert both.ticket.assignment_group_name == "Hardware"
+    assert both.incident["assigned_to"] != BETH
+
+
+def test_a_state_that_is_not_mapped_can_only_be_answered_with_ours(both: BothSides) -> None:
+    both.incident["state"] = "-5"
+    both.here(status="in_progress")
+    tick(both.service)
+    with pytest.raises(Invalid):
+        choose(both, status="theirs")
+    choose(both, status="ours")
+    assert both.incident["state"] == "2"
+
+
+def test_a_choice_made_on_an_old_card_changes_nothing(torn: BothSides) -> None:
+    seen = torn.service.conflicts.of(torn.id).seen
+    torn.there(short_description="Theirs again")
+    torn.service.pushes.sync(torn.id, by="desk@example.com")
+    with pytest.raises(Conflict):
+        torn.service.conflicts.resolve(torn.id, {"subject": "ours"}, by="x@y.z", seen=seen)
+    assert torn.incident["short_description"] == "Theirs again"
+
+
+def test_a_conflict_ends_by_itself_when_one_side_comes_round(torn: BothSides) -> None:
+    torn.there(short_description="Ours")
+    torn.there(impact="1", urgency="1")
+    torn.service.pushes.sync(torn.id, by="desk@example.com")
+    assert torn.service.conflicts.of(torn.id).conflicts == ()
+    assert torn.service.pushes.status(torn.id).state is PushState.LINKED
+
+
+def test_undoing_the_link_ends_the_conflict(torn: BothSides) -> None:
+    torn.service.linking.unlink(torn.id, "Wrong one", by="desk@example.com")
+    assert torn.service.conflicts.of(torn.id).conflicts == ()
+    assert torn.service.conflicts.count() == 0
+
+
+def test_the_ticket_page_has_the_card_and_its_form_works_without_scripts(
+    agent: TestClient, torn: BothSides
+) -> None:
+    page = soup(agent.get(f"/tickets/{torn.id}").text)
+    card = page.select_one("#conflict-card")
+    assert card
+    assert [row["id"] for row in card.select("tbody tr")] == [
+        "conflict-subject",
+        "conflict-priority",
+    ]
+    form = card.form
+    assert form
+    data = {"seen": form.select_one("[name=seen]")["value"], "subject": "theirs"}
+    answer = agent.post(form["action"], data=data)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/tickets/{torn.id}")
+    assert torn.ticket.subject == "Theirs"
+    assert agent.post(form["action"], data={}).status_code == 422
+    assert agent.post(form["action"], data=data | {"priority": "theirs"}).status_code == 409
+
+
+def test_a_blocked_push_leads_to_the_choice(agent: TestClient, torn: BothSides) -> None:
+    link = soup(agent.get(f"/tickets/{torn.id}").text).find("a", string="Choose now")
+    assert link
+    assert soup(agent.get(link["href"]).text).select_one("#conflict-card")
+    assert "Choose now" in agent.get("/servicenow/outbox").text
+    choose(torn, subject="ours", priority="ours")
+    assert "Nothing is in conflict" in agent.get(link["href"]).text
+
+
+def test_tickets_in_conflict_are_counted_and_listed(agent: TestClient, torn: BothSides) -> None:
+    torn.desk.ticket(subject="Quiet one")
+    assert "1 ticket was changed here and in ServiceNow" in agent.get("/servicenow").text
+    listed = soup(agent.get("/tickets?conflict=yes").text).select("tbody tr")
+    assert [row["id"] for row in listed] == [f"ticket-{torn.id}"]
+
+
+def test_scripts_read_and_resolve_conflicts(api: TestClient, torn: BothSides) -> None:
+    conflicts = api.get(f"/api/tickets/{torn.id}").json()["conflicts"]
+    assert [one["field"] for one in conflicts] == ["subject", "priority"]
+    assert conflicts[0]["theirs"]["value"] == "Theirs"
+    path = f"/api/sn/tickets/{torn.id}/conflicts"
+    seen = api.get(path).json()["seen"]
+    body = {"choices": {"subject": "ours", "priority": "theirs"}, "seen": seen}
+    assert api.post(path, json=body).json()["conflicts"] == []
+    assert (torn.ticket.priority, torn.incident["short_description"]) == ("low", "Ours")
+    assert api.post(path, json=body).status_code == 409
+    assert api.post(path, json={"choices": {"nosuch": "ours"}}).status_code == 422
+    listed = api.get("/api/tickets", params={"conflict": True}).json()["tickets"]
+    assert listed == []
+
+
+def test_a_requester_sees_nothing_of_it(requester: TestClient, both: BothSides) -> None:
+    ticket = both.desk.ticket(requester="requester@example.com")
+    both.service.pushes.create_from_ticket(ticket.id, by="desk@example.com")
+    linked = both.service.pushes.status(ticket.id).ticket
+    both.instance.edit(str(linked.sn_sys_id), short_description="Theirs")
+    both.desk.services.tickets.change(ticket.id, {"subject": "Ours"}, by=both.desk.user)
+    tick(both.service)
+    assert both.service.conflicts.count() == 1
+    assert "conflict" not in requester.get(f"/tickets/{ticket.id}").text.casefold()
+    assert requester.get(f"/api/tickets/{ticket.id}").json()["conflicts"] == []
