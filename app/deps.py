@@ -14,6 +14,7 @@ from app.services.accounts import AccountService
 from app.services.copilot import CopilotService
 from app.services.dashboard import DashboardService
 from app.services.decisions import Decisions as DecisionService
+from app.services.drafting import DraftingService
 from app.services.governance import Governance
 from app.services.knowledge import KnowledgeService
 from app.services.privacy import PrivacyService
@@ -23,6 +24,7 @@ from app.services.triage import TriageService
 
 CLICKS_AT_ONCE = 8
 PULL_WAITS_AT_ONCE = 4
+DRAFTS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Services:
     copilot: CopilotService
     knowledge: KnowledgeService
     privacy: PrivacyService
+    drafting: DraftingService
     servicenow: ServiceNowService
     governance: Governance
     dashboard: DashboardService
@@ -74,6 +77,15 @@ async def get_dashboard(request: Request) -> DashboardService:
     return _services(request).dashboard
 
 
+async def get_drafting(request: Request) -> DraftingService:
+    return _services(request).drafting
+
+
+async def live_drafting(request: Request) -> AsyncIterator[DraftingService]:
+    """For the route that waits for a language model."""
+    yield _services(request).drafting
+
+
 async def get_privacy(request: Request) -> PrivacyService:
     return _services(request).privacy
 
@@ -99,6 +111,11 @@ Knowledge = Annotated[KnowledgeService, Depends(get_knowledge)]
 Decisions = Annotated[DecisionService, Depends(get_decisions)]
 Dashboard = Annotated[DashboardService, Depends(get_dashboard)]
 CopilotRules = Annotated[Governance, Depends(get_governance)]
+Drafting = Annotated[DraftingService, Depends(get_drafting)]
+LiveDrafting = Annotated[
+    DraftingService,
+    Depends(live_drafting, scope="function", max_concurrency=DRAFTS_AT_ONCE),
+]
 Privacy = Annotated[PrivacyService, Depends(get_privacy)]
 # Works on our own database; a push tries once, and only if a call slot is free now.
 ServiceNow = Annotated[ServiceNowService, Depends(get_servicenow)]

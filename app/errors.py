@@ -11,6 +11,7 @@ AppError
 ├── TooManyAttempts          429, with seconds to wait
 ├── NotConfigured            503, with the names of the missing variables
 ├── Busy                     503, with seconds to wait
+├── LanguageModelError       what the language model, or the way to it, answered
 └── ServiceNowError          what the instance, or the way to it, answered
     ├── ServiceNowUnavailable    nothing was applied: try again later
     │   └── HeldBack             we did not even call: our own limits said no
@@ -144,6 +145,16 @@ STATUS_OF_KIND = {
     Kind.INVALID: 422,
     Kind.CONFLICT: 409,
 }
+
+
+class LanguageModelError(AppError):
+    """No draft can be had; nothing depends on one."""
+
+    def __init__(self, message: str, *, kind: Kind, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
+        self.status = STATUS_OF_KIND[kind]
+        self.code = f"llm_{kind}"
 
 
 class ServiceNowError(AppError):

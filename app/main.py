@@ -20,6 +20,7 @@ from app.db import links, migrate
 from app.db.engine import make_engine, reading, utc_now
 from app.deps import Services
 from app.errors import SettingsError
+from app.integrations.llm_client import LLMClient
 from app.integrations.servicenow_auth import BasicAuth, OAuth
 from app.integrations.servicenow_client import ServiceNowClient, build_slots
 from app.middleware import BodyLimit, SameOrigin, SecurityHeaders
@@ -30,6 +31,7 @@ from app.routes import (
     articles,
     copilot,
     dashboard,
+    drafts,
     health,
     servicenow,
     servicenow_conflicts,
@@ -43,6 +45,7 @@ from app.services.accounts import AccountService
 from app.services.copilot import CopilotService
 from app.services.dashboard import DashboardService
 from app.services.decisions import Decisions
+from app.services.drafting import DraftingService
 from app.services.governance import Governance
 from app.services.health import HealthService
 from app.services.knowledge import KnowledgeService
@@ -141,6 +144,20 @@ def make_servicenow(
     )
 
 
+def make_drafting(settings: Settings, tickets_service: TicketService) -> DraftingService:
+    """Drafts by the language model that is set up; without one they are off."""
+    llm = settings.llm
+    client = None
+    if llm.configured:
+        client = LLMClient(
+            base_url=llm.base_url,
+            model=llm.model,
+            api_key=llm.api_key,
+            seconds=settings.servicenow.timeout_seconds,
+        )
+    return DraftingService(tickets_service, client, model=llm.model, host=llm.host)
+
+
 def make_services(
     settings: Settings,
     engine: Engine,
@@ -165,6 +182,7 @@ def make_services(
         copilot=copilot,
         knowledge=knowledge,
         privacy=PrivacyService(engine, now),
+        drafting=make_drafting(settings, tickets_service),
         servicenow=servicenow_service,
         governance=governance,
         dashboard=DashboardService(engine, now),
@@ -182,6 +200,7 @@ def offline_services(
     migrate.upgrade(engine)
     services = make_services(settings, engine, wake=lambda: None, now=now)
     yield services
+    services.drafting.close()
     services.servicenow.close()
     engine.dispose()
 
@@ -227,6 +246,8 @@ def create_app(
         time_zone=settings.time_zone,
         demo=settings.demo,
         click_seconds=settings.servicenow.timeout_seconds,
+        drafting=settings.llm.configured,
+        llm_missing=settings.llm.missing,
     )
     _install(app, settings)
     return app
@@ -243,6 +264,7 @@ def _lifespan(worker: Worker) -> Callable[[FastAPI], AbstractAsyncContextManager
         worker.start()
         yield
         worker.stop()
+        services.drafting.close()
         services.servicenow.close()
         app.state.engine.dispose()
 
@@ -251,7 +273,17 @@ def _lifespan(worker: Worker) -> Callable[[FastAPI], AbstractAsyncContextManager
 
 def _install(app: FastAPI, settings: Settings) -> None:
     install_error_handlers(app)
-    for module in (account, admin, admin_copilot, articles, copilot, dashboard, health, tickets):
+    for module in (
+        account,
+        admin,
+        admin_copilot,
+        articles,
+        copilot,
+        dashboard,
+        drafts,
+        health,
+        tickets,
+    ):
         app.include_router(module.pages)
     app.include_router(tickets_api.api)
     app.include_router(servicenow_history.pages)

@@ -57,10 +57,37 @@ class ServiceNowSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LanguageModelSettings:
+    """A chat endpoint for drafts; wanted when anything is set, usable when nothing is missing."""
+
+    base_url: str = ""
+    model: str = ""
+    api_key: str = field(default="", repr=False)
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.base_url).netloc
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the variables without which drafting stays off; none when all are empty."""
+        needed = {"LLM_BASE_URL": self.base_url, "LLM_MODEL": self.model}
+        if not _loopback(urlsplit(self.base_url).hostname or ""):
+            needed["LLM_API_KEY"] = self.api_key
+        wanted = self.base_url or self.model or self.api_key
+        return tuple(name for name, value in needed.items() if wanted and not value)
+
+    @property
+    def configured(self) -> bool:
+        return bool(self.base_url) and not self.missing
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the app is told from outside."""
 
     servicenow: ServiceNowSettings = field(default_factory=ServiceNowSettings)
+    llm: LanguageModelSettings = field(default_factory=LanguageModelSettings)
     database_url: str = field(default=DEFAULT_DATABASE, repr=False)
     secret_key: str = field(default="", repr=False)
     host: str = "127.0.0.1"
@@ -78,6 +105,11 @@ class Settings:
         """Read every variable of .env.example. Raises SettingsError naming the bad one."""
         return cls(
             servicenow=_servicenow(env),
+            llm=LanguageModelSettings(
+                base_url=_url(env, "LLM_BASE_URL", path=True),
+                model=_text(env, "LLM_MODEL"),
+                api_key=_text(env, "LLM_API_KEY"),
+            ),
             database_url=_text(env, "DATABASE_URL") or DEFAULT_DATABASE,
             secret_key=_secret_key(env),
             host=_text(env, "HOST") or "127.0.0.1",

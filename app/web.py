@@ -47,7 +47,14 @@ TITLES = {
 
 
 @cache
-def make_templates(*, time_zone: str, demo: bool, click_seconds: float) -> Jinja2Templates:
+def make_templates(
+    *,
+    time_zone: str,
+    demo: bool,
+    click_seconds: float,
+    drafting: bool = False,
+    llm_missing: tuple[str, ...] = (),
+) -> Jinja2Templates:
     """The Jinja environment: `templates/`, with `partials/` under that prefix.
 
     htmx waits a little longer than a click may take, so the server's own sentence arrives.
@@ -71,6 +78,8 @@ def make_templates(*, time_zone: str, demo: bool, click_seconds: float) -> Jinja
     env.filters["percent"] = lambda share: "" if share is None else f"{round(100 * share)} %"
     env.globals["with_query"] = with_query
     env.globals["demo"] = demo
+    env.globals["drafting"] = drafting
+    env.globals["llm_missing"] = llm_missing
     env.globals["htmx_timeout"] = int(1000 * (click_seconds + 5))
     env.globals["Role"] = Role
     return Jinja2Templates(env=env)

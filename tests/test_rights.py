@@ -14,6 +14,7 @@ from app.routes import (
     articles,
     copilot,
     dashboard,
+    drafts,
     health,
     servicenow,
     servicenow_conflicts,
@@ -59,6 +60,8 @@ ROUTES = {
         "GET /articles/{slug}/edit",
         "POST /articles/{slug}/edit",
         "POST /tickets/{ticket_id}/reveal",
+        "GET /tickets/{ticket_id}/drafts/{kind}",
+        "POST /tickets/{ticket_id}/drafts/{kind}",
         "POST /tickets/{ticket_id}/edit",
         "POST /tickets/{ticket_id}/predictions/{prediction_id}/accept",
         "POST /tickets/{ticket_id}/predictions/{prediction_id}/replace",
@@ -145,7 +148,7 @@ CASES = [(role, route) for role, routes in ROUTES.items() for route in routes]
 
 
 def routes_of_the_app() -> set[str]:
-    modules = (account, admin, admin_copilot, articles, copilot, dashboard, health)
+    modules = (account, admin, admin_copilot, articles, copilot, dashboard, drafts, health)
     modules += (servicenow, servicenow_outbox, servicenow_pulls, tickets, tickets_api)
     modules += (servicenow_history, servicenow_conflicts)
     routers = [one for module in modules for one in vars(module).values()]
@@ -161,6 +164,7 @@ def routes_of_the_app() -> set[str]:
 def ask(client: TestClient, route: str, ticket_id: int) -> int:
     method, path = route.split(" ")
     path = path.replace("{ticket_id}", str(ticket_id)).replace("{sys_id}", SYS_ID)
+    path = path.replace("{kind}", "summary")
     path = re.sub(r"\{\w+\}", "999", path)
     if path.startswith("/api/"):
         body = BODIES.get(route)

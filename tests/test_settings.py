@@ -136,3 +136,34 @@ def test_a_bad_setting_stops_the_start_with_one_line(
     )
     assert done.returncode == 2
     assert done.stderr.strip() == said
+
+
+LLM = {
+    "LLM_BASE_URL": "https://api.example.com/v1",
+    "LLM_MODEL": "small",
+    "LLM_API_KEY": "canary-llm-key",
+}
+
+
+@pytest.mark.parametrize(
+    ("env", "missing"),
+    [
+        ({}, ()),
+        (LLM, ()),
+        (LLM | {"LLM_API_KEY": ""}, ("LLM_API_KEY",)),
+        (LLM | {"LLM_API_KEY": "", "LLM_BASE_URL": "http://127.0.0.1:11434/v1"}, ()),
+        ({"LLM_MODEL": "small"}, ("LLM_BASE_URL", "LLM_API_KEY")),
+    ],
+)
+def test_a_language_model_is_on_when_nothing_is_missing(
+    env: dict[str, str], missing: tuple[str, ...]
+) -> None:
+    llm = Settings.from_env(env).llm
+    assert llm.missing == missing
+    assert llm.configured is bool(env and not missing)
+    assert "canary" not in repr(llm)
+
+
+def test_a_language_model_elsewhere_is_asked_over_https_only() -> None:
+    with pytest.raises(SettingsError, match="LLM_BASE_URL must use https"):
+        Settings.from_env(LLM | {"LLM_BASE_URL": "http://api.example.com/v1"})

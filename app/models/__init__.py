@@ -11,6 +11,7 @@ from app.models.agreement import (
     Values,
     label_of,
 )
+from app.models.drafts import Draft, DraftKind, DraftPreview
 from app.models.knowledge import Article, ArticleDraft, ArticleList
 from app.models.people import (
     ApiToken,
@@ -102,6 +103,9 @@ __all__ = [
     "ConflictCard",
     "ConnectionView",
     "Counts",
+    "Draft",
+    "DraftKind",
+    "DraftPreview",
     "EventKind",
     "Exchange",
     "Field",
