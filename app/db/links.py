@@ -37,6 +37,15 @@ def ticket_of(conn: Connection, sys_id: str) -> int | None:
     return conn.execute(query).scalar_one_or_none()
 
 
+def newest_linked(conn: Connection, host: str) -> str | None:
+    """The sys_id of the incident on this host that was in step last."""
+    query = select(tickets.c.sn_sys_id).where(
+        tickets.c.sn_sys_id.is_not(None), tickets.c.sn_host == host
+    )
+    newest = query.order_by(tickets.c.sn_last_sync_at.desc(), tickets.c.id.desc()).limit(1)
+    return conn.execute(newest).scalar_one_or_none()
+
+
 def link(
     conn: Connection,
     ticket_id: int,

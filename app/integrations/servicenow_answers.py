@@ -2,7 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+import socket
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -41,26 +43,53 @@ def transport_failure(exc: httpx.HTTPError, *, write: bool) -> ServiceNowError:
     """No answer at all. `write`: the bytes of a write may have arrived."""
     details = {"cause": type(exc).__name__}
     never_sent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-    if "CERTIFICATE" in str(exc).upper():
-        return ServiceNowUnavailable(
-            "The certificate of ServiceNow could not be verified.",
-            kind=Kind.NETWORK,
-            hint="Check SN_INSTANCE_URL; for a private authority set SN_CA_FILE.",
-            details=details,
-        )
-    if isinstance(exc, httpx.TimeoutException):
-        message = "ServiceNow did not answer in time."
-        hint = "The instance may be slow; raise SN_TIMEOUT_SECONDS if it always is."
-    elif isinstance(exc, httpx.ConnectError):
-        message = "ServiceNow could not be reached."
-        hint = "Check SN_INSTANCE_URL, the network and a proxy in between."
-    else:
-        message = "The connection to ServiceNow broke."
-        hint = "It will be tried again."
+    message, hint = _broken(exc)
     if write and not isinstance(exc, never_sent):
         message += " It is not known whether the change arrived; it is being checked."
         return AnswerLost(message, kind=Kind.UNCONFIRMED, hint=hint, details=details)
     return ServiceNowUnavailable(message, kind=Kind.NETWORK, hint=hint, details=details)
+
+
+def _broken(exc: httpx.HTTPError) -> tuple[str, str]:
+    """Why no answer came, and what to do: the sentence for each cause is a different one."""
+    causes = tuple(_causes(exc))
+    if "CERTIFICATE" in str(exc).upper():
+        return (
+            "The certificate of ServiceNow could not be verified.",
+            "Check SN_INSTANCE_URL; for a private authority set SN_CA_FILE.",
+        )
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return (
+            "No secure connection to ServiceNow could be made (TLS).",
+            "Check that SN_INSTANCE_URL speaks https, and a proxy in between.",
+        )
+    if isinstance(exc, httpx.TimeoutException):
+        return (
+            "ServiceNow did not answer in time.",
+            "The instance may be slow; raise SN_TIMEOUT_SECONDS if it always is.",
+        )
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return (
+            "The name of the ServiceNow instance could not be found (DNS).",
+            "Check the spelling of SN_INSTANCE_URL and this machine's name server.",
+        )
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return (
+            "ServiceNow refused the connection.",
+            "Check host and port of SN_INSTANCE_URL; a firewall may stand in between.",
+        )
+    if isinstance(exc, httpx.ConnectError):
+        return (
+            "ServiceNow could not be reached.",
+            "Check SN_INSTANCE_URL, the network and a proxy in between.",
+        )
+    return "The connection to ServiceNow broke.", "It will be tried again."
+
+
+def _causes(exc: BaseException | None) -> Iterator[BaseException]:
+    while exc is not None:
+        yield exc
+        exc = exc.__cause__ or exc.__context__
 
 
 def retry_after(response: httpx.Response) -> float | None:

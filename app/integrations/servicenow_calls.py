@@ -3,7 +3,7 @@
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import httpx
@@ -19,6 +19,9 @@ log = logging.getLogger("app.servicenow")
 
 ATTEMPTS = 4
 LONGEST_WAIT = 8.0
+# A read is not repeated with less time than this, in seconds.
+LEAST_LEFT = 0.5
+NO_HEADERS: Mapping[str, str] = {}
 # Kinds after which the same read may work a moment later.
 PASSING = (Kind.BUSY, Kind.RATE, Kind.NETWORK)
 
@@ -42,7 +45,7 @@ class Calls:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(self._worth_repeating),
             stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=_pause,
+            wait=self._pause,
             sleep=self._sleep,
             reraise=True,
         )
@@ -52,16 +55,35 @@ class Calls:
         if not isinstance(exc, ServiceNowUnavailable) or exc.kind not in PASSING:
             return False
         asked_for = exc.retry_after or 0.0
-        return asked_for <= LONGEST_WAIT and asked_for + 0.5 < self._slots.left()
+        return asked_for <= LONGEST_WAIT and asked_for + LEAST_LEFT < self._slots.left()
+
+    def _pause(self, state: tenacity.RetryCallState) -> float:
+        """What the instance asked for, else exponential backoff with full jitter.
+
+        Never up to the deadline: the call after it would only find that no time is left.
+        """
+        exc = state.outcome.exception() if state.outcome else None
+        asked_for = exc.retry_after if isinstance(exc, ServiceNowError) else None
+        if asked_for is not None:
+            return asked_for
+        longest = min(LONGEST_WAIT, self._slots.left() - LEAST_LEFT)
+        return random.uniform(0, max(0.0, min(longest, 0.25 * 2**state.attempt_number)))
 
     def once(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One exchange, logged without query and body. Raises ServiceNowError without an answer."""
         started = self._monotonic()
 
-        def ended(status: object, transaction: str = "") -> None:
-            ms = round(1000 * (self._monotonic() - started))
-            sent = options.get("json") or {}
-            _tell(Call(method, path, str(status), transaction, ms, sent))
+        def ended(status: object, headers: Mapping[str, str] = NO_HEADERS) -> None:
+            call = Call(
+                method,
+                path,
+                str(status),
+                transaction=headers.get("X-Transaction-ID", "")[:40],
+                ms=round(1000 * (self._monotonic() - started)),
+                sent=options.get("json") or {},
+                date=headers.get("Date", ""),
+            )
+            _tell(call)
 
         with self._slots.take() as slot:
             left = self._slots.left()
@@ -74,7 +96,7 @@ class Calls:
             except ServiceNowError as exc:
                 ended(exc.kind)
                 raise
-        ended(response.status_code, response.headers.get("X-Transaction-ID", "")[:40])
+        ended(response.status_code, response.headers)
         return response
 
 
@@ -83,12 +105,3 @@ def _tell(call: Call) -> None:
     names = ("method", "path", "status", "ms", "transaction")
     fields = {name: getattr(call, name) for name in names}
     log.info("servicenow call", extra={"fields": fields})
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    """What the instance asked for, else exponential backoff with full jitter."""
-    exc = state.outcome.exception() if state.outcome else None
-    asked_for = exc.retry_after if isinstance(exc, ServiceNowError) else None
-    if asked_for is not None:
-        return asked_for
-    return random.uniform(0, min(LONGEST_WAIT, 0.25 * 2**state.attempt_number))

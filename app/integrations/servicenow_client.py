@@ -182,6 +182,10 @@ class ServiceNowClient:
         """One cheap call that needs the sign-in and the right to read incidents."""
         self._page("incident", Query(), ("sys_id",), limit=1, count=False)
 
+    def sample(self, table: str, fields: Sequence[str], query: Query) -> IncidentPage:
+        """A few rows, to see what the account may read of a table; `total` is theirs."""
+        return self._page(table, query, fields, limit=5)
+
     # -- inside -------------------------------------------------------------------------------
 
     def _all(self, table: str, query: Query, fields: Sequence[str]) -> Iterator[Record]:

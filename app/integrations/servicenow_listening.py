@@ -16,7 +16,7 @@ class Call:
     """One call and its end: `status` is the HTTP status, or what kept the answer away.
 
     `transaction` is the instance's X-Transaction-ID. `sent` are the fields of a write, `record`
-    is the one record that was answered.
+    is the one record that was answered, `date` the Date header.
     """
 
     method: str
@@ -26,6 +26,7 @@ class Call:
     ms: int
     sent: Mapping[str, str] = field(default_factory=dict, repr=False)
     record: Mapping[str, str] = field(default_factory=dict, repr=False)
+    date: str = ""
 
     @property
     def writes(self) -> bool:

@@ -72,6 +72,7 @@ from app.models.triage import (
 )
 from app.models.views import (
     Check,
+    ConnectionTest,
     ConnectionView,
     Counts,
     IncidentDetails,
@@ -101,6 +102,7 @@ __all__ = [
     "Check",
     "Conflict",
     "ConflictCard",
+    "ConnectionTest",
     "ConnectionView",
     "Counts",
     "Draft",

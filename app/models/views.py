@@ -19,6 +19,15 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionTest:
+    """The full test that runs or ran last, step by step."""
+
+    started_at: datetime
+    running: bool
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionView:
     """The connection in words. `state` is connected, not_connected, not_configured or unknown."""
 
@@ -38,6 +47,7 @@ class ConnectionView:
     fetched_at: datetime | None
     checks: tuple[Check, ...] = ()
     pause: Pause | None = None
+    test: ConnectionTest | None = None
 
     @property
     def configured(self) -> bool:

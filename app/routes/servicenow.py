@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, Form, Path, Query, Request, Response
 
 from app.deps import (
     CurrentUser,
@@ -25,6 +25,8 @@ agents = [Depends(require(Role.AGENT))]
 pages = APIRouter(prefix="/servicenow", dependencies=agents, include_in_schema=False)
 api = APIRouter(prefix="/api/sn", dependencies=agents, responses=PROBLEMS, tags=["ServiceNow"])
 
+# A script that meets a running test waits this long for its end.
+TEST_WAIT_SECONDS = 25
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 SysId = Annotated[str, Path(pattern="^[0-9a-zA-Z]{32}$")]
 Short = Annotated[str, Form(max_length=500), Storable]
@@ -61,9 +63,19 @@ def fetch_latest(request: Request, servicenow: LiveServiceNow) -> Response:
 
 
 @pages.post("/test")
-def test_connection(request: Request, servicenow: LiveServiceNow) -> Response:
-    """Ask the instance now and show each step."""
-    return _connection_card(request, servicenow.connection.test())
+def test_connection(
+    request: Request, servicenow: ServiceNow, background: BackgroundTasks
+) -> Response:
+    """Start the full test, or join the one that runs; the card asks for its steps."""
+    if servicenow.checking.start():
+        background.add_task(servicenow.checking.run)
+    return _connection_card(request, servicenow.connection.view())
+
+
+@pages.get("/test")
+def connection_test(request: Request, servicenow: ServiceNow) -> Response:
+    """The card with the steps so far."""
+    return _connection_card(request, servicenow.connection.view())
 
 
 @pages.get("/incidents/{sys_id}")
@@ -192,6 +204,12 @@ def _connection_card(request: Request, connection: ConnectionView) -> Response:
 def api_health(servicenow: LiveServiceNow) -> HealthOut:
     """How the connection stands: at most one call to ServiceNow, kept 30 seconds."""
     return HealthOut.of(servicenow.connection.health())
+
+
+@api.post("/health")
+def api_test(servicenow: LiveServiceNow) -> HealthOut:
+    """Run the full test now: every step passed, failed or skipped, with cause and next step."""
+    return HealthOut.of(servicenow.checking.test_now(seconds=TEST_WAIT_SECONDS))
 
 
 @api.get("/incidents")

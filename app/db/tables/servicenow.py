@@ -149,6 +149,10 @@ connections = Table(
     Column("paused_at", UtcDateTime),
     Column("paused_by", String(254)),
     Column("paused_reason", Text),
+    # The connection test that runs or ran last, and its steps so far.
+    Column("test_started_at", UtcDateTime),
+    Column("test_finished_at", UtcDateTime),
+    Column("test_checks", JSON),
 )
 
 # The history: what was exchanged with the instance about a ticket or a run.

@@ -3,16 +3,18 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.db import incidents
 from app.db.engine import reading, writing
 from app.errors import HeldBack, Kind, ServiceNowError
-from app.models import Check, ConnectionView, Pause
+from app.models import Check, ConnectionTest, ConnectionView, Pause
 from app.services.servicenow.setup import Setup
 
 KEPT = timedelta(seconds=30)
+# A full test that was not over by then has died with its process.
+TEST_DEAD_AFTER = timedelta(minutes=3)
 # Kinds that speak of one record or request, not of the connection.
 NOT_THE_CONNECTION = (Kind.NOT_FOUND, Kind.INVALID, Kind.UNCONFIRMED, Kind.CONFLICT)
 STEPS = ("configuration", "reach", "sign_in", "read_incidents")
@@ -44,7 +46,7 @@ class Connection:
             raise
         except ServiceNowError as exc:
             if exc.kind not in NOT_THE_CONNECTION:
-                self._remember_failure(exc)
+                self.remember_failure(exc)
             raise
         self._remember_success(int(1000 * (time.monotonic() - started)))
 
@@ -72,6 +74,7 @@ class Connection:
             fetched_at=seen.get("fetched_at"),
             checks=self._checks(seen),
             pause=_pause(seen),
+            test=_test(seen, setup.now()),
         )
 
     def test(self) -> ConnectionView:
@@ -82,7 +85,7 @@ class Connection:
                     self._setup.client.whoami()
             except ServiceNowError as exc:
                 if exc.kind in NOT_THE_CONNECTION:
-                    self._remember_failure(exc)
+                    self.remember_failure(exc)
         return self.view()
 
     def health(self) -> ConnectionView:
@@ -112,7 +115,8 @@ class Connection:
                 last_hint=None,
             )
 
-    def _remember_failure(self, exc: ServiceNowError) -> None:
+    def remember_failure(self, exc: ServiceNowError) -> None:
+        """The connection does not work, and since when; until something succeeds."""
         now = self._setup.now()
         with writing(self._setup.engine) as conn:
             row = incidents.connection(conn, self._setup.host)
@@ -167,3 +171,12 @@ def _pause(seen: Mapping[str, Any]) -> Pause | None:
     if not seen.get("paused_at"):
         return None
     return Pause(seen["paused_at"], seen["paused_by"], seen["paused_reason"])
+
+
+def _test(seen: Mapping[str, Any], now: datetime) -> ConnectionTest | None:
+    started_at = seen.get("test_started_at")
+    if started_at is None:
+        return None
+    running = not seen["test_finished_at"] and now - started_at < TEST_DEAD_AFTER
+    checks = tuple(Check(**check) for check in seen["test_checks"] or ())
+    return ConnectionTest(started_at, running, checks)

@@ -48,6 +48,14 @@ class Lookups:
             known = incidents.known_choices(conn, setup.host, element, since=setup.now() - FRESH)
         if known is not None:
             return known
+        return self._read(element)
+
+    def read_choices(self, element: str) -> tuple[tuple[str, str], ...]:
+        """As `choices`, read from the instance this moment."""
+        return self._read(element)
+
+    def _read(self, element: str) -> tuple[tuple[str, str], ...]:
+        setup = self._setup
         try:
             pairs = self._fetch(element)
         except ServiceNowRejected as exc:

@@ -2,6 +2,7 @@
 
 from app.db import outbox
 from app.db.engine import reading
+from app.services.servicenow.checking import Checking
 from app.services.servicenow.conflicts import Conflicts
 from app.services.servicenow.connection import Connection
 from app.services.servicenow.delivery import Delivery
@@ -18,15 +19,16 @@ from app.services.servicenow.setup import Setup
 
 
 class ServiceNowService:
-    """`connection` tells how it stands, `reads` look, `pushes` write, `owed` has the levers of
-    the outbox, `pulls` bring in, `imports` stop and take back, `history` remembers,
-    `conflicts` lets people choose.
+    """`connection` tells how it stands and `checking` tests it; `reads` look, `pushes` write,
+    `owed` has the levers of the outbox, `pulls` bring in, `imports` stop and take back,
+    `history` remembers, `conflicts` lets people choose.
     """
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         lookups = Lookups(setup)
         self.connection = Connection(setup)
+        self.checking = Checking(setup, lookups, self.connection)
         self.history = History(setup)
         self.delivery = Delivery(setup, lookups, self.connection, self.history)
         self.imports = Imports(setup)
