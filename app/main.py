@@ -81,8 +81,10 @@ def with_secret_key(settings: Settings) -> Settings:
     return replace(settings, secret_key=kept_secret(folder / "secret_key"))
 
 
-def make_client(settings: ServiceNowSettings) -> ServiceNowClient | None:
-    """The client, or None while variables are missing."""
+def make_client(
+    settings: ServiceNowSettings, transport: httpx.BaseTransport | None = None
+) -> ServiceNowClient | None:
+    """The client, or None while variables are missing; `transport` is how it gets there."""
     if not settings.configured:
         return None
     auth: httpx.Auth
@@ -103,6 +105,7 @@ def make_client(settings: ServiceNowSettings) -> ServiceNowClient | None:
             auth=auth,
             ca_file=settings.ca_file or None,
             timeout=settings.timeout_seconds,
+            transport=transport,
         )
     except OSError:
         raise SettingsError("SN_CA_FILE is not a file of certificates.") from None
@@ -114,7 +117,12 @@ def make_client(settings: ServiceNowSettings) -> ServiceNowClient | None:
 
 
 def make_servicenow(
-    settings: Settings, engine: Engine, wake: Callable[[], None], now: Callable[[], datetime]
+    settings: Settings,
+    engine: Engine,
+    wake: Callable[[], None],
+    *,
+    now: Callable[[], datetime],
+    transport: httpx.BaseTransport | None = None,
 ) -> ServiceNowService:
     """The one ServiceNow service, from values."""
     sn = settings.servicenow
@@ -123,7 +131,7 @@ def make_servicenow(
     return ServiceNowService(
         Setup(
             engine=engine,
-            client=make_client(sn),
+            client=make_client(sn, transport),
             installation=installation,
             instance_url=sn.instance_url,
             host=sn.host,
@@ -165,9 +173,10 @@ def make_services(
     *,
     load_triage: Callable[[], TriageEngine] = TriageEngine.from_starter,
     now: Callable[[], datetime] = utc_now,
+    transport: httpx.BaseTransport | None = None,
 ) -> Services:
     """Every service of the app; `engine` is migrated."""
-    servicenow_service = make_servicenow(settings, engine, wake, now)
+    servicenow_service = make_servicenow(settings, engine, wake, now=now, transport=transport)
     copilot = CopilotService(load_triage)
     knowledge = KnowledgeService(engine, now=now)
     knowledge.load_starters()

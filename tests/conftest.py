@@ -36,6 +36,10 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 PASSWORD = "correct horse battery"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--schedules", type=int, default=200, help="random schedules to play")
+
+
 class Clock:
     """The time of the services under test."""
 

@@ -35,13 +35,14 @@ def build_slots(
     ca_file: str | None = None,
     timeout: float,
     count: int = CALLS_IN_FLIGHT,
+    transport: httpx.BaseTransport | None = None,
 ) -> list[httpx.Client]:
     """One client per call in flight: an instance serves the calls of one session one at a time.
 
     They share the connections and the sign-in; each has its own cookies. TLS is always verified,
     redirects are never followed. Raises OSError when `ca_file` cannot be used.
     """
-    transport = httpx.HTTPTransport(verify=_tls_context(ca_file))
+    transport = transport or httpx.HTTPTransport(verify=_tls_context(ca_file))
     return [
         httpx.Client(base_url=url, auth=auth, transport=transport, timeout=timeout, headers=HEADERS)
         for _ in range(count)

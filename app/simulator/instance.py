@@ -17,8 +17,9 @@ from app.simulator.store import Record, Store
 class Instance(Store):
     """Behaves like one ServiceNow site. Every switch is an attribute with a stock default."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
+        self._monotonic = monotonic
         self.faults = Faults()
         self.transports: dict[Any, Any] = {}
         # Calls that are being served, those whose client is long gone included.
@@ -134,14 +135,14 @@ class Instance(Store):
     def apply_due(self) -> None:
         """Writes and side effects whose time has come."""
         with self._lock:
-            due = [entry for entry in self._later if entry[0] <= time.monotonic()]
+            due = [entry for entry in self._later if entry[0] <= self._monotonic()]
             self._later = [entry for entry in self._later if entry not in due]
             for _, effect in due:
                 effect()
 
     def do_later(self, seconds: float, effect: Callable[[], object]) -> None:
         with self._lock:
-            self._later.append((time.monotonic() + seconds, effect))
+            self._later.append((self._monotonic() + seconds, effect))
 
     def insert(self, body: dict[str, Any], *, caller: Record) -> Record:
         """A POST. Raises Refused for a data policy, a rule or a sys_id that is taken."""

@@ -51,8 +51,8 @@ class Sending:
     def _create(self, item: OutboxItem, ticket: Ticket) -> None:
         record = self._find_created(item) if item.attempts > 1 else None
         if record is None:
-            refuse_if_too_early(item, self._setup)
             payload = self._create_payload(item, ticket)
+            refuse_if_too_early(item, self._setup)
             try:
                 record = self._setup.connected_client().create_incident(
                     payload, fields=mapping.FIELDS
@@ -164,10 +164,18 @@ class Sending:
             text = mapping.note_text(masked(note.body), reference=reference, link_back=link_back)
             try:
                 client.update_incident(sys_id, {JOURNAL[note.kind]: text})
-            except AnswerLost:
-                if not self._in_journal(sys_id, reference):
-                    raise
+            except AnswerLost as lost:
+                self._find_or_raise(sys_id, reference, lost)
         self._record_sent(item, ticket, note)
+
+    def _find_or_raise(self, sys_id: str, reference: str, lost: AnswerLost) -> None:
+        """A look that fails must not hide that a write may be under way."""
+        try:
+            found = self._in_journal(sys_id, reference)
+        except ServiceNowError as exc:
+            raise lost from exc
+        if not found:
+            raise lost
 
     def _in_journal(self, sys_id: str, reference: str) -> bool:
         client = self._setup.connected_client()

@@ -45,8 +45,10 @@ class Updates:
             _refuse_reopening(record, ticket)
         payload = self._payloads.of(item, masked_ticket(ticket), verdict, record=record)
         before = record
-        if payload.fields:
+        if payload.fields or not verdict.settled:
+            # Without a trace of a lost write, that may still be under way.
             refuse_if_too_early(item, self._setup)
+        if payload.fields:
             record = client.update_incident(sys_id, payload.fields, fields=mapping.FIELDS)
         trouble = self._record(item, ticket, record, sent=_Sent(verdict, payload, before))
         if trouble:
