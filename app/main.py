@@ -6,7 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -15,14 +15,11 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy import Engine
 
 from app import logs
+from app.connecting import make_drafting, make_servicenow
 from app.copilot.engine import Engine as TriageEngine
-from app.db import links, migrate
-from app.db.engine import make_engine, reading, utc_now
+from app.db import migrate
+from app.db.engine import make_engine, utc_now
 from app.deps import Services
-from app.errors import SettingsError
-from app.integrations.llm_client import LLMClient
-from app.integrations.servicenow_auth import BasicAuth, OAuth
-from app.integrations.servicenow_client import ServiceNowClient, build_slots
 from app.middleware import BodyLimit, SameOrigin, SecurityHeaders
 from app.routes import (
     account,
@@ -45,19 +42,15 @@ from app.services.accounts import AccountService
 from app.services.copilot import CopilotService
 from app.services.dashboard import DashboardService
 from app.services.decisions import Decisions
-from app.services.drafting import DraftingService
 from app.services.governance import Governance
 from app.services.health import HealthService
 from app.services.knowledge import KnowledgeService
 from app.services.privacy import PrivacyService
-from app.services.servicenow import Defaults, ServiceNowService, Setup
 from app.services.tickets import TicketService
 from app.services.triage import TriageService
-from app.settings import ServiceNowSettings, Settings
+from app.settings import Settings
 from app.web import ROOT, install_error_handlers, make_templates
 from app.worker import Bells, Worker
-
-LEASE_MARGIN = 5
 
 
 def kept_secret(path: Path) -> str:
@@ -79,91 +72,6 @@ def with_secret_key(settings: Settings) -> Settings:
     folder = ROOT / "data"
     folder.mkdir(parents=True, exist_ok=True)
     return replace(settings, secret_key=kept_secret(folder / "secret_key"))
-
-
-def make_client(
-    settings: ServiceNowSettings, transport: httpx.BaseTransport | None = None
-) -> ServiceNowClient | None:
-    """The client, or None while variables are missing; `transport` is how it gets there."""
-    if not settings.configured:
-        return None
-    auth: httpx.Auth
-    if settings.auth_type == "basic":
-        auth = BasicAuth(settings.username, settings.password)
-    else:
-        auth = OAuth(
-            settings.token_url,
-            settings.client_id,
-            settings.client_secret,
-            refresh_token=settings.refresh_token,
-            username=settings.username,
-            password=settings.password,
-        )
-    try:
-        slots = build_slots(
-            url=settings.instance_url,
-            auth=auth,
-            ca_file=settings.ca_file or None,
-            timeout=settings.timeout_seconds,
-            transport=transport,
-        )
-    except OSError:
-        raise SettingsError("SN_CA_FILE is not a file of certificates.") from None
-    return ServiceNowClient(
-        slots,
-        click_seconds=settings.timeout_seconds,
-        bulk_seconds=settings.bulk_timeout_seconds,
-    )
-
-
-def make_servicenow(
-    settings: Settings,
-    engine: Engine,
-    wake: Callable[[], None],
-    *,
-    now: Callable[[], datetime],
-    transport: httpx.BaseTransport | None = None,
-) -> ServiceNowService:
-    """The one ServiceNow service, from values."""
-    sn = settings.servicenow
-    with reading(engine) as conn:
-        installation = links.installation_id(conn)
-    return ServiceNowService(
-        Setup(
-            engine=engine,
-            client=make_client(sn, transport),
-            installation=installation,
-            instance_url=sn.instance_url,
-            host=sn.host,
-            auth_type=sn.auth_type,
-            missing=sn.missing,
-            read_only=sn.read_only,
-            public_url=settings.public_url,
-            defaults=Defaults(
-                assignment_group=sn.assignment_group, caller=sn.caller, close_code=sn.close_code
-            ),
-            first_retry=timedelta(seconds=sn.retry_seconds),
-            settle=timedelta(seconds=sn.settle_seconds),
-            lease=timedelta(seconds=max(sn.settle_seconds, sn.timeout_seconds + LEASE_MARGIN)),
-            history_kept=timedelta(days=settings.history_days),
-            wake=wake,
-            now=now,
-        )
-    )
-
-
-def make_drafting(settings: Settings, tickets_service: TicketService) -> DraftingService:
-    """Drafts by the language model that is set up; without one they are off."""
-    llm = settings.llm
-    client = None
-    if llm.configured:
-        client = LLMClient(
-            base_url=llm.base_url,
-            model=llm.model,
-            api_key=llm.api_key,
-            seconds=settings.servicenow.timeout_seconds,
-        )
-    return DraftingService(tickets_service, client, model=llm.model, host=llm.host)
 
 
 def make_services(

@@ -13,6 +13,7 @@ SERVICES = {"app.services", "app.db", "app.integrations", "app.copilot", "app.se
 MAY_IMPORT = {
     "app.__main__": {"app"},
     "app.main": {"app"},
+    "app.connecting": {"app"},
     "app.demo": {"app"},
     "app.serving": {"app.settings", "app.logs"},
     "app.worker": {"app.services"},
@@ -50,8 +51,8 @@ MAY_IMPORT = {
     "app.models": {"app.models"},
 }
 ONLY_IN = {
-    "httpx": {"app.integrations", "app.main"},
-    "sqlalchemy": {"app.db", "app.services", "app.main", "app.__main__"},
+    "httpx": {"app.integrations", "app.main", "app.connecting"},
+    "sqlalchemy": {"app.db", "app.services", "app.main", "app.connecting", "app.__main__"},
     "fastapi": {"app.routes", "app.deps", "app.web", "app.main", "app.serving"},
     "jinja2": {"app.web"},
     "markdown_it": {"app.web"},
