@@ -140,6 +140,9 @@ def test_nothing_hidden_leaves_for_servicenow(
     journal = json.dumps(instance.journal(sys_id))
     assert journal.count(HIDDEN) == 3
     assert not bare(json.dumps(instance.incidents) + journal)
+    kept = desk.services.tickets.detail(ticket_id, desk.user, revealed=True).ticket
+    assert CANARY in kept.description
+    assert SECOND in (kept.resolution_notes or "")
 
 
 def test_the_canary_shows_at_no_door(
