@@ -1,9 +1,10 @@
-"""python -m app: start the app, try the demo, make accounts and tokens."""
+"""python -m app: start the app, try the demo, make accounts, measure triage."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from dotenv import dotenv_values
 from sqlalchemy.exc import SQLAlchemyError
@@ -54,7 +55,20 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("email")
     token.add_argument("--name", required=True)
     token.set_defaults(run=create_token)
+    _add_evaluate(commands)
     return parser
+
+
+def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    evaluate = commands.add_parser("evaluate", help="how right triage would be on an export")
+    evaluate.add_argument("file", type=Path, metavar="FILE.csv[.gz]")
+    evaluate.add_argument("--text", required=True, metavar="COLUMN[,COLUMN]")
+    evaluate.add_argument("--label", required=True, metavar="COLUMN")
+    evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
+    evaluate.add_argument(
+        "--learning-curve", action="store_true", help="also with fewer texts to learn from"
+    )
+    evaluate.set_defaults(run=run_evaluate)
 
 
 def serve(settings: Settings, _options: argparse.Namespace) -> int:
@@ -98,6 +112,23 @@ def create_token(settings: Settings, options: argparse.Namespace) -> int:
         accounts = services.accounts
         _, secret = accounts.create_token(accounts.user_by_email(options.email), options.name)
     print(secret)
+    return 0
+
+
+def run_evaluate(_settings: Settings, options: argparse.Namespace) -> int:
+    """Figures on standard output, progress on standard error."""
+    from app.copilot.evaluation.export import read_export
+    from app.copilot.evaluation.measure import evaluate
+    from app.copilot.evaluation.report import as_json, as_text
+
+    def say(sentence: str) -> None:
+        print(sentence, file=sys.stderr, flush=True)
+
+    say(f"Reading {options.file} ...")
+    columns = [column.strip() for column in options.text.split(",") if column.strip()]
+    export = read_export(options.file, text=columns, label=options.label.strip())
+    found = evaluate(export, learning_curve=options.learning_curve, say=say)
+    print(as_json(found) if options.json else as_text(found))
     return 0
 
 

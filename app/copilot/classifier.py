@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import sklearn
@@ -86,7 +87,7 @@ class CategoryModel:
             return CategoryPrediction(None, 0.0, self.version, likeliest="", runner_up="")
         shares = self._linear.shares(row)[0]
         second, first = (int(i) for i in shares.argsort()[-2:])
-        why = self._reasons(text, first, second) if explained else Reasons()
+        why = self._reasons(text, row, first, second) if explained else Reasons()
         confidence = float(shares[first])
         name = str(self._linear.classes[first])
         return CategoryPrediction(
@@ -99,13 +100,12 @@ class CategoryModel:
             words_against=why.words_against,
         )
 
-    def _reasons(self, text: str, first: int, second: int) -> Reasons:
-        def score(texts: Sequence[str]) -> Floats:
-            rows = self._features.rows(texts)
+    def _reasons(self, text: str, row: Any, first: int, second: int) -> Reasons:
+        def score(rows: Any) -> Floats:
             return np.where(rows.getnnz(axis=1) > 0, self._linear.shares(rows)[:, first], 0.0)
 
-        lean = self._linear.weights[first] - self._linear.weights[second]
-        return reasons(text, self._features, lean=lean, score=score)
+        lean = self._linear.weights[:, first] - self._linear.weights[:, second]
+        return reasons(text, row, self._features, lean=lean, score=score)
 
 
 def train(own: Sequence[LabelledText], starter: Sequence[LabelledText] = ()) -> CategoryModel:

@@ -1,23 +1,22 @@
 """Which words of a text pushed a linear model where it went."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from app.copilot.features import Features
+from app.copilot.features import EDGES, Features, bare
 from app.copilot.measures import Floats
 
 # Named at most: six words in all, two of them against.
 WORDS = 6
 AGAINST = 2
 # Tried out, a side: their effect is measured by leaving them out.
-TRIED = 6
+TRIED = 5
 # Beyond three words, one with less than this share of the strongest effect explains nothing.
 ENOUGH = 3
 WORTH_NAMING = 0.05
-EDGES = "".join(chr(code) for code in range(33, 127) if not chr(code).isalnum()) + "«»„“”‚‘’…–¿¡"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +28,20 @@ class Reasons:
 
 
 def reasons(
-    text: str,
-    features: Features,
-    *,
-    lean: Floats,
-    score: Callable[[Sequence[str]], Floats],
+    text: str, row: Any, features: Features, *, lean: Floats, score: Callable[[Any], Floats]
 ) -> Reasons:
-    """The words that raise or lower `score`, the confidence in the predicted value.
+    """The words that raise or lower `score`, the confidence in the predicted value, of a row.
 
-    `lean` has a weight a feature: the value's less the runner-up's. Letter groups lie within
-    words, so a word answers for its own. That finds the candidates; each is then left out and the
-    text scored again, so what is said of a word holds.
+    `row` is the text's; `lean` has a weight a feature: the value's less the runner-up's. Letter
+    groups lie within words, so a word answers for its own. That finds the candidates; each is then
+    left out and the text scored again, so what is said of a word holds.
     """
     words = _distinct(text)
-    candidates = _candidates(text, list(words), features, lean=lean)
+    candidates = _candidates(list(words), row, features, lean=lean)
     if not candidates:
         return Reasons()
-    scores = score([text, *(_without(text, word) for word in candidates)])
-    effects = sorted(
-        zip(scores[0] - scores[1:], candidates, strict=True), key=lambda one: -abs(one[0])
-    )
+    drops = score(row) - score(features.rows_without(text, candidates))
+    effects = sorted(zip(drops, candidates, strict=True), key=lambda one: -abs(one[0]))
     least = WORTH_NAMING * abs(effects[0][0])
     named = [
         (effect, words[word])
@@ -60,27 +53,22 @@ def reasons(
     return Reasons(favour, against)
 
 
-def _candidates(text: str, words: list[str], features: Features, *, lean: Floats) -> list[str]:
+def _candidates(words: list[str], row: Any, features: Features, *, lean: Floats) -> list[str]:
     if not words:
         return []
-    row = features.rows([text])
-    pushes: Any = row.multiply(lean[None, :]).tocsr()
-    inside = features.parts(words)
-    totals = np.asarray((inside @ pushes.T).todense()).ravel()
+    pushes = np.zeros(row.shape[1], dtype=np.float32)
+    pushes[row.indices] = row.data * lean[row.indices]
+    totals = features.parts(words) @ pushes
     order = totals.argsort(kind="stable")
     both = [*order[::-1][:TRIED], *order[:TRIED]]
     return [words[i] for i in dict.fromkeys(both) if totals[i]]
 
 
 def _distinct(text: str) -> dict[str, str]:
-    """Each word in small letters, with the spelling in which it comes first."""
+    """Each word as words are compared, with the spelling in which it comes first."""
     found: dict[str, str] = {}
     for chunk in text.split():
-        word = chunk.strip(EDGES)
+        word = bare(chunk)
         if len(word) > 1:
-            found.setdefault(word.lower(), word)
+            found.setdefault(word, chunk.strip(EDGES))
     return found
-
-
-def _without(text: str, word: str) -> str:
-    return " ".join(chunk for chunk in text.split() if chunk.strip(EDGES).lower() != word)

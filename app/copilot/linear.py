@@ -17,7 +17,7 @@ TEMPERATURES = (0.02, 20.0)
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """Weights (classes x features), intercepts, and the temperature that calibrates them."""
+    """Weights (features x classes), intercepts, and the temperature that calibrates them."""
 
     classes: Labels
     weights: Any
@@ -31,10 +31,10 @@ class Linear:
         weights, intercepts = model.coef_.astype(np.float32), model.intercept_
         if len(weights) == 1:  # Two classes: scikit-learn keeps the second one's weights only.
             weights, intercepts = np.vstack([-weights, weights]), np.r_[-intercepts, intercepts]
-        return cls(model.classes_, weights, intercepts)
+        return cls(model.classes_, np.ascontiguousarray(weights.T), intercepts)
 
     def scores(self, rows: Any) -> Floats:
-        return np.asarray(rows @ self.weights.T + self.intercepts, dtype=np.float64)
+        return np.asarray(rows @ self.weights + self.intercepts, dtype=np.float64)
 
     def shares(self, rows: Any) -> Floats:
         return np.asarray(softmax(self.scores(rows) / self.temperature, axis=1))

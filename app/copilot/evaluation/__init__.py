@@ -1,0 +1,1 @@
+"""How right triage would be on somebody's own export, before they trust anything."""
