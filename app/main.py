@@ -33,6 +33,7 @@ from app.routes import (
     servicenow,
     servicenow_conflicts,
     servicenow_history,
+    servicenow_mapping,
     servicenow_outbox,
     servicenow_pulls,
     tickets,
@@ -204,6 +205,7 @@ def _install(app: FastAPI, settings: Settings) -> None:
         app.include_router(module.pages)
     app.include_router(tickets_api.api)
     app.include_router(servicenow_history.pages)
+    app.include_router(servicenow_mapping.pages)
     for module in (servicenow, servicenow_conflicts, servicenow_outbox, servicenow_pulls):
         app.include_router(module.pages)
         app.include_router(module.api)

@@ -19,6 +19,7 @@ from app.routes import (
     servicenow,
     servicenow_conflicts,
     servicenow_history,
+    servicenow_mapping,
     servicenow_outbox,
     servicenow_pulls,
     tickets,
@@ -84,6 +85,8 @@ ROUTES = {
         "POST /servicenow/tickets/{ticket_id}/link",
         "POST /servicenow/tickets/{ticket_id}/unlink",
         "GET /servicenow/history",
+        "GET /servicenow/mapping",
+        "POST /servicenow/mapping/choices",
         "GET /servicenow/history.csv",
         "GET /servicenow/outbox",
         "GET /servicenow/outbox/{item_id}",
@@ -118,6 +121,9 @@ ROUTES = {
         "POST /admin/copilot/matrix",
         "GET /admin/tokens",
         "POST /admin/tokens/{token_id}/revoke",
+        "POST /servicenow/mapping",
+        "POST /servicenow/mapping/preview",
+        "POST /servicenow/mapping/reset",
         "POST /servicenow/pause",
         "POST /servicenow/resume",
         "POST /servicenow/pulls",
@@ -153,6 +159,7 @@ def routes_of_the_app() -> set[str]:
     modules = (account, admin, admin_copilot, articles, copilot, dashboard, drafts, health)
     modules += (servicenow, servicenow_outbox, servicenow_pulls, tickets, tickets_api)
     modules += (servicenow_history, servicenow_conflicts)
+    modules += (servicenow_mapping,)
     routers = [one for module in modules for one in vars(module).values()]
     return {
         f"{method} {route.path}"

@@ -107,6 +107,24 @@ def remember_connection(conn: Connection, host: str, **values: Any) -> None:
         upsert(conn, connections, [{"host": host, **values}])
 
 
+def choices_read_at(conn: Connection, host: str, elements: Sequence[str]) -> datetime | None:
+    """When the oldest of these lists was read; None while one of them never was."""
+    query = (
+        select(choices.c.element, func.max(choices.c.fetched_at).label("read_at"))
+        .where(choices.c.host == host, choices.c.element.in_(elements))
+        .group_by(choices.c.element)
+    )
+    found = {row.element: row.read_at for row in conn.execute(query)}
+    return min(found.values()) if len(found) == len(elements) else None
+
+
+def value_counts(conn: Connection, field: str) -> dict[str, int]:
+    """How many incidents of the mirror carry each value of a field, the most frequent first."""
+    column = incidents.c[field]
+    query = select(column, func.count()).group_by(column).order_by(func.count().desc(), column)
+    return {row[0]: row[1] for row in conn.execute(query)}
+
+
 def known_choices(
     conn: Connection, host: str, element: str, *, since: datetime
 ) -> tuple[tuple[str, str], ...] | None:

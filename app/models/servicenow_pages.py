@@ -126,3 +126,73 @@ class HistoryPage:
     page: int
     pages: int
     wanted: HistoryFilter
+
+
+@dataclass(frozen=True, slots=True)
+class MapLine:
+    """One value and what it becomes; `name` is that of its form field.
+
+    `count` incidents of the mirror carry it; `unmapped` says that it tells nothing here.
+    """
+
+    name: str
+    label: str
+    value: str
+    count: int = 0
+    unmapped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MapSection:
+    """Both directions of one field; choices are (value, label) pairs."""
+
+    field: str
+    out: tuple[MapLine, ...]
+    out_choices: tuple[tuple[str, str], ...]
+    back: tuple[MapLine, ...]
+    back_choices: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MappedWords:
+    """State or status, priority and category, in words."""
+
+    state: str
+    priority: str
+    category: str
+
+
+@dataclass(frozen=True, slots=True)
+class MappedIncident:
+    """An incident of the mirror, what its ticket would say, and what a push back would send."""
+
+    sys_id: str
+    number: str
+    short_description: str
+    theirs: MappedWords
+    ours: MappedWords
+    sent: MappedWords
+
+
+@dataclass(frozen=True, slots=True)
+class Unmapped:
+    """A value of the mirror that says nothing here."""
+
+    field: str
+    value: str
+    label: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class MappingView:
+    """The mapping page. `tried`: with maps that were typed and not stored."""
+
+    sections: tuple[MapSection, ...]
+    preview: tuple[MappedIncident, ...]
+    unmapped: tuple[Unmapped, ...]
+    warnings: tuple[str, ...]
+    read_at: datetime | None
+    changed_at: datetime | None
+    changed_by: str | None
+    tried: bool

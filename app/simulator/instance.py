@@ -69,6 +69,10 @@ class Instance(Store):
             del rows[key]
         self._add_choices("close_code", {code: code for code in codes})
 
+    def add_choice(self, element: str, value: str, label: str) -> None:
+        """One choice more of an incident field."""
+        self._add_choices(element, {value: label})
+
     def _add_choices(self, element: str, pairs: dict[str, str]) -> None:
         for position, (value, label) in enumerate(pairs.items()):
             sys_id = sys_id_of("sys_choice", element, value)

@@ -1,11 +1,13 @@
 """The history: what was exchanged about a ticket or a run, kept for HISTORY_DAYS."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection as DbConnection
 
+from app.copilot.redact import masked
 from app.db import exchanges, outbox, tickets
 from app.db.engine import reading, writing
 from app.integrations.servicenow_listening import Call
@@ -111,6 +113,7 @@ class History:
             page = min(max(1, page), pages)
             rows = exchanges.page(conn, wanted, limit=PAGE_SIZE, offset=(page - 1) * PAGE_SIZE)
         capped = total >= exchanges.COUNT_CAP
+        rows = tuple(map(_masked, rows))
         return HistoryPage(rows, total, capped=capped, page=page, pages=pages, wanted=wanted)
 
     def all(self, wanted: HistoryFilter) -> Iterator[Exchange]:
@@ -119,7 +122,7 @@ class History:
         while True:
             with reading(self._setup.engine) as conn:
                 rows = exchanges.before(conn, wanted, last_id=last_id, limit=CHUNK)
-            yield from rows
+            yield from map(_masked, rows)
             if not rows:
                 return
             last_id = rows[-1].id
@@ -154,6 +157,15 @@ def field_changes(calls: Sequence[Call]) -> tuple[FieldChange, ...]:
         FieldChange(name, _short(known.get(name, "")), _short(written.record.get(name) or sent))
         for name, sent in written.sent.items()
     )
+
+
+def _masked(one: Exchange) -> Exchange:
+    """As everybody may see it: the secrets of tickets are hidden at every way out."""
+    changes = tuple(
+        FieldChange(change.field, masked(change.before), masked(change.after))
+        for change in one.changes
+    )
+    return replace(one, detail=masked(one.detail), changes=changes)
 
 
 def _short(text: str) -> str:

@@ -10,6 +10,7 @@ from app.services.servicenow.history import History
 from app.services.servicenow.imports import Imports
 from app.services.servicenow.linking import Linking
 from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.mapping_page import MappingPage
 from app.services.servicenow.owed import Owed
 from app.services.servicenow.preview import Previews
 from app.services.servicenow.pulls import Pulls
@@ -21,7 +22,8 @@ from app.services.servicenow.setup import Setup
 class ServiceNowService:
     """`connection` tells how it stands and `checking` tests it; `reads` look, `pushes` write,
     `owed` has the levers of the outbox, `pulls` bring in, `imports` stop and take back,
-    `history` remembers, `conflicts` lets people choose.
+    `history` remembers, `conflicts` lets people choose, `mapping` shows and
+    changes the maps.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -36,6 +38,7 @@ class ServiceNowService:
         self.pushes = Pushes(setup, lookups, self.delivery)
         self.conflicts = Conflicts(setup, lookups, self.delivery)
         self.owed = Owed(setup, lookups, self.delivery)
+        self.mapping = MappingPage(setup, lookups)
         self.previews = Previews(setup, lookups)
         self.linking = Linking(setup, lookups, self.history)
         self.pulls = Pulls(setup, lookups, self.connection, self.history)

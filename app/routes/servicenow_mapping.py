@@ -1,0 +1,69 @@
+"""The mapping of states, priorities and categories: agents read it, admins change it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from app.deps import CurrentUser, LiveServiceNow, ServiceNow, require
+from app.models import Role
+from app.schemas import storable
+from app.web import page, see_other
+
+MAPPING = "/servicenow/mapping"
+agents = [Depends(require(Role.AGENT))]
+admins = [Depends(require(Role.ADMIN))]
+pages = APIRouter(prefix="/servicenow", dependencies=agents, include_in_schema=False)
+
+
+async def typed_maps(request: Request) -> dict[str, str]:
+    """The form's fields; their names depend on the instance's choices."""
+    form = await request.form(max_files=0, max_fields=1_000)
+    return {
+        name: value for name, value in form.items() if isinstance(value, str) and _storable(value)
+    }
+
+
+def _storable(value: str) -> bool:
+    try:
+        return bool(storable(value)) and len(value) <= 100
+    except ValueError:
+        return False
+
+
+Typed = Annotated[dict[str, str], Depends(typed_maps)]
+
+
+@pages.get("/mapping")
+def index(request: Request, servicenow: ServiceNow) -> Response:
+    """The maps, and what they make of the last incidents of the mirror."""
+    view = servicenow.mapping.view()
+    connection = servicenow.connection.view()
+    return page(request, "servicenow/mapping.html", view=view, connection=connection)
+
+
+@pages.post("/mapping/preview", dependencies=admins)
+def preview(request: Request, servicenow: ServiceNow, typed: Typed) -> Response:
+    """The same page as it would be with these maps; nothing is stored."""
+    view = servicenow.mapping.view(typed)
+    connection = servicenow.connection.view()
+    return page(request, "servicenow/mapping.html", view=view, connection=connection)
+
+
+@pages.post("/mapping", dependencies=admins)
+def change(servicenow: ServiceNow, user: CurrentUser, typed: Typed) -> Response:
+    """Pushes and pulls translate by these maps from now on."""
+    servicenow.mapping.change(typed, by=user.email)
+    return see_other(MAPPING)
+
+
+@pages.post("/mapping/reset", dependencies=admins)
+def reset(servicenow: ServiceNow) -> Response:
+    servicenow.mapping.reset()
+    return see_other(MAPPING)
+
+
+@pages.post("/mapping/choices")
+def read_choices(servicenow: LiveServiceNow) -> Response:
+    """Read the instance's own choices again."""
+    servicenow.mapping.read_again()
+    return see_other(MAPPING)

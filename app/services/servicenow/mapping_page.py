@@ -1,0 +1,226 @@
+"""The mapping page: the maps, an admin's changes, and what they make of real incidents."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from app.copilot.categories import CATEGORIES
+from app.db import incidents, mappings
+from app.db.engine import reading, writing
+from app.errors import Invalid
+from app.integrations import servicenow_mapping as mapping
+from app.models import (
+    Incident,
+    MapLine,
+    MappedIncident,
+    MappedWords,
+    MappingView,
+    MapSection,
+    Priority,
+    StoredMaps,
+    TicketStatus,
+    Unmapped,
+)
+from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.setup import Setup
+
+ELEMENTS = ("state", "priority", "category")
+SHOWN = 20
+# Values of the mirror that are offered beside the instance's choices.
+MOST_VALUES = 100
+Pairs = tuple[tuple[str, str], ...]
+BASE: dict[str, Pairs] = {
+    "state": tuple(mapping.STATE_LABELS.items()),
+    "priority": tuple(mapping.PRIORITY_LABELS.items()),
+    "category": tuple((value, value.capitalize()) for value in mapping.BASE_CATEGORIES),
+}
+OURS: dict[str, Pairs] = {
+    "state": tuple((one.value, one.label) for one in TicketStatus),
+    "priority": tuple((one.value, one.label) for one in Priority),
+    "category": tuple((one, one.capitalize()) for one in CATEGORIES),
+}
+# The maps of each field: ours to theirs, and back.
+NAMES = {
+    "state": ("state_of_status", "status_of_state"),
+    "priority": ("their_priority", "our_priority"),
+    "category": ("their_category", "our_category"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the instance has, and how often each value stands in the mirror."""
+
+    choices: Mapping[str, Pairs]
+    counts: Mapping[str, Mapping[str, int]]
+
+    def theirs(self, field: str) -> dict[str, str]:
+        """The instance's choices and what else the mirror holds, value to label."""
+        seen = {value: value for value in list(self.counts[field])[:MOST_VALUES] if value}
+        return seen | dict(self.choices[field])
+
+
+class MappingPage:
+    """Shows the maps and stores those of an admin; pushes and pulls read them anew each time."""
+
+    def __init__(self, setup: Setup, lookups: Lookups) -> None:
+        self._setup = setup
+        self._lookups = lookups
+
+    def view(self, typed: Mapping[str, str] | None = None) -> MappingView:
+        """The page. With `typed`, how it would be with these maps; nothing is stored.
+
+        No call to the instance. Raises Invalid for values that cannot be used.
+        """
+        known = self._known()
+        with reading(self._setup.engine) as conn:
+            stored = mappings.find(conn, self._setup.host)
+            read_at = incidents.choices_read_at(conn, self._setup.host, ELEMENTS)
+            recent = incidents.recent(conn, search="", state="", limit=SHOWN, offset=0)
+        maps = _maps_of(stored) if typed is None else _checked(typed, known)
+        return MappingView(
+            sections=tuple(_section(field, maps, known) for field in ELEMENTS),
+            preview=tuple(_mapped(one.incident, maps, known) for one in recent),
+            unmapped=tuple(_unmapped(maps, known)),
+            warnings=tuple(_warnings(maps, known)),
+            read_at=read_at,
+            changed_at=stored.changed_at if stored else None,
+            changed_by=stored.changed_by if stored else None,
+            tried=typed is not None,
+        )
+
+    def read_again(self) -> None:
+        """Read the instance's choices now. Raises NotConfigured and ServiceNowError."""
+        with self._setup.connected_client().click():
+            for element in ELEMENTS:
+                self._lookups.read_choices(element)
+
+    def change(self, typed: Mapping[str, str], *, by: str) -> None:
+        """Store the maps. Raises Invalid for a value that is no choice of the instance."""
+        maps = _checked(typed, self._known())
+        now = self._setup.now()
+        with writing(self._setup.engine) as conn:
+            mappings.store(conn, self._setup.host, maps.stored, by=by, now=now)
+
+    def reset(self) -> None:
+        """Back to the defaults."""
+        with writing(self._setup.engine) as conn:
+            mappings.forget(conn, self._setup.host)
+
+    def _known(self) -> _Known:
+        with reading(self._setup.engine) as conn:
+            counts = {field: incidents.value_counts(conn, field) for field in ELEMENTS}
+        choices = {one: self._lookups.known_choices(one) or BASE[one] for one in ELEMENTS}
+        return _Known(choices, counts)
+
+
+def _maps_of(stored: StoredMaps | None) -> mapping.Maps:
+    return mapping.Maps.of(stored.maps if stored else None)
+
+
+def _checked(typed: Mapping[str, str], known: _Known) -> mapping.Maps:
+    """The maps of a form whose names are `map.key`. Raises Invalid naming each bad value."""
+    stored: dict[str, dict[str, str]] = {}
+    wrong: dict[str, str] = {}
+    for field, (out, back) in NAMES.items():
+        theirs, ours = known.theirs(field), dict(OURS[field])
+        for name, keys, values in ((out, ours, theirs), (back, theirs, ours)):
+            chosen = {key: typed.get(f"{name}.{key}", "").strip() for key in keys}
+            stored[name] = {key: value for key, value in chosen.items() if value}
+            wrong |= {
+                f"{name}.{key}": "This is not one of the choices."
+                for key, value in stored[name].items()
+                if value not in values
+            }
+    for status in TicketStatus:
+        if status not in stored["state_of_status"]:
+            wrong[f"state_of_status.{status}"] = f"{status.label} needs a state."
+    if wrong:
+        named = "; ".join(f"{name}: {said}" for name, said in list(wrong.items())[:3])
+        raise Invalid(f"The mapping cannot be used. {named}", fields=wrong)
+    return mapping.Maps.of(stored)
+
+
+def _section(field: str, maps: mapping.Maps, known: _Known) -> MapSection:
+    out, back = NAMES[field]
+    theirs, counts = known.theirs(field), known.counts[field]
+    out_map, back_map = maps.stored[out], maps.stored[back]
+    return MapSection(
+        field=field,
+        out=tuple(
+            MapLine(f"{out}.{key}", label, out_map.get(key, "")) for key, label in OURS[field]
+        ),
+        out_choices=tuple(theirs.items()),
+        back=tuple(
+            MapLine(
+                f"{back}.{key}",
+                label,
+                back_map.get(key, ""),
+                count=counts.get(key, 0),
+                unmapped=not _says_something(field, key, maps),
+            )
+            for key, label in theirs.items()
+        ),
+        back_choices=OURS[field],
+    )
+
+
+def _says_something(field: str, value: str, maps: mapping.Maps) -> bool:
+    if field == "category":
+        return maps.our_category.get(value, value) in CATEGORIES
+    return value in (maps.status_of_state if field == "state" else maps.our_priority)
+
+
+def _unmapped(maps: mapping.Maps, known: _Known) -> Iterable[Unmapped]:
+    """Values of the mirror that say nothing here, with how many incidents carry each."""
+    for field in ELEMENTS:
+        labels = dict(known.choices[field])
+        for value, count in known.counts[field].items():
+            if value and not _says_something(field, value, maps):
+                yield Unmapped(field, value, labels.get(value, value), count)
+
+
+def _warnings(maps: mapping.Maps, known: _Known) -> Iterable[str]:
+    """Statuses and priorities that come back as another one."""
+    for field in ("state", "priority"):
+        out, back = (maps.stored[name] for name in NAMES[field])
+        ours, theirs = dict(OURS[field]), known.theirs(field)
+        for key, value in out.items():
+            returned = back.get(value)
+            if returned and returned != key:
+                yield (
+                    f"{ours[key]} is sent as {theirs.get(value, value)}, which is read back as "
+                    f"{ours[returned]}."
+                )
+
+
+def _mapped(incident: Incident, maps: mapping.Maps, known: _Known) -> MappedIncident:
+    """What the ticket of this incident would say, and what a push back would send."""
+    record = {name: str(getattr(incident, name)) for name in ELEMENTS}
+    ours = mapping.ticket_values(record, maps)
+    status, priority = ours["status"], ours["priority"]
+    sent = mapping.priority_fields(Priority(priority) if priority else None, maps)
+    choices = [value for value, _ in known.choices["category"]]
+    labels = {field: known.theirs(field) for field in ELEMENTS}
+    state = maps.state_of_status[TicketStatus(status)] if status else ""
+    back = {
+        "state": state,
+        "priority": sent.get("priority", ""),
+        "category": mapping.their_category(ours["category"], choices, maps),
+    }
+    names = {field: dict(OURS[field]) for field in ELEMENTS}
+    return MappedIncident(
+        sys_id=incident.sys_id,
+        number=incident.number,
+        short_description=incident.short_description,
+        theirs=_words(record, labels),
+        ours=_words({"state": status, "priority": priority, "category": ours["category"]}, names),
+        sent=_words(back, labels),
+    )
+
+
+def _words(
+    values: Mapping[str, str | None], labels: Mapping[str, Mapping[str, str]]
+) -> MappedWords:
+    """Labels in place of values; what says nothing stays empty."""
+    shown = {field: labels[field].get(value or "", value or "") for field, value in values.items()}
+    return MappedWords(**shown)
