@@ -101,3 +101,28 @@ def test_a_late_note_is_not_sent_again_after_a_look_that_failed(world: World) ->
     world.tick()
     world.come_to_rest()
     check_exactly_once(world, ticket_id, notes=[("work_notes", NOTE)])
+
+
+@pytest.mark.parametrize("loss", ["lose_reply", "late_commit"])
+def test_our_own_lost_update_coming_back_is_no_conflict(world: World, loss: str) -> None:
+    ticket_id = world.open_ticket()
+    world.create(ticket_id)
+    options = {"seconds": 70} if loss == "late_commit" else {}
+    world.instance.faults.add(loss, method="PATCH", **options)
+    world.change(ticket_id, TicketStatus.IN_PROGRESS)
+    world.tick()
+    world.change(ticket_id, TicketStatus.PENDING)
+    world.come_to_rest()
+    check_exactly_once(world, ticket_id, notes=[])
+
+
+def test_what_changed_while_a_create_was_lost_is_sent_after_it(world: World) -> None:
+    ticket_id = world.open_ticket()
+    world.instance.faults.add("late_commit", method="POST", seconds=30)
+    world.create(ticket_id)
+    world.change(ticket_id, TicketStatus.IN_PROGRESS)
+    world.services.tickets.change(ticket_id, {"subject": "It smokes"}, by=world.user)
+    world.come_to_rest()
+    check_exactly_once(world, ticket_id, notes=[])
+    (incident,) = world.incidents_of(ticket_id)
+    assert incident["short_description"] == "It smokes"

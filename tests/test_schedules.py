@@ -34,6 +34,9 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "login_redirect"},
 )
 which = st.integers(0, 1)
+LOSSES = tuple(fault for fault in FAULTS if fault.get("applied") or "seconds" in fault)
+CHANGE = st.tuples(st.just("status"), which, st.sampled_from(STATUSES))
+TICK = st.tuples(st.just("tick"))
 ACTIONS = st.one_of(
     st.tuples(
         st.just("fault"),
@@ -41,12 +44,18 @@ ACTIONS = st.one_of(
         st.sampled_from(["POST", "PATCH", "GET"]),
         st.integers(1, 2),
     ),
+    # Twice as often what does harm: a write that arrives and is not answered, and a change after.
+    st.tuples(
+        st.just("fault"), st.sampled_from(LOSSES), st.sampled_from(["POST", "PATCH"]), st.just(1)
+    ),
+    CHANGE,
+    TICK,
     st.tuples(st.just("create"), which),
-    st.tuples(st.just("status"), which, st.sampled_from(STATUSES)),
+    CHANGE,
     st.tuples(st.just("note"), which, st.booleans()),
     st.tuples(st.just("sync"), which),
     st.tuples(st.just("retry")),
-    st.tuples(st.just("tick")),
+    TICK,
     st.tuples(st.just("wait"), st.sampled_from([1, 30, 61, 76, 600])),
     st.tuples(st.just("restart")),
     st.tuples(st.just("die in"), st.integers(0, 40)),

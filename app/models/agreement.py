@@ -20,8 +20,9 @@ SYNCED = (
 # Fields whose emptiness is a value. Elsewhere None says nothing: unknown, hidden or not set.
 CLEARABLE = ("assignee", "assignment_group", *RESOLUTION)
 Values = Mapping[str, str | None]
-# {"ours": ..., "theirs": ...}: the values each side had when both last agreed; and "seen", which
-# state of the incident that was: its mod_count, updated_on and updated_by.
+# {"ours": ..., "theirs": ...}: the values each side had when both last agreed; "seen", which
+# state of the incident that was: its mod_count, updated_on and updated_by; and while a write is
+# under way "sent": the values of ours in it.
 Agreed = Mapping[str, Values]
 
 

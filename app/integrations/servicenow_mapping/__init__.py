@@ -1,7 +1,7 @@
 """Translation between tickets and incidents: values in, values out, no I/O, no clock."""
 
 from app.integrations.servicenow_mapping.maps import Maps
-from app.integrations.servicenow_mapping.merging import Merge, merge, same
+from app.integrations.servicenow_mapping.merging import Merge, merge, recognised, same
 from app.integrations.servicenow_mapping.reading import (
     FIELD_OF,
     FIELDS,
@@ -66,6 +66,7 @@ __all__ = [
     "note_text",
     "parse_stamp",
     "priority_fields",
+    "recognised",
     "same",
     "seen_of",
     "short_description",

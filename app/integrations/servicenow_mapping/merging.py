@@ -39,6 +39,7 @@ def merge(agreed: Agreed, ours: Values, theirs: Values) -> Merge:
     A field that `theirs` lacks is hidden from us and says nothing. The resolution follows the
     status: it waits while that is in conflict, and is neither sent nor asked about before the end.
     """
+    agreed = recognised(agreed, theirs)
     verdicts = {name: _verdict(name, agreed, ours=ours, theirs=theirs) for name in SYNCED}
     for name in RESOLUTION:
         verdicts[name] = _following(verdicts["status"], verdicts[name], ours=ours, theirs=theirs)
@@ -52,6 +53,27 @@ def merge(agreed: Agreed, ours: Values, theirs: Values) -> Merge:
         conflicts=named(_Verdict.CONFLICT),
         settled=named(_Verdict.SETTLED),
     )
+
+
+def recognised(agreed: Agreed, theirs: Values) -> Agreed:
+    """The agreed values after what we sent was seen there, though its answer was lost.
+
+    "sent" holds our values of a write under way: theirs that say the same are not a change of
+    theirs, they are ours coming back. The answer has no "sent" any more.
+    """
+    sent = agreed.get("sent", {})
+    back = {
+        name: theirs[name]
+        for name in sent
+        if name in theirs
+        and theirs[name] != agreed.get("theirs", {}).get(name)
+        and same(name, sent[name], theirs[name])
+    }
+    return {
+        "ours": {**agreed.get("ours", {}), **{name: sent[name] for name in back}},
+        "theirs": {**agreed.get("theirs", {}), **back},
+        "seen": agreed.get("seen", {}),
+    }
 
 
 def same(name: str, ours: str | None, theirs: str | None) -> bool:

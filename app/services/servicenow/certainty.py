@@ -1,9 +1,12 @@
 """When a write may go out: the ticket is linked, and no earlier try may still be on its way."""
 
-from app.db import outbox
-from app.db.engine import reading
+from sqlalchemy import Connection
+
+from app.db import outbox, tickets
+from app.db.engine import reading, writing
 from app.errors import Kind, ServiceNowRejected
-from app.models import OutboxItem, Ticket
+from app.integrations import servicenow_mapping as mapping
+from app.models import OutboxItem, Ticket, Values
 from app.services.servicenow.setup import Setup
 
 
@@ -20,8 +23,24 @@ def refuse_if_too_early(item: OutboxItem, setup: Setup) -> None:
     if item.unconfirmed_since and setup.now() < item.unconfirmed_since + setup.settle:
         raise NotYet("The last answer was lost; it is being checked before sending again.")
     with reading(setup.engine) as conn:
-        if not outbox.is_ours(conn, item):
-            raise NotYet("This took too long; another process goes on with it.")
+        _refuse_if_overtaken(conn, item)
+
+
+def write_ahead(item: OutboxItem, setup: Setup, *, sent: Values, theirs: Values) -> None:
+    """Note on the ticket what is about to be sent, so that it is known when it comes back.
+
+    `theirs` is what the instance said just before. Raises NotYet as the last look does.
+    """
+    with writing(setup.engine) as conn:
+        ticket = tickets.get(conn, item.ticket_id, for_update=True)
+        _refuse_if_overtaken(conn, item)
+        agreed = {**mapping.recognised(ticket.sn_agreed, theirs), "sent": dict(sent)}
+        tickets.annotate(conn, ticket, sn_agreed=agreed)
+
+
+def _refuse_if_overtaken(conn: Connection, item: OutboxItem) -> None:
+    if not outbox.is_ours(conn, item):
+        raise NotYet("This took too long; another process goes on with it.")
 
 
 def link_of(ticket: Ticket) -> str:

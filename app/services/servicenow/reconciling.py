@@ -95,13 +95,17 @@ def older(seen: Values, before: Values) -> bool:
 def agreeing(
     agreed: Agreed, *, ours: Values, theirs: Values, names: tuple[str, ...], seen: Values
 ) -> dict[str, dict[str, str | None]]:
-    """The agreed values with the named fields as both sides have them now."""
+    """The agreed values with the named fields as both sides have them now.
+
+    What is under way in other fields stays noted.
+    """
     after = {side: dict(agreed.get(side, {})) for side in ("ours", "theirs")}
     for name in names:
         after["ours"][name] = ours.get(name)
         if name in theirs:
             after["theirs"][name] = theirs[name]
-    return after | {"seen": dict(seen)}
+    under_way = {n: value for n, value in agreed.get("sent", {}).items() if n not in names}
+    return after | {"seen": dict(seen)} | ({"sent": under_way} if under_way else {})
 
 
 def _conflicts(

@@ -10,7 +10,7 @@ from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
 from app.models import EventKind, OutboxItem, OutboxKind, OutboxState, Ticket, TicketEvent
 from app.services.privacy import masked_steps, masked_ticket
-from app.services.servicenow.certainty import link_of, refuse_if_too_early
+from app.services.servicenow.certainty import link_of, refuse_if_too_early, write_ahead
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.payload import Payloads
 from app.services.servicenow.setup import Setup
@@ -53,6 +53,7 @@ class Sending:
         if record is None:
             payload = self._create_payload(item, ticket)
             refuse_if_too_early(item, self._setup)
+            write_ahead(item, self._setup, sent=links.values_of(ticket), theirs={})
             try:
                 record = self._setup.connected_client().create_incident(
                     payload, fields=mapping.FIELDS
@@ -122,13 +123,15 @@ class Sending:
             current = tickets.get(conn, ticket.id, for_update=True)
             if not outbox.settle(conn, item, OutboxState.DONE, settled_at=now, error=None):
                 return
+            # An incident found again holds what an earlier try sent, not what the ticket says now.
+            sent = current.sn_agreed.get("sent") or links.values_of(ticket)
             links.link(
                 conn,
                 ticket.id,
                 sys_id=sys_id,
                 number=number,
                 host=setup.host,
-                ours=links.values_of(ticket),
+                ours=sent,
                 theirs=mapping.ticket_values(record, maps),
                 seen=mapping.seen_of(record),
                 group_name=record.get("assignment_group.name", ""),
@@ -144,9 +147,8 @@ class Sending:
                 now=now,
             )
             theirs = record.get("state", "")
-            if current.status is not ticket.status or (
-                theirs and theirs != maps.state_of_status[current.status]
-            ):
+            state = maps.state_of_status[current.status]
+            if links.values_of(current) != sent or (theirs and theirs != state):
                 links.owe_update(conn, current, host=setup.host, by=item.created_by, now=now)
 
     # -- notes ----------------------------------------------------------------------------

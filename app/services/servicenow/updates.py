@@ -9,7 +9,7 @@ from app.errors import Kind, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
 from app.models import RESOLUTION, SYNCED, OutboxItem, OutboxState, Ticket, label_of
 from app.services.privacy import masked_ticket
-from app.services.servicenow.certainty import link_of, refuse_if_too_early
+from app.services.servicenow.certainty import link_of, refuse_if_too_early, write_ahead
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.payload import Payload, Payloads
 from app.services.servicenow.reconciling import agreeing, older, reconcile, shown, tell, write
@@ -49,6 +49,9 @@ class Updates:
             # Without a trace of a lost write, that may still be under way.
             refuse_if_too_early(item, self._setup)
         if payload.fields:
+            ours = links.values_of(ticket)
+            sent = {name: ours[name] for name in verdict.send}
+            write_ahead(item, self._setup, sent=sent, theirs=theirs)
             record = client.update_incident(sys_id, payload.fields, fields=mapping.FIELDS)
         trouble = self._record(item, ticket, record, sent=_Sent(verdict, payload, before))
         if trouble:
@@ -69,7 +72,7 @@ class Updates:
             if not older(seen, current.sn_agreed.get("seen", {})):
                 theirs = mapping.ticket_values(record, maps)
                 values = agreeing(
-                    current.sn_agreed,
+                    mapping.recognised(current.sn_agreed, theirs),
                     ours=links.values_of(ticket),
                     theirs=theirs,
                     names=sent.agreed_by(record),
