@@ -66,6 +66,7 @@ from app.models.tickets import (
 from app.models.triage import (
     ENOUGH,
     Field,
+    Lesson,
     Matrix,
     Mode,
     Neighbour,
@@ -125,6 +126,7 @@ __all__ = [
     "IncidentList",
     "IncidentRow",
     "JournalEntry",
+    "Lesson",
     "LiveIncidents",
     "MapLine",
     "MapSection",

@@ -132,6 +132,19 @@ class PredictionView:
         return self.stored.said
 
 
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a person chose on a ticket where the Copilot was wrong or not sure."""
+
+    ticket_id: int
+    field: Field
+    value: str
+    impact: int | None
+    urgency: int | None
+    taught_by: str
+    taught_at: datetime
+
+
 Matrix = Mapping[tuple[int, int], Priority]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from app.db import events, predictions, suggestions, tickets
+from app.db import lessons as db_lessons
 from app.db.engine import reading, writing
 from app.errors import Invalid
 from app.models import (
@@ -21,6 +22,7 @@ from app.models import (
     Ticket,
     Verdict,
 )
+from app.services import lessons
 from app.services.copilot import CopilotService
 from app.services.governance import Governance, Rules
 
@@ -89,12 +91,18 @@ class TriageService:
 
     def read(self, subject: str, description: str) -> Reading:
         """What can be said of a text now; nothing of a field that is off."""
+        text = f"{subject}\n{description}"
         with reading(self._engine) as conn:
             rules = self._governance.rules(conn)
+            taught = {field: lessons.recall(conn, field, text) for field in Field}
         found = self._copilot.triage(subject, description)
-        said = [_by_matrix(one, rules) for one in found.said]
+        said = [
+            _by_matrix(known.instead_of(one) if (known := taught[one.field]) else one, rules)
+            for one in found.said
+            if rules.modes[one.field] is not Mode.OFF
+        ]
         return Reading(
-            said=tuple(one for one in said if rules.modes[one.field] is not Mode.OFF),
+            said=tuple(said),
             suggestions=found.suggestions,
             rules=rules,
             ready=found.ready,
@@ -152,10 +160,14 @@ class TriageService:
         if found is None:
             return
         value = getattr(after, field)
+        verdict = _verdict(found, value)
+        db_lessons.forget(conn, after.id, field)
+        if by and value and verdict is not Verdict.ACCEPTED:
+            lessons.teach(conn, after, field, by=by, now=self._now())
         predictions.settle(
             conn,
             found.id,
-            _verdict(found, value),
+            verdict,
             by=by if value else None,
             at=self._now() if value else None,
             before=getattr(before, f"effective_{field}") if before and value else None,

@@ -1,7 +1,7 @@
 """Every table. Migrations build the same; a test compares the two."""
 
 from app.db.tables.base import metadata
-from app.db.tables.copilot import copilot_settings, predictions
+from app.db.tables.copilot import copilot_settings, lesson_marks, lessons, predictions
 from app.db.tables.desk import (
     api_tokens,
     heartbeats,
@@ -41,6 +41,8 @@ __all__ = [
     "incident_terms",
     "incidents",
     "installation",
+    "lesson_marks",
+    "lessons",
     "login_attempts",
     "mappings",
     "metadata",

@@ -1,6 +1,17 @@
 """Tables of the Copilot: what it said, how it is set."""
 
-from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+)
 
 from app.db.engine import UtcDateTime
 from app.db.tables.base import metadata
@@ -47,4 +58,27 @@ copilot_settings = Table(
     Column("value", JSON, nullable=False),
     Column("changed_by", String(254), nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),
+)
+
+# Corrections by people, to be repeated for the same text at once; the newest holds.
+lessons = Table(
+    "lessons",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("ticket_id", ForeignKey("tickets.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("field", String(20), nullable=False),
+    Column("value", String(40), nullable=False),
+    Column("impact", Integer),
+    Column("urgency", Integer),
+    Column("fingerprint", String(64), nullable=False, index=True),
+    Column("taught_by", String(254), nullable=False),
+    Column("taught_at", UtcDateTime, nullable=False),
+)
+
+# The sketch of a lesson's text, by which nearly equal texts find it.
+lesson_marks = Table(
+    "lesson_marks",
+    metadata,
+    Column("lesson_id", ForeignKey("lessons.id", ondelete="CASCADE"), primary_key=True),
+    Column("mark", BigInteger, primary_key=True, index=True),
 )
