@@ -11,15 +11,19 @@ from app.errors import NotAllowed, SignInNeeded
 from app.models import Role, User
 from app.security import SESSION_COOKIE
 from app.services.accounts import AccountService
+from app.services.accuracy import AccuracyService
 from app.services.copilot import CopilotService
 from app.services.dashboard import DashboardService
 from app.services.decisions import Decisions as DecisionService
 from app.services.drafting import DraftingService
 from app.services.governance import Governance
 from app.services.knowledge import KnowledgeService
+from app.services.learning import Learning
 from app.services.privacy import PrivacyService
 from app.services.servicenow import ServiceNowService
 from app.services.tickets import TicketService
+from app.services.trained import TrainedModels
+from app.services.training import Training as TrainingService
 from app.services.triage import TriageService
 
 CLICKS_AT_ONCE = 8
@@ -40,8 +44,12 @@ class Services:
     servicenow: ServiceNowService
     governance: Governance
     dashboard: DashboardService
+    accuracy: AccuracyService
     decisions: DecisionService
     triage: TriageService
+    models: TrainedModels
+    training: TrainingService
+    learning: Learning
 
 
 def _services(request: Request) -> Services:
@@ -71,6 +79,18 @@ async def get_governance(request: Request) -> Governance:
 
 async def get_decisions(request: Request) -> DecisionService:
     return _services(request).decisions
+
+
+async def get_models(request: Request) -> TrainedModels:
+    return _services(request).models
+
+
+async def get_training(request: Request) -> TrainingService:
+    return _services(request).training
+
+
+async def get_accuracy(request: Request) -> AccuracyService:
+    return _services(request).accuracy
 
 
 async def get_dashboard(request: Request) -> DashboardService:
@@ -110,6 +130,9 @@ Copilot = Annotated[CopilotService, Depends(get_copilot)]
 Knowledge = Annotated[KnowledgeService, Depends(get_knowledge)]
 Decisions = Annotated[DecisionService, Depends(get_decisions)]
 Dashboard = Annotated[DashboardService, Depends(get_dashboard)]
+AccuracyFigures = Annotated[AccuracyService, Depends(get_accuracy)]
+Models = Annotated[TrainedModels, Depends(get_models)]
+Training = Annotated[TrainingService, Depends(get_training)]
 CopilotRules = Annotated[Governance, Depends(get_governance)]
 Drafting = Annotated[DraftingService, Depends(get_drafting)]
 LiveDrafting = Annotated[

@@ -3,7 +3,7 @@
 import os
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -40,15 +40,15 @@ from app.routes import (
     tickets_api,
 )
 from app.services.accounts import AccountService
-from app.services.copilot import CopilotService
+from app.services.accuracy import AccuracyService
+from app.services.assembly import assemble
 from app.services.dashboard import DashboardService
 from app.services.decisions import Decisions
-from app.services.governance import Governance
 from app.services.health import HealthService
 from app.services.knowledge import KnowledgeService
 from app.services.privacy import PrivacyService
 from app.services.tickets import TicketService
-from app.services.triage import TriageService
+from app.services.training import COMMAND
 from app.settings import Settings
 from app.web import ROOT, install_error_handlers, make_templates
 from app.worker import Bells, Worker
@@ -81,31 +81,40 @@ def make_services(
     wake: Callable[[], None],
     *,
     load_triage: Callable[[], TriageEngine] = TriageEngine.from_starter,
+    training: Sequence[str] = COMMAND,
     now: Callable[[], datetime] = utc_now,
     transport: httpx.BaseTransport | None = None,
 ) -> Services:
     """Every service of the app; `engine` is migrated."""
     servicenow_service = make_servicenow(settings, engine, wake, now=now, transport=transport)
-    copilot = CopilotService(load_triage)
+    copilot = assemble(
+        engine, secret_key=settings.secret_key, starter=load_triage, command=training, now=now
+    )
     knowledge = KnowledgeService(engine, now=now)
     knowledge.load_starters()
-    governance = Governance(engine, now)
-    triage = TriageService(engine=engine, copilot=copilot, governance=governance, now=now)
     tickets_service = TicketService(
-        engine=engine, copilot=copilot, triage=triage, pushes=servicenow_service.pushes, now=now
+        engine=engine,
+        copilot=copilot.door,
+        triage=copilot.triage,
+        pushes=servicenow_service.pushes,
+        now=now,
     )
     return Services(
         accounts=AccountService(engine, secret_key=settings.secret_key, now=now),
         tickets=tickets_service,
-        copilot=copilot,
+        copilot=copilot.door,
         knowledge=knowledge,
         privacy=PrivacyService(engine, now),
         drafting=make_drafting(settings, tickets_service),
         servicenow=servicenow_service,
-        governance=governance,
+        governance=copilot.governance,
         dashboard=DashboardService(engine, now),
-        decisions=Decisions(engine, tickets_service, triage),
-        triage=triage,
+        accuracy=AccuracyService(engine, now),
+        decisions=Decisions(engine, tickets_service, copilot.triage),
+        triage=copilot.triage,
+        models=copilot.models,
+        training=copilot.training,
+        learning=copilot.learning,
     )
 
 
@@ -127,6 +136,7 @@ def create_app(
     settings: Settings,
     *,
     load_triage: Callable[[], TriageEngine] = TriageEngine.from_starter,
+    training: Sequence[str] = COMMAND,
     now: Callable[[], datetime] = utc_now,
 ) -> FastAPI:
     """The app for these settings: its database is migrated, its worker runs with its lifespan."""
@@ -134,11 +144,14 @@ def create_app(
     engine = make_engine(settings.database_url)
     migrate.upgrade(engine)
     bells = Bells()
-    services = make_services(settings, engine, bells.ring, load_triage=load_triage, now=now)
+    services = make_services(
+        settings, engine, bells.ring, load_triage=load_triage, training=training, now=now
+    )
     pulse = HealthService(engine, worker_seconds=settings.worker_seconds)
     if engine.dialect.name == "sqlite":
-        # One process per SQLite file: whoever was sending before this start is gone.
+        # One process per SQLite file: whoever was sending or training before this start is gone.
         services.servicenow.recover()
+        services.training.recover()
     app = FastAPI(
         title="Smart IT Copilot",
         version="1.0.0",
@@ -146,7 +159,7 @@ def create_app(
         lifespan=_lifespan(
             Worker(
                 services.servicenow,
-                services.triage,
+                services.learning,
                 pulse,
                 bells,
                 seconds=settings.worker_seconds,
@@ -196,7 +209,6 @@ def _install(app: FastAPI, settings: Settings) -> None:
         admin,
         admin_copilot,
         articles,
-        copilot,
         dashboard,
         drafts,
         health,
@@ -206,7 +218,13 @@ def _install(app: FastAPI, settings: Settings) -> None:
     app.include_router(tickets_api.api)
     app.include_router(servicenow_history.pages)
     app.include_router(servicenow_mapping.pages)
-    for module in (servicenow, servicenow_conflicts, servicenow_outbox, servicenow_pulls):
+    for module in (
+        copilot,
+        servicenow,
+        servicenow_conflicts,
+        servicenow_outbox,
+        servicenow_pulls,
+    ):
         app.include_router(module.pages)
         app.include_router(module.api)
     app.mount("/static", StaticFiles(directory=ROOT / "static"), name="static")

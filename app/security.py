@@ -46,6 +46,20 @@ class SessionSigner:
             return None
 
 
+class ModelSigner:
+    """Signs stored models: reading one that was not made here would run somebody else's code."""
+
+    def __init__(self, secret_key: str) -> None:
+        self._signer = Signer(secret_key, salt="desk.model", digest_method=sha256)
+
+    def signature(self, content: bytes) -> str:
+        return self._signer.get_signature(content).decode("ascii")
+
+    def made_here(self, content: bytes, signature: str) -> bool:
+        """Whether this installation's key signed exactly these bytes."""
+        return self._signer.verify_signature(content, signature.encode("ascii", "replace"))
+
+
 def new_secret() -> str:
     """256 random bits as text: a session id, a reset token."""
     return secrets.token_urlsafe(32)

@@ -1,12 +1,12 @@
-"""The worker: pays the outbox, runs queued pulls and triages behind, beside the requests."""
+"""The worker: pays the outbox, runs pulls, triages behind and trains, beside the requests."""
 
 import logging
 import threading
 from collections.abc import Callable
 
 from app.services.health import HealthService
+from app.services.learning import Learning
 from app.services.servicenow import ServiceNowService
-from app.services.triage import TriageService
 
 log = logging.getLogger("app.worker")
 
@@ -25,11 +25,13 @@ class Bells:
         self.pushes = threading.Event()
         self.pulls = threading.Event()
         self.learning = threading.Event()
+        self.training = threading.Event()
 
     def ring(self) -> None:
         self.pushes.set()
         self.pulls.set()
         self.learning.set()
+        self.training.set()
 
 
 class Worker:
@@ -38,14 +40,14 @@ class Worker:
     def __init__(
         self,
         servicenow: ServiceNowService,
-        triage: TriageService,
+        learning: Learning,
         health: HealthService,
         bells: Bells,
         *,
         seconds: float,
     ) -> None:
         self._servicenow = servicenow
-        self._triage = triage
+        self._learning = learning
         self._health = health
         self._bells = bells
         self._seconds = seconds
@@ -54,6 +56,7 @@ class Worker:
             threading.Thread(target=self._push, name="pushes", daemon=True),
             threading.Thread(target=self._pull, name="pulls", daemon=True),
             threading.Thread(target=self._learn, name="learning", daemon=True),
+            threading.Thread(target=self._train, name="training", daemon=True),
         )
 
     def start(self) -> None:
@@ -79,11 +82,15 @@ class Worker:
         self._servicenow.history.purge_due()
 
     def _learn(self) -> None:
-        self._loop("learning", self._catch_up, self._bells.learning)
+        keep_up = self._learning.keep_up
+        self._loop("learning", lambda: keep_up(stopping=self._stop.is_set), self._bells.learning)
 
-    def _catch_up(self) -> None:
-        while self._triage.catch_up() and not self._stop.is_set():
-            pass
+    def _train(self) -> None:
+        def look() -> None:
+            if self._learning.train(stopping=self._stop.is_set):
+                self._bells.learning.set()
+
+        self._loop("training", look, self._bells.training)
 
     def _loop(self, name: str, look: Callable[[], object], bell: threading.Event) -> None:
         while not self._stop.is_set():

@@ -184,7 +184,7 @@ def test_a_changed_text_is_triaged_again_and_its_history_kept(
 def test_tickets_without_triage_are_read_behind_and_what_people_chose_is_not_guessed_at(
     app: FastAPI, engine: Engine, desk: Desk
 ) -> None:
-    bare, chosen = desk.ticket(**VPN), desk.ticket(**VPN, category="access")
+    bare, chosen = desk.ticket(**VPN), desk.ticket("Key card", category="access")
     with writing(engine) as conn:
         conn.execute(tables.predictions.delete())
         for ticket in (bare, chosen):

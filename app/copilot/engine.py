@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from app.copilot.values import Article, TriageResult
+from app.copilot.values import PRIORITY_OF, Article, TriageResult
+from app.models import Matrix
 
 if TYPE_CHECKING:
     from app.copilot.classifier import CategoryModel
@@ -35,12 +36,36 @@ class Engine:
             articles=Articles(load_articles()),
         )
 
-    def triage(self, subject: str, description: str) -> TriageResult:
+    @classmethod
+    def from_bytes(cls, models: bytes) -> "Engine":
+        """With models that a training process left; check their signature first.
+
+        Raises ValueError for what another version wrote.
+        """
+        from app.copilot.knowledge import load_articles
+        from app.copilot.suggest import Articles
+        from app.copilot.training import Models
+
+        found = Models.from_bytes(models)
+        return cls(
+            category=found.category,
+            priority=found.priority,
+            articles=Articles(load_articles()),
+        )
+
+    @property
+    def rests_on(self) -> str:
+        """What the category was learned from, in words."""
+        return self._category.figures.rests_on
+
+    def triage(
+        self, subject: str, description: str, *, matrix: Matrix = PRIORITY_OF
+    ) -> TriageResult:
         """Everything that can be said of a ticket's text."""
         text = f"{subject}\n{description}"
         return TriageResult(
             category=self._category.predict(text),
-            priority=self._priority.predict(text),
+            priority=self._priority.predict(text, matrix),
             suggestions=self._articles.steps(text),
         )
 

@@ -90,6 +90,24 @@ class PriorityQuality:
     majority_urgent_recall: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class LabelQuality:
+    """Said labels against true ones, beside what always the commonest true one would reach."""
+
+    count: int
+    macro_f1: float
+    majority_macro_f1: float
+
+
+def label_quality(pairs: Sequence[tuple[str, str]]) -> LabelQuality:
+    """`pairs` are (true, said), at least one."""
+    truth, said = [true for true, _ in pairs], [guess for _, guess in pairs]
+    commonest = Counter(truth).most_common(1)[0][0]
+    return LabelQuality(
+        len(pairs), _macro_f1(truth, said), _macro_f1(truth, [commonest] * len(pairs))
+    )
+
+
 def priority_quality(pairs: Sequence[tuple[Priority, Priority]]) -> PriorityQuality | None:
     """`pairs` are (true, predicted); None without any."""
     if not pairs:

@@ -145,6 +145,39 @@ class Lesson:
     taught_at: datetime
 
 
+class ModelState(StrEnum):
+    """How far a training is, or what became of its model."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+
+    @property
+    def busy(self) -> bool:
+        return self in (ModelState.QUEUED, ModelState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A model of this desk's own. `own` labels were there; `figures` are as the training left them.
+
+    `asked_by` is an address, None when the app saw enough new labels.
+    """
+
+    id: int
+    state: ModelState
+    asked_by: str | None
+    asked_at: datetime
+    finished_at: datetime | None
+    error: str | None
+    own: int
+    version: str | None
+    data_hash: str | None
+    figures: Mapping[str, Any]
+
+
 Matrix = Mapping[tuple[int, int], Priority]
 
 
@@ -163,4 +196,6 @@ class SettingChange:
         kind, _, field = self.name.partition(".")
         if kind == "mode":
             return f"{field.capitalize()}: {self.value}"
+        if kind == "model":
+            return f"Model {self.value} in use" if self.value else "The starter model in use"
         return "The matrix of impact and urgency"

@@ -1,20 +1,59 @@
-"""For admins: how the Copilot is set."""
+"""For admins: how the Copilot is set, and the model it predicts with."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi import APIRouter, Depends, Form, Path, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from app.deps import CopilotRules, CurrentUser, require
+from app.deps import Copilot, CopilotRules, CurrentUser, Models, Training, require
 from app.errors import Invalid
 from app.models import Field, Mode, Role
-from app.services.governance import Governance
-from app.web import page, see_other
+from app.schemas import HIGHEST_ID
+from app.web import fragment, page, see_other
 
 pages = APIRouter(
     prefix="/admin/copilot", dependencies=[Depends(require(Role.ADMIN))], include_in_schema=False
 )
+Id = Annotated[int, Path(ge=0, le=HIGHEST_ID)]
+
+
+@dataclass(frozen=True)
+class CopilotDesk:
+    """What the page is made of; its matrix comes back to it when it cannot be used."""
+
+    request: Request
+    rules: CopilotRules
+    models: Models
+    copilot: Copilot
+
+    def page(
+        self, *, problem: Invalid | None = None, typed: Mapping[str, str] | None = None
+    ) -> Response:
+        now, changes = self.rules.view()
+        return page(
+            self.request,
+            "admin/copilot.html",
+            status_code=problem.status if problem else 200,
+            rules=now,
+            cells={**now.cells, **(typed or {})},
+            changes=changes,
+            models=self.models.view(),
+            resting=self.copilot.rests_on(),
+            problem=problem,
+        )
+
+    def model_card(self) -> Response:
+        return fragment(
+            self.request,
+            "copilot/model_card.html",
+            models=self.models.view(),
+            resting=self.copilot.rests_on(),
+        )
+
+
+Desk = Annotated[CopilotDesk, Depends()]
 
 
 class MatrixForm(BaseModel):
@@ -24,9 +63,9 @@ class MatrixForm(BaseModel):
 
 
 @pages.get("")
-def index(request: Request, rules: CopilotRules) -> Response:
-    """Modes, matrix and who switched them."""
-    return _page(request, rules)
+def index(desk: Desk) -> Response:
+    """The model, modes, matrix and who switched them."""
+    return desk.page()
 
 
 @pages.post("/modes/{field}")
@@ -39,35 +78,31 @@ def switch_mode(
 
 
 @pages.post("/matrix")
-def save_matrix(
-    request: Request,
-    rules: CopilotRules,
-    user: CurrentUser,
-    form: Annotated[MatrixForm, Form()],
-) -> Response:
+def save_matrix(desk: Desk, user: CurrentUser, form: Annotated[MatrixForm, Form()]) -> Response:
     """Priority for each impact and urgency, from now on."""
     cells = {name: str(value) for name, value in (form.model_extra or {}).items()}
     try:
-        rules.set_matrix(cells, by=user)
+        desk.rules.set_matrix(cells, by=user)
     except Invalid as exc:
-        return _page(request, rules, problem=exc, typed=cells)
+        return desk.page(problem=exc, typed=cells)
     return see_other("/admin/copilot")
 
 
-def _page(
-    request: Request,
-    rules: Governance,
-    *,
-    problem: Invalid | None = None,
-    typed: Mapping[str, str] | None = None,
-) -> Response:
-    now, changes = rules.view()
-    return page(
-        request,
-        "admin/copilot.html",
-        status_code=problem.status if problem else 200,
-        rules=now,
-        cells={**now.cells, **(typed or {})},
-        changes=changes,
-        problem=problem,
-    )
+@pages.get("/model")
+def model_card(desk: Desk) -> Response:
+    """The card alone, while a training is under way."""
+    return desk.model_card()
+
+
+@pages.post("/train")
+def train(training: Training, user: CurrentUser) -> Response:
+    """Ask for a training; the worker does it."""
+    training.ask(by=user)
+    return see_other("/admin/copilot#model")
+
+
+@pages.post("/models/{model_id}/use")
+def use(model_id: Id, models: Models, user: CurrentUser) -> Response:
+    """Go back to an earlier model; 0 is the starter."""
+    models.choose(model_id, by=user)
+    return see_other("/admin/copilot#model")

@@ -1,15 +1,18 @@
-"""Around the Copilot's predictions: accepted or replaced on a ticket."""
+"""Around the Copilot's predictions: accepted or replaced on a ticket, and how right they were."""
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Form, Path, Response
+from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 
-from app.deps import CurrentUser, Decisions, require
-from app.models import Role
-from app.schemas import HIGHEST_ID, Word
-from app.web import see_other
+from app.deps import AccuracyFigures, Copilot, CurrentUser, Decisions, require
+from app.models import Accuracy, Role
+from app.schemas import HIGHEST_ID, PROBLEMS, Word
+from app.services.accuracy import SPANS
+from app.web import page, see_other
 
-pages = APIRouter(include_in_schema=False, dependencies=[Depends(require(Role.AGENT))])
+agents = [Depends(require(Role.AGENT))]
+pages = APIRouter(include_in_schema=False, dependencies=agents)
+api = APIRouter(prefix="/api/copilot", dependencies=agents, responses=PROBLEMS, tags=["Copilot"])
 Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
 Level = Annotated[Literal["1", "2", "3"], Form()]
 
@@ -32,7 +35,28 @@ def replace(
     urgency: Level = "3",
 ) -> Response:
     """Something else is right: a category, or an impact and urgency."""
-    decisions.replace(
-        ticket_id, prediction_id, value, severity=(int(impact), int(urgency)), by=user
-    )
+    severity = (int(impact), int(urgency))
+    decisions.replace(ticket_id, prediction_id, value, severity=severity, by=user)
     return see_other(f"/tickets/{ticket_id}#triage")
+
+
+@pages.get("/copilot/accuracy")
+def accuracy(
+    request: Request, figures: AccuracyFigures, copilot: Copilot, days: int = SPANS[0]
+) -> Response:
+    """What was said against what people decided; another span than offered is the shortest."""
+    return page(
+        request,
+        "copilot/accuracy.html",
+        accuracy=figures.view(days if days in SPANS else SPANS[0]),
+        spans=SPANS,
+        resting=copilot.rests_on(),
+    )
+
+
+@api.get("/accuracy")
+def api_accuracy(
+    figures: AccuracyFigures, days: Annotated[int, Query(ge=1, le=365)] = SPANS[0]
+) -> Accuracy:
+    """How right triage was: `quality` is null while fewer than 30 predictions were decided on."""
+    return figures.view(days)

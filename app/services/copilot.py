@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from app.copilot.categories import CATEGORIES
 from app.copilot.engine import Engine
 from app.copilot.redact import masked
-from app.copilot.values import CategoryPrediction, PriorityPrediction
-from app.models import Field, Prediction, Suggestion
+from app.copilot.values import PRIORITY_OF, CategoryPrediction, Level, PriorityPrediction
+from app.models import Field, Matrix, Prediction, Suggestion
 
 log = logging.getLogger("app.copilot")
 PATIENCE_SECONDS = 10.0
+# Impact or urgency of which a text says nothing: the least.
+UNSAID = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,12 @@ class CopilotService:
         """Load in the background, so that the first page need not wait."""
         threading.Thread(target=self._load_once, name="copilot", daemon=True).start()
 
-    def triage(self, subject: str, description: str) -> Triage:
+    def triage(self, subject: str, description: str, *, matrix: Matrix = PRIORITY_OF) -> Triage:
         """Category, priority and steps; nothing is predicted when the engine cannot be had."""
         engine = self._patiently()
         if engine is None:
             return NOT_READY
-        found = engine.triage(masked(subject), masked(description))
+        found = engine.triage(masked(subject), masked(description), matrix=matrix)
         return Triage(
             said=(
                 _category(found.category),
@@ -64,6 +66,18 @@ class CopilotService:
 
     def categories(self) -> tuple[str, ...]:
         return CATEGORIES
+
+    def rests_on(self) -> str:
+        """What the model in use was trained on, in words; empty while it is not loaded."""
+        return self._engine.rests_on if self._engine else ""
+
+    def reload(self) -> None:
+        """Load anew and swap in whole; whoever asks meanwhile is answered by the old engine."""
+        with self._loading:
+            try:
+                self._engine = self._load()
+            except Exception:  # The old engine goes on.
+                log.exception("the new triage model could not be loaded")
 
     def _patiently(self) -> Engine | None:
         if self._engine is None:
@@ -104,6 +118,10 @@ def _priority(found: PriorityPrediction) -> Prediction:
         confidence=found.confidence,
         model=found.model,
         words_for=tuple(dict.fromkeys((*found.impact.words, *found.urgency.words))),
-        impact=found.impact.value,
-        urgency=found.urgency.value,
+        impact=_level(found, found.impact),
+        urgency=_level(found, found.urgency),
     )
+
+
+def _level(found: PriorityPrediction, level: Level) -> int | None:
+    return (level.value or UNSAID) if found.value else None

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from app.copilot import likeness
+from app.copilot.redact import masked
 from app.db import lessons
 from app.models import Field, Lesson, Prediction, Ticket
 
@@ -39,7 +40,7 @@ class Recalled:
 
 
 def recall(conn: Connection, field: Field, text: str) -> Recalled | None:
-    """The newest correction of the same words, else of nearly the same."""
+    """The newest correction of the same words, else of nearly the same; `text` is masked."""
     if not likeness.tidied(text):
         return None
     same = lessons.find(conn, field, likeness.fingerprint(text))
@@ -48,7 +49,7 @@ def recall(conn: Connection, field: Field, text: str) -> Recalled | None:
     sketch = likeness.sketch(text)
     near = lessons.like(conn, field, sketch, shared=max(1, round(SKETCH_SHARE * len(sketch))))
     for lesson, other in near:
-        alike = likeness.likeness(text, other)
+        alike = likeness.likeness(text, masked(other))
         if alike >= likeness.NEARLY_SAME:
             return Recalled(lesson, alike)
     return None
@@ -57,7 +58,7 @@ def recall(conn: Connection, field: Field, text: str) -> Recalled | None:
 def teach(conn: Connection, ticket: Ticket, field: Field, *, by: str, now: datetime) -> None:
     """Remember what a person chose for this text."""
     value = getattr(ticket, field)
-    text = f"{ticket.subject}\n{ticket.description}"
+    text = masked(f"{ticket.subject}\n{ticket.description}")
     if not value or not likeness.tidied(text):
         return
     severity = ticket.severity if field is Field.PRIORITY else None

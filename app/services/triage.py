@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from app.copilot.redact import masked
 from app.db import events, predictions, suggestions, tickets
 from app.db import lessons as db_lessons
 from app.db.engine import reading, writing
@@ -91,13 +92,13 @@ class TriageService:
 
     def read(self, subject: str, description: str) -> Reading:
         """What can be said of a text now; nothing of a field that is off."""
-        text = f"{subject}\n{description}"
+        text = masked(f"{subject}\n{description}")
         with reading(self._engine) as conn:
             rules = self._governance.rules(conn)
             taught = {field: lessons.recall(conn, field, text) for field in Field}
-        found = self._copilot.triage(subject, description)
+        found = self._copilot.triage(subject, description, matrix=rules.matrix)
         said = [
-            _by_matrix(known.instead_of(one) if (known := taught[one.field]) else one, rules)
+            _by_matrix(known.instead_of(one), rules) if (known := taught[one.field]) else one
             for one in found.said
             if rules.modes[one.field] is not Mode.OFF
         ]

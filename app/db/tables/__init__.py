@@ -1,7 +1,13 @@
 """Every table. Migrations build the same; a test compares the two."""
 
 from app.db.tables.base import metadata
-from app.db.tables.copilot import copilot_settings, lesson_marks, lessons, predictions
+from app.db.tables.copilot import (
+    copilot_settings,
+    lesson_marks,
+    lessons,
+    predictions,
+    trained_models,
+)
 from app.db.tables.desk import (
     api_tokens,
     heartbeats,
@@ -56,5 +62,6 @@ __all__ = [
     "ticket_events",
     "ticket_terms",
     "tickets",
+    "trained_models",
     "users",
 ]

@@ -9,8 +9,11 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Table,
+    Text,
+    text,
 )
 
 from app.db.engine import UtcDateTime
@@ -81,4 +84,24 @@ lesson_marks = Table(
     metadata,
     Column("lesson_id", ForeignKey("lessons.id", ondelete="CASCADE"), primary_key=True),
     Column("mark", BigInteger, primary_key=True, index=True),
+)
+
+# The desk's own models. `slot` is 1 while one is asked for or made, so that only one can be.
+trained_models = Table(
+    "trained_models",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("slot", Integer, unique=True),
+    Column("asked_by", String(254)),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("lease_until", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    Column("error", Text),
+    Column("own", Integer, nullable=False, server_default=text("0")),
+    Column("version", String(60)),
+    Column("data_hash", String(64)),
+    Column("figures", JSON),
+    Column("content", LargeBinary),
+    Column("signature", String(100)),
 )

@@ -1,0 +1,72 @@
+"""What became of predictions, counted by the database."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, case, distinct, func, or_, select
+
+from app.db.tables import predictions, tickets
+from app.models import Field, Verdict
+
+_said = predictions.c
+# The tenth of confidence, 0 to 9; a ladder, as databases round casts differently.
+_tenth = case(*((_said.confidence >= low / 10, low) for low in range(9, 0, -1)), else_=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """So many predictions that share all of this. `claimed` is the sum of their confidences."""
+
+    model: str
+    value: str | None
+    decided: str | None
+    verdict: Verdict | None
+    sure: bool
+    taught: bool
+    tenth: int
+    number: int
+    claimed: float
+
+
+def grouped(conn: Connection, field: Field, *, since: datetime) -> tuple[Outcome, ...]:
+    """Predictions made since; of a ticket triaged again, the last and those decided on."""
+    taught = case((_said.taught_by.is_not(None), 1), else_=0)
+    keys = (_said.model, _said.value, _said.settled_to, _said.verdict, _said.sure, taught, _tenth)
+    query = (
+        select(*keys, func.count(), func.sum(_said.confidence))
+        .where(_said.field == field, _said.created_at >= since)
+        .where(or_(_said.superseded_at.is_(None), _said.settled_to.is_not(None)))
+        .group_by(*keys)
+    )
+    return tuple(
+        Outcome(
+            model=row[0],
+            value=row[1],
+            decided=row[2],
+            verdict=Verdict(row[3]) if row[3] else None,
+            sure=bool(row[4]),
+            taught=bool(row[5]),
+            tenth=row[6],
+            number=row[7],
+            claimed=float(row[8]),
+        )
+        for row in conn.execute(query)
+    )
+
+
+def triaged(conn: Connection, *, since: datetime) -> tuple[int, int]:
+    """Tickets triaged since, and those of them where a value stood when they were resolved."""
+    number = func.count(distinct(_said.ticket_id))
+    query = select(number).where(_said.created_at >= since)
+    return (
+        conn.execute(query).scalar_one(),
+        conn.execute(query.where(_said.verdict == Verdict.UNTOUCHED)).scalar_one(),
+    )
+
+
+def by_ticket(conn: Connection, *, since: datetime) -> Mapping[str, int]:
+    """Tickets opened since, by whether triage has read them."""
+    read = case((tickets.c.triaged_at.is_not(None), "triaged"), else_="waiting")
+    query = select(read, func.count()).where(tickets.c.created_at >= since).group_by(read)
+    return {row[0]: row[1] for row in conn.execute(query)}

@@ -1,0 +1,233 @@
+"""Training beside the desk: one at a time, signed, swapped in whole, rolled back."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, update
+
+from app.copilot.engine import Engine as TriageEngine
+from app.copilot.task import read_task
+from app.db import tables, trained_models
+from app.db.engine import reading, writing
+from app.main import create_app
+from app.models import ModelState
+from app.settings import Settings
+from tests.conftest import PASSWORD, SAME_ORIGIN, Clock, signed_in, soup
+from tests.desk import Desk
+from tests.test_predictions import opened
+
+TINY = (sys.executable, "-m", "tests.tiny_training")
+CRASHES = (sys.executable, "-c", "raise SystemExit(3)")
+SILENT = (sys.executable, "-c", "pass")
+OWN = (
+    ("The coffee machine robot beeps", "hardware"),
+    ("Coffee robot blinks red", "hardware"),
+    ("The espresso robot is stuck", "hardware"),
+    ("Licence key of the drawing program", "software"),
+)
+
+
+def desk_app(
+    settings: Settings, clock: Clock, triage: TriageEngine, command: Sequence[str]
+) -> FastAPI:
+    return create_app(settings, load_triage=lambda: triage, training=command, now=clock)
+
+
+@pytest.fixture
+def training_app(settings: Settings, clock: Clock, triage: TriageEngine) -> Iterator[FastAPI]:
+    """The app with a small training set beside it."""
+    made = desk_app(settings, clock, triage, TINY)
+    yield made
+    made.state.engine.dispose()
+
+
+@pytest.fixture
+def boss(training_app: FastAPI) -> TestClient:
+    return signed_in(training_app, "admin")
+
+
+def trained(app: FastAPI, admin: TestClient) -> None:
+    """Press the button, and let the worker look."""
+    assert admin.post("/admin/copilot/train").status_code == 303
+    assert app.state.services.learning.train()
+    app.state.services.learning.keep_up()
+
+
+def model_of(client: TestClient) -> str:
+    return str(client.get(f"/api{opened(client)}").json()["predictions"][0]["model"])
+
+
+def states(engine: Engine) -> list[ModelState]:
+    with reading(engine) as conn:
+        return [model.state for model in trained_models.latest(conn, limit=9)]
+
+
+def test_a_training_learns_from_the_desk_and_is_used_at_once(
+    training_app: FastAPI, boss: TestClient, engine: Engine
+) -> None:
+    desk = Desk(training_app)
+    for text, category in OWN:
+        desk.ticket(text, "", category=category)
+    before = model_of(boss)
+    trained(training_app, boss)
+    card = soup(boss.get("/admin/copilot").text).select_one("#model")
+    assert card is not None
+    assert "4 tickets of this desk" in card.get_text()
+    assert "In use" in card.select_one("tbody tr").get_text()
+    assert model_of(boss).startswith("blend-")
+    assert model_of(boss) != before
+    with reading(engine) as conn:
+        kept = trained_models.last_done(conn)
+    assert kept is not None
+    assert kept.own == 4
+    assert kept.data_hash
+    assert kept.figures["category"]["own"] == 4
+    assert "4 tickets of this desk" in boss.get("/copilot/accuracy").text
+
+
+def test_an_admin_goes_back_to_an_earlier_model(
+    training_app: FastAPI, boss: TestClient, triage: TriageEngine
+) -> None:
+    before = model_of(boss)
+    trained(training_app, boss)
+    assert model_of(boss) != before
+    assert boss.post("/admin/copilot/models/0/use").status_code == 303
+    training_app.state.services.learning.keep_up()
+    assert model_of(boss) == before
+    assert "The starter model in use" in boss.get("/admin/copilot").text
+    assert boss.post("/admin/copilot/models/999/use").status_code == 409
+
+
+def test_another_process_follows_the_chosen_model(
+    training_app: FastAPI, boss: TestClient, settings: Settings, clock: Clock, triage: TriageEngine
+) -> None:
+    other = desk_app(settings, clock, triage, TINY)
+    there = signed_in(other, "agent")
+    before = model_of(there)
+    trained(training_app, boss)
+    other.state.services.learning.keep_up()
+    assert model_of(there) == model_of(boss) != before
+    other.state.engine.dispose()
+
+
+def test_a_stored_model_with_another_signature_is_refused_and_said_so(
+    training_app: FastAPI,
+    boss: TestClient,
+    engine: Engine,
+    settings: Settings,
+    clock: Clock,
+    triage: TriageEngine,
+) -> None:
+    trained(training_app, boss)
+    with writing(engine) as conn:
+        content, _ = trained_models.get_content(conn, 1) or (b"", "")
+        conn.execute(update(tables.trained_models).values(content=content + b"x"))
+    restarted = desk_app(settings, clock, triage, TINY)
+    again = TestClient(restarted, headers=SAME_ORIGIN, follow_redirects=False)
+    again.post("/login", data={"email": "admin@example.com", "password": PASSWORD})
+    assert model_of(again).startswith("starter-")
+    page = again.get("/admin/copilot").text
+    assert "was refused: the starter model is used" in page
+    assert "In use: the starter model" in page
+    restarted.state.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [(CRASHES, "ended with status 3"), (SILENT, "left no model behind")],
+)
+def test_a_training_that_crashes_harms_nothing(
+    settings: Settings,
+    clock: Clock,
+    triage: TriageEngine,
+    engine: Engine,
+    command: Sequence[str],
+    said: str,
+) -> None:
+    app = desk_app(settings, clock, triage, command)
+    admin = signed_in(app, "admin")
+    trained(app, admin)
+    assert said in admin.get("/admin/copilot").text
+    assert states(engine) == [ModelState.FAILED]
+    assert model_of(admin).startswith("starter-")
+    assert admin.post("/admin/copilot/train").status_code == 303
+    app.state.engine.dispose()
+
+
+def test_one_training_at_a_time(
+    training_app: FastAPI, boss: TestClient, engine: Engine, clock: Clock
+) -> None:
+    assert boss.post("/admin/copilot/train").status_code == 303
+    assert boss.post("/admin/copilot/train").status_code == 409
+    card = soup(boss.get("/admin/copilot/model").text).select_one("#model")
+    assert card is not None
+    assert card["hx-trigger"] == "every 2s"
+    with writing(engine) as conn:
+        assert trained_models.claim(conn, lease_until=clock.moment) is not None
+        assert trained_models.claim(conn, lease_until=clock.moment) is None
+
+
+def test_a_training_whose_process_is_gone_is_given_up(
+    training_app: FastAPI, boss: TestClient, engine: Engine, clock: Clock
+) -> None:
+    boss.post("/admin/copilot/train")
+    with writing(engine) as conn:
+        trained_models.claim(conn, lease_until=clock.moment)
+    training_app.state.services.training.recover()
+    assert states(engine) == [ModelState.FAILED]
+    assert "ended before it was done" in boss.get("/admin/copilot").text
+
+
+def test_stopping_the_app_leaves_the_training_for_the_next_start(
+    settings: Settings, clock: Clock, triage: TriageEngine, engine: Engine
+) -> None:
+    app = desk_app(settings, clock, triage, (sys.executable, "-c", "input()"))
+    admin = signed_in(app, "admin")
+    admin.post("/admin/copilot/train")
+    assert app.state.services.learning.train(stopping=lambda: True)
+    assert states(engine) == [ModelState.QUEUED]
+    app.state.engine.dispose()
+
+
+def test_enough_new_labels_start_a_training_by_themselves(
+    settings: Settings, clock: Clock, triage: TriageEngine, engine: Engine
+) -> None:
+    app = desk_app(settings, clock, triage, SILENT)
+    desk = Desk(app)
+    for number in range(19):
+        desk.ticket(f"Trouble {number}", category="access")
+    assert not app.state.services.learning.train()
+    desk.ticket("Trouble 19", category="access")
+    assert app.state.services.learning.train()
+    assert not app.state.services.learning.train()
+    assert states(engine) == [ModelState.FAILED]
+    clock.forward(minutes=11)
+    assert app.state.services.learning.train()
+    app.state.engine.dispose()
+
+
+def test_the_child_gets_masked_texts_what_people_meant_and_no_secret(
+    settings: Settings, clock: Clock, triage: TriageEngine, tmp_path: Path
+) -> None:
+    copy = (
+        "import os, pathlib, shutil, sys; shutil.copy(sys.argv[-2], "
+        f"{str(tmp_path / 'seen')!r}); pathlib.Path({str(tmp_path / 'env')!r})"
+        ".write_text(repr(dict(os.environ)))"
+    )
+    app = desk_app(settings, clock, triage, (sys.executable, "-c", copy))
+    admin = signed_in(app, "admin")
+    desk = Desk(app)
+    ticket = desk.ticket("VPN is down", "my password is Hunter2!x", category="network")
+    app.state.services.tickets.change(ticket.id, {"priority": "urgent"}, by=desk.user)
+    trained(app, admin)
+    own, overrides = read_task(tmp_path / "seen")
+    assert [one.label for one in own] == ["network"]
+    assert "VPN is down" in own[0].text
+    assert "Hunter2" not in own[0].text
+    assert [(one.impact, one.urgency) for one in overrides] == [(1, 1)]
+    assert "SECRET" not in (tmp_path / "env").read_text()
+    app.state.engine.dispose()
