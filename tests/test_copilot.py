@@ -116,3 +116,31 @@ def test_a_knowledge_base_that_cannot_be_read_stops_no_ticket(
     assert found.said == ()
     assert not found.ready
     assert "could not be loaded" in caplog.text
+
+
+def test_the_right_article_is_among_the_first_three_for_nine_of_ten_problems(
+    triage: Engine,
+) -> None:
+    problems = labelled("problems.csv")
+    assert len(problems) >= 30
+    missed = [
+        row["text"]
+        for row in problems
+        if row["article"] not in {one.article.slug for one in triage.nearest(row["text"])}
+    ]
+    assert len(missed) <= len(problems) / 10, missed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "where can i park my car",
+        "my chair squeaks",
+        "who won the football match",
+        "the air conditioning is too cold",
+        "Bitte rufen Sie mich zurück",
+        "hello",
+    ],
+)
+def test_what_no_article_covers_gets_no_steps(triage: Engine, text: str) -> None:
+    assert triage.triage(text, "").suggestions == ()

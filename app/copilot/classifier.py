@@ -64,6 +64,10 @@ class CategoryModel:
         """The calibrated share of each class, a row a text."""
         return self._linear.shares(self._features.rows([cleaned(text) for text in texts]))
 
+    def share_of_each(self, text: str) -> dict[str, float]:
+        """How likely each category is for one text."""
+        return dict(zip(self.classes, self.shares([text])[0].tolist(), strict=True))
+
     def to_bytes(self) -> bytes:
         """For keeping. Sign it: reading bytes that somebody else wrote would run their code."""
         return FORMAT + pickle.dumps(self, protocol=5)

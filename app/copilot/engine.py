@@ -8,7 +8,7 @@ from app.models import Matrix
 if TYPE_CHECKING:
     from app.copilot.classifier import CategoryModel
     from app.copilot.priority import PriorityModel
-    from app.copilot.suggest import Articles
+    from app.copilot.suggest import Articles, Match
 
 
 class Engine:
@@ -66,8 +66,12 @@ class Engine:
         return TriageResult(
             category=self._category.predict(text),
             priority=self._priority.predict(text, matrix),
-            suggestions=self._articles.steps(text),
+            suggestions=self._articles.steps(text, shares=self._category.share_of_each(text)),
         )
+
+    def nearest(self, text: str) -> "tuple[Match, ...]":
+        """The articles that answer a text best, three at most."""
+        return self._articles.best(text, shares=self._category.share_of_each(text))
 
     def article(self, slug: str) -> Article | None:
         return self._articles.find(slug)
