@@ -21,6 +21,7 @@ from app.services.knowledge import KnowledgeService
 from app.services.learning import Learning
 from app.services.privacy import PrivacyService
 from app.services.servicenow import ServiceNowService
+from app.services.similar import SimilarService
 from app.services.tickets import TicketService
 from app.services.trained import TrainedModels
 from app.services.training import Training as TrainingService
@@ -39,6 +40,7 @@ class Services:
     tickets: TicketService
     copilot: CopilotService
     knowledge: KnowledgeService
+    similar: SimilarService
     privacy: PrivacyService
     drafting: DraftingService
     servicenow: ServiceNowService
@@ -110,6 +112,10 @@ async def get_privacy(request: Request) -> PrivacyService:
     return _services(request).privacy
 
 
+async def get_similar(request: Request) -> SimilarService:
+    return _services(request).similar
+
+
 async def get_servicenow(request: Request) -> ServiceNowService:
     return _services(request).servicenow
 
@@ -127,6 +133,7 @@ async def waiting_servicenow(request: Request) -> AsyncIterator[ServiceNowServic
 Accounts = Annotated[AccountService, Depends(get_accounts)]
 Tickets = Annotated[TicketService, Depends(get_tickets)]
 Copilot = Annotated[CopilotService, Depends(get_copilot)]
+Similar = Annotated[SimilarService, Depends(get_similar)]
 Knowledge = Annotated[KnowledgeService, Depends(get_knowledge)]
 Decisions = Annotated[DecisionService, Depends(get_decisions)]
 Dashboard = Annotated[DashboardService, Depends(get_dashboard)]

@@ -47,6 +47,7 @@ from app.services.decisions import Decisions
 from app.services.health import HealthService
 from app.services.knowledge import KnowledgeService
 from app.services.privacy import PrivacyService
+from app.services.similar import SimilarService
 from app.services.tickets import TicketService
 from app.services.training import COMMAND
 from app.settings import Settings
@@ -104,6 +105,7 @@ def make_services(
         tickets=tickets_service,
         copilot=copilot.door,
         knowledge=knowledge,
+        similar=SimilarService(engine, now=now),
         privacy=PrivacyService(engine, now),
         drafting=make_drafting(settings, tickets_service),
         servicenow=servicenow_service,
@@ -160,6 +162,7 @@ def create_app(
             Worker(
                 services.servicenow,
                 services.learning,
+                services.similar,
                 pulse,
                 bells,
                 seconds=settings.worker_seconds,

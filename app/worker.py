@@ -7,6 +7,7 @@ from collections.abc import Callable
 from app.services.health import HealthService
 from app.services.learning import Learning
 from app.services.servicenow import ServiceNowService
+from app.services.similar import SimilarService
 
 log = logging.getLogger("app.worker")
 
@@ -41,6 +42,7 @@ class Worker:
         self,
         servicenow: ServiceNowService,
         learning: Learning,
+        similar: SimilarService,
         health: HealthService,
         bells: Bells,
         *,
@@ -48,6 +50,7 @@ class Worker:
     ) -> None:
         self._servicenow = servicenow
         self._learning = learning
+        self._similar = similar
         self._health = health
         self._bells = bells
         self._seconds = seconds
@@ -82,8 +85,11 @@ class Worker:
         self._servicenow.history.purge_due()
 
     def _learn(self) -> None:
-        keep_up = self._learning.keep_up
-        self._loop("learning", lambda: keep_up(stopping=self._stop.is_set), self._bells.learning)
+        def look() -> None:
+            self._learning.keep_up(stopping=self._stop.is_set)
+            self._similar.keep_fresh()
+
+        self._loop("learning", look, self._bells.learning)
 
     def _train(self) -> None:
         def look() -> None:

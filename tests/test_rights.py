@@ -63,6 +63,7 @@ ROUTES = {
         "POST /tickets/{ticket_id}/reveal",
         "GET /tickets/{ticket_id}/drafts/{kind}",
         "POST /tickets/{ticket_id}/drafts/{kind}",
+        "GET /tickets/{ticket_id}/similar",
         "POST /tickets/{ticket_id}/edit",
         "POST /tickets/{ticket_id}/predictions/{prediction_id}/accept",
         "POST /tickets/{ticket_id}/predictions/{prediction_id}/replace",

@@ -22,7 +22,18 @@ from app.models.agreement import (
     label_of,
 )
 from app.models.drafts import Draft, DraftKind, DraftPreview
-from app.models.knowledge import Article, ArticleDraft, ArticleList
+from app.models.knowledge import (
+    Article,
+    ArticleDraft,
+    ArticleList,
+    Candidate,
+    Match,
+    SimilarView,
+    Source,
+    SourceKind,
+    StoredCalibration,
+    href_of,
+)
 from app.models.people import (
     ApiToken,
     Role,
@@ -120,6 +131,7 @@ __all__ = [
     "ArticleDraft",
     "ArticleList",
     "CalibrationBin",
+    "Candidate",
     "Check",
     "ClassRow",
     "Conflict",
@@ -151,6 +163,7 @@ __all__ = [
     "MappedIncident",
     "MappedWords",
     "MappingView",
+    "Match",
     "Matrix",
     "MirroredIncident",
     "Mode",
@@ -180,6 +193,10 @@ __all__ = [
     "RunState",
     "SettingChange",
     "Side",
+    "SimilarView",
+    "Source",
+    "SourceKind",
+    "StoredCalibration",
     "StoredMaps",
     "StoredPrediction",
     "Suggestion",
@@ -199,5 +216,6 @@ __all__ = [
     "Values",
     "Verdict",
     "VersionRow",
+    "href_of",
     "label_of",
 ]

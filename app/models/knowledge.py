@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +43,78 @@ class ArticleList:
     articles: tuple[Article, ...]
     q: str
     category: str
+
+
+class SourceKind(StrEnum):
+    """What a suggestion can rest on."""
+
+    ARTICLE = "article"
+    TICKET = "ticket"
+    INCIDENT = "incident"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What may resemble a text, and the words it was told with."""
+
+    kind: SourceKind
+    ref: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A resolved ticket, a resolved incident or an article; `ref` is its id, sys_id or slug."""
+
+    kind: SourceKind
+    ref: str
+    title: str
+    updated_at: datetime
+    resolution: str
+    number: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        if self.kind is SourceKind.TICKET:
+            return f"Ticket {self.ref}"
+        return self.number or "Article"
+
+    @property
+    def href(self) -> str:
+        return href_of(self.kind, self.ref)
+
+
+def href_of(kind: SourceKind, ref: str) -> str:
+    """Where a source is read."""
+    if kind is SourceKind.INCIDENT:
+        return f"/servicenow/incidents/{ref}"
+    return f"/{kind}s/{ref}"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A source with its likeness, and what that likeness meant: `share` of `pairs` pairs of texts
+    that were as much alike had the same category."""
+
+    source: Source
+    score: float
+    share: float
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarView:
+    """What resembles a ticket, the likest first. `basis` says whose pairs were counted."""
+
+    ticket_id: int
+    matches: tuple[Match, ...]
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCalibration:
+    """What scores have meant on this desk: (lowest score, share, pairs) a bin."""
+
+    bins: tuple[tuple[float, float, int], ...]
+    created_at: datetime

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 
-from app.deps import Copilot, CurrentUser, Privacy, ServiceNow, Tickets, require
+from app.deps import Copilot, CurrentUser, Privacy, ServiceNow, Similar, Tickets, require
 from app.errors import Conflict, Invalid
 from app.models import RESOLUTION_CODES, NewTicket, Role, TicketFilter
 from app.routes.forms import Typed, checked
@@ -151,6 +151,15 @@ def show(ticket_id: Id, desk: Desk) -> Response:
 def reveal(ticket_id: Id, desk: Desk) -> Response:
     """Answered with the page itself: what was hidden is shown once and kept nowhere."""
     return desk.revealed_page(ticket_id)
+
+
+@pages.get("/tickets/{ticket_id}/similar", dependencies=agents)
+def similar_ones(request: Request, ticket_id: Id, similar: Similar) -> Response:
+    """What resembles a ticket: the card alone for htmx."""
+    shown = similar.of_ticket(ticket_id)
+    if is_partial(request):
+        return fragment(request, "tickets/similar.html", similar=shown)
+    return page(request, "tickets/similar.html", similar=shown)
 
 
 @pages.post("/tickets/{ticket_id}/edit", dependencies=agents)

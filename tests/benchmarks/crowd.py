@@ -61,6 +61,7 @@ def _ticket(number: int, told: list[str]) -> dict[str, object]:
         "category": CATEGORIES[number % len(CATEGORIES)],
         "resolution_code": "Solution provided" if ended else None,
         "resolution_notes": "Restarted it and told the requester what to do." if ended else None,
+        "triaged_at": START,
         "created_at": START + timedelta(minutes=number),
         "updated_at": START + timedelta(minutes=number * 7919 % TICKETS),
     }

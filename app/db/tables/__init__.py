@@ -21,7 +21,7 @@ from app.db.tables.desk import (
     tickets,
     users,
 )
-from app.db.tables.knowledge import articles
+from app.db.tables.knowledge import articles, calibrations
 from app.db.tables.search import article_terms, incident_terms, ticket_terms
 from app.db.tables.servicenow import (
     choices,
@@ -38,6 +38,7 @@ __all__ = [
     "api_tokens",
     "article_terms",
     "articles",
+    "calibrations",
     "choices",
     "connections",
     "copilot_settings",

@@ -1,6 +1,6 @@
 """Tables of the knowledge base."""
 
-from sqlalchemy import Boolean, Column, Integer, String, Table, Text, text
+from sqlalchemy import JSON, Boolean, Column, Integer, String, Table, Text, text
 
 from app.db.engine import UtcDateTime
 from app.db.tables.base import metadata
@@ -21,4 +21,13 @@ articles = Table(
     Column("updated_by", String(254)),
     # A deleted article keeps its slug, so that a starter article does not come back.
     Column("deleted_at", UtcDateTime),
+)
+
+# One row: what the scores of similar texts have meant on this desk.
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("bins", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
 )

@@ -1,0 +1,46 @@
+"""How fast a text's similar tickets are found among 100,000, beside the bare full-text query."""
+
+import random
+import resource
+
+import pytest
+from fastapi import FastAPI
+
+from app.db import search, similar
+from app.db.engine import reading
+from app.db.tables import ticket_terms
+from app.services.similar import SimilarService
+from tests.benchmarks.crowd import fill, sentences, word
+from tests.benchmarks.test_pages import measured
+
+pytestmark = pytest.mark.benchmark
+
+
+def test_similar_ones_among_a_hundred_thousand(app: FastAPI) -> None:
+    engine = app.state.engine
+    fill(engine)
+    service: SimilarService = app.state.services.similar
+    asked = sentences(random.Random(7))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    service.keep_fresh()
+
+    def look() -> None:
+        words = next(asked)
+        service.to_text(" ".join(words[:8]), " ".join(words[8:30]))
+
+    mean, slow = measured(look)
+    common, common_slow = measured(lambda: service.to_text(word(2), f"{word(5)} {word(9)}"))
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+    def bare() -> None:
+        words = sorted(set(next(asked)), reverse=True)[:3]
+        with reading(engine) as conn:
+            query = similar.query_of(conn, [(one,) for one in words])
+            conn.execute(search.ids_matching(conn, ticket_terms, query).limit(200)).all()
+
+    floor, _ = measured(bare)
+    print(
+        f"\nsimilar: median {mean:.1f} ms, p95 {slow:.1f} ms (bare {floor:.1f} ms);"
+        f" common words only: median {common:.1f} ms, p95 {common_slow:.1f} ms;"
+        f" memory {grown:.0f} MB more"
+    )
