@@ -198,7 +198,7 @@ def test_a_suggestion_that_rests_on_no_source_is_not_shown(
     draft = drafted(agent, ticket_id, "suggestion")
     assert "rests on none of the sources" in draft.select_one("[role=alert]").get_text()
     assert "Buy" not in text_of(draft)
-    assert text_of(draft).startswith("1. ")
+    assert text_of(draft).startswith("AI-assisted suggestions\n1. ")
 
 
 def test_a_secret_that_the_model_makes_up_is_hidden_too(
@@ -215,7 +215,7 @@ def test_markup_in_an_answer_is_text(
     model.says("</textarea><script>alert(1)</script>\x00\x1b[31m")
     draft = drafted(agent, ticket_id, "summary")
     assert draft.select("script") == []
-    assert text_of(draft).startswith("</textarea><script>")
+    assert text_of(draft).startswith("AI-assisted summary\n</textarea><script>")
     assert "\x00" not in text_of(draft)
 
 
@@ -282,7 +282,7 @@ def test_when_the_model_fails_the_plain_steps_stand_and_a_sentence_says_why(
     trouble = draft.select_one("[role=alert]").get_text()
     assert says in trouble
     assert KEY not in str(draft)
-    assert text_of(draft).startswith("1. ")
+    assert text_of(draft).startswith("AI-assisted suggestions\n1. ")
     assert "[1]" in text_of(draft)
     assert "Sources:" in text_of(draft)
     assert len(model.requests) == 1

@@ -50,6 +50,8 @@ PRIVATE_KEY = re.compile(
 KNOWN = re.compile(
     f"(?P<key>{'|'.join(KEYS)})|(?P<token>{'|'.join(TOKENS)})",
 )
+# The shortest key has so many characters; most texts have no such word.
+LONG = re.compile(r"\S{15}")
 GIVEN = tuple(
     (needed, re.compile(pattern, re.IGNORECASE), kind)
     for patterns, kind in ((CREDENTIALS, SecretKind.PASSWORD), (HEADERS, SecretKind.TOKEN))
@@ -67,7 +69,7 @@ def shaped(text: str) -> Iterator[Span]:
     """Every secret that its shape betrays; spans may overlap."""
     for found in PRIVATE_KEY.finditer(text):
         yield Span(found.start(), found.end(), SecretKind.PRIVATE_KEY)
-    for found in KNOWN.finditer(text):
+    for found in KNOWN.finditer(text) if LONG.search(text) else ():
         kind = SecretKind.KEY if found["key"] else SecretKind.TOKEN
         yield Span(found.start(), found.end(), kind)
     lowered = text.lower()

@@ -38,16 +38,16 @@ LABELS = re.compile(
           [ _-]? (?: access [ _-]? )? (?: key | schlüssel )
         | access[ _-]?key | pre-?shared[ _-]?key | psk
         | clave\ api | clé\ api | clave\ de\ api | clé\ d.api ) (?!\w) )
-  | (?<![^\W_]) (?P<token> token | (?:client|shared|app|totp)[ _-]?secret | secret | sig
+  | (?<![^\W_]) (?P<token> token | (?:client|shared|app|totp)[ _-]?secret | secret | sig(?==)
       )(?!\w)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
 # Without one of these in it a text has no label, and most texts have none.
 STEMS = (
-    "pass", "kennw", "contrase", "wachtw", "senha", "lozinka", "has", "pw", "mdp", "clave",
-    " it to", "credential", "login", "zugangs", "identifiant", "acces", "pin", "puk", "geheimz",
-    "code", "otp", "cv", "digo", "key", "schlüssel", "psk", "clé", "token", "secret", "sig",
+    "pass", "kennw", "contrase", "wachtw", "senha", "lozinka", "hasl", "hasł", "pw", "mdp", "clave",
+    " it to", "credential", "login", "zugangs", "identifiant", "acceso", "pin", "puk", "geheimz",
+    "code", "otp", "cv", "digo", "key", "schlüssel", "psk", "clé", "token", "secret", "sig=",
 )  # fmt: skip
 # What may stand between a label and its link: "(new)", "for the wifi", "given by Tom".
 ASIDE = (

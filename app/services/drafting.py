@@ -32,6 +32,11 @@ LABELS = {
     DraftKind.RESOLUTION: "Draft a resolution note",
     DraftKind.SUMMARY: "Summarise the timeline",
 }
+# Notes that may travel on say where they come from; a reply is the agent's own.
+HEADS = {
+    DraftKind.SUGGESTION: "AI-assisted suggestions",
+    DraftKind.SUMMARY: "AI-assisted summary",
+}
 NOTHING_USABLE = "The language model's answer rests on none of the sources, so it is not shown."
 
 
@@ -63,7 +68,9 @@ class _Task:
         return self._with_sources(text)
 
     def _with_sources(self, text: str) -> str:
-        return drafts.source_lines(text, [source.title for source in self.sources])
+        head = HEADS.get(self.kind) if text else None
+        told = drafts.source_lines(text, [source.title for source in self.sources])
+        return f"{head}\n{told}" if head else told
 
 
 class DraftingService:

@@ -39,6 +39,11 @@ def masked_ticket(ticket: Ticket) -> Ticket:
     )
 
 
+def in_a_list(ticket: Ticket) -> Ticket:
+    """A ticket as a list of them shows it: its subject masked, its long texts left out."""
+    return replace(ticket, subject=masked(ticket.subject), description="", resolution_notes=None)
+
+
 def masked_event(event: TicketEvent) -> TicketEvent:
     """The entry with the secrets of its text hidden, and how many they were."""
     hidden = len(secrets_in(event.body))

@@ -94,7 +94,7 @@ class TicketService:
         return detail if revealed else privacy.masked_detail(detail)
 
     def list(self, wanted: TicketFilter, viewer: User, *, sort: str, page: int) -> TicketPage:
-        """One page; an unknown sort is the latest first."""
+        """One page, without the long texts; an unknown sort is the latest first."""
         wanted = _of_viewer(wanted, viewer)
         sort = sort if sort in SORTS else "updated"
         with reading(self._engine) as conn:
@@ -113,7 +113,7 @@ class TicketService:
         if capped and page >= pages:
             pages = page + (len(found) > PAGE_SIZE)
         return TicketPage(
-            tickets=tuple(map(privacy.masked_ticket, found[:PAGE_SIZE])),
+            tickets=tuple(map(privacy.in_a_list, found[:PAGE_SIZE])),
             wanted=wanted,
             sort=sort,
             page=page,
