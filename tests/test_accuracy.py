@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from app.db import predictions
 from app.db.engine import writing
-from app.models import Field, Mode, Prediction, Verdict
+from app.models import Field, Mode, Prediction, TicketStatus, Verdict
 from tests.conftest import Clock, soup
 from tests.desk import Desk
 
@@ -91,7 +91,7 @@ def test_what_was_said_is_counted_by_what_people_made_of_it(agent: TestClient, p
     assert found["Accepted"].startswith("25, of which 5 left untouched")
     assert found["Replaced"] == "10"
     assert found["Not sure"] == "3"
-    assert found["Right"] == "25 of 35"
+    assert found["Right"] == "20 of 30"
 
 
 def test_macro_f1_stands_beside_its_baseline(agent: TestClient, past: Past) -> None:
@@ -168,3 +168,18 @@ def test_repeating_a_correction_proves_nothing(agent: TestClient, past: Past) ->
     found = facts(look(agent))
     assert found["Accepted"].startswith("30")
     assert found["Macro-F1"] == "too few (0 decided)"
+
+
+def test_the_dashboard_counts_what_triage_did(
+    agent: TestClient, requester: TestClient, desk: Desk
+) -> None:
+    text = {"subject": "VPN does not connect from home", "description": "It times out."}
+    desk.ticket(**text, status="resolved")
+    corrected = desk.ticket(**text)
+    desk.services.tickets.change(corrected.id, {"category": "access"}, by=desk.user)
+    desk.set_status(corrected.id, TicketStatus.RESOLVED)
+    card = soup(agent.get("/").text).select_one("#triage-counts")
+    assert card is not None
+    numbers = [one.get_text() for one in card.select("dd")]
+    assert numbers == ["2", "1", "0"]
+    assert not soup(requester.get("/").text).select("#triage-counts")

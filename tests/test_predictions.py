@@ -299,6 +299,17 @@ def test_a_persons_impact_and_urgency_decide_the_priority(
     assert (record["impact"], record["urgency"]) == ("1", "2")
 
 
+def test_the_priority_that_the_instance_computed_is_read_back(
+    agent: TestClient, app: FastAPI, instance: Instance
+) -> None:
+    path = opened(agent)
+    agent.patch(f"/api{path}", json={"impact": 3, "urgency": 3})
+    assert pushed(app, instance, number(path))["priority"] == "5"
+    page = soup(agent.get(path).text)
+    told = page.select_one("#timeline").get_text(" ", strip=True)
+    assert "created in ServiceNow. Its own rules made it 5 - Planning." in told
+
+
 def test_a_priority_alone_forgets_impact_and_urgency(agent: TestClient) -> None:
     path = opened(agent)
     agent.patch(f"/api{path}", json={"impact": 1, "urgency": 2})

@@ -1,12 +1,11 @@
 """What became of predictions, counted by the database."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, case, distinct, func, or_, select
 
-from app.db.tables import predictions, tickets
+from app.db.tables import predictions
 from app.models import Field, Verdict
 
 _said = predictions.c
@@ -27,6 +26,11 @@ class Outcome:
     tenth: int
     number: int
     claimed: float
+
+    @property
+    def proves(self) -> bool:
+        """Whether a person said what is right: silence and repeated corrections prove nothing."""
+        return bool(self.decided) and self.verdict is not Verdict.UNTOUCHED and not self.taught
 
 
 def grouped(conn: Connection, field: Field, *, since: datetime) -> tuple[Outcome, ...]:
@@ -56,17 +60,16 @@ def grouped(conn: Connection, field: Field, *, since: datetime) -> tuple[Outcome
 
 
 def triaged(conn: Connection, *, since: datetime) -> tuple[int, int]:
-    """Tickets triaged since, and those of them where a value stood when they were resolved."""
+    """Tickets triaged since; and of them those resolved with all that was filled in untouched."""
     number = func.count(distinct(_said.ticket_id))
-    query = select(number).where(_said.created_at >= since)
-    return (
-        conn.execute(query).scalar_one(),
-        conn.execute(query.where(_said.verdict == Verdict.UNTOUCHED)).scalar_one(),
+    query = select(number).where(_said.created_at >= since, _said.superseded_at.is_(None))
+    untouched = func.sum(case((_said.verdict == Verdict.UNTOUCHED, 1), else_=0))
+    replaced = func.sum(case((_said.verdict == Verdict.REPLACED, 1), else_=0))
+    left_alone = (
+        select(_said.ticket_id)
+        .where(_said.created_at >= since, _said.superseded_at.is_(None))
+        .group_by(_said.ticket_id)
+        .having(untouched > 0, replaced == 0)
     )
-
-
-def by_ticket(conn: Connection, *, since: datetime) -> Mapping[str, int]:
-    """Tickets opened since, by whether triage has read them."""
-    read = case((tickets.c.triaged_at.is_not(None), "triaged"), else_="waiting")
-    query = select(read, func.count()).where(tickets.c.created_at >= since).group_by(read)
-    return {row[0]: row[1] for row in conn.execute(query)}
+    alone = select(func.count()).select_from(left_alone.subquery())
+    return conn.execute(query).scalar_one(), conn.execute(alone).scalar_one()

@@ -115,7 +115,10 @@ def settle(
 
 
 def record(conn: Connection, field: Field, confidence: float, *, since: datetime) -> TrackRecord:
-    """How often predictions in the same tenth of confidence were right, of those decided on."""
+    """How often predictions in the same tenth of confidence were right, of those decided on.
+
+    Left untouched until the ticket was resolved is no decision.
+    """
     low = min(int(confidence * 10), 9) / 10
     high = low + 0.1 if low < 0.85 else 2.0
     said = predictions.c
@@ -127,6 +130,7 @@ def record(conn: Connection, field: Field, confidence: float, *, since: datetime
             said.confidence < high,
             said.settled_to.is_not(None),
             said.taught_by.is_(None),
+            said.verdict != Verdict.UNTOUCHED,
             said.created_at >= since,
         )
     ).one()

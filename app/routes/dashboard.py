@@ -42,6 +42,7 @@ def index(
         by_age=_by_age(counts),
         latest=tickets.list(TicketFilter(status="unfinished"), user, sort="updated", page=1),
         connection=servicenow.connection.view() if agent else None,
+        triage=dashboard.triage() if agent else None,
     )
 
 

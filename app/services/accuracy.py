@@ -42,14 +42,15 @@ class AccuracyService:
 
 
 def _field(field: Field, rows: Sequence[Outcome]) -> FieldAccuracy:
-    judged = [row for row in rows if row.sure and row.decided and not row.taught]
+    decided = [row for row in rows if row.proves]
+    judged = [row for row in decided if row.sure]
     record = _record(judged)
     return FieldAccuracy(
         field=field,
         counted=_counted(rows),
         record=record,
         quality=_quality(field, judged) if record.enough else None,
-        bins=_bins(row for row in rows if row.decided and not row.taught),
+        bins=_bins(decided),
         classes=_classes(judged),
         versions=tuple(
             VersionRow(

@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
-from app.db import tickets
+from app.db import outcomes, tickets
 from app.db.engine import reading
-from app.models import Counts, Priority, Role, TicketStatus, User
+from app.models import Counts, Priority, Role, TicketStatus, TriageCounts, User
 
+DAYS = 30
 AGES = (("today", 1), ("this week", 7), ("this month", 30), ("older", None))
 
 
@@ -18,6 +19,13 @@ class DashboardService:
     def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
         self._engine = engine
         self._now = now
+
+    def triage(self) -> TriageCounts:
+        """What triage did for the tickets of the last days."""
+        since = self._now() - timedelta(days=DAYS)
+        with reading(self._engine) as conn:
+            triaged, untouched = outcomes.triaged(conn, since=since)
+        return TriageCounts(DAYS, triaged, untouched, deflected=0)
 
     def counts(self, viewer: User) -> Counts:
         """The numbers of the viewer's dashboard."""

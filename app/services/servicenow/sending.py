@@ -141,7 +141,7 @@ class Sending:
                 conn,
                 ticket.id,
                 EventKind.SERVICENOW,
-                f"Incident {number} created in ServiceNow.",
+                f"Incident {number} created in ServiceNow.{_priority_there(record, ticket, maps)}",
                 author=item.created_by,
                 internal=True,
                 now=now,
@@ -206,3 +206,12 @@ class Sending:
                 internal=True,
                 now=now,
             )
+
+
+def _priority_there(record: Record, ticket: Ticket, maps: mapping.Maps) -> str:
+    """What the instance computed from impact and urgency, where it is not what was sent."""
+    theirs = record.get("priority", "")
+    ours = maps.their_priority.get(ticket.effective_priority) if ticket.effective_priority else None
+    if not theirs or theirs == ours:
+        return ""
+    return f" Its own rules made it {mapping.PRIORITY_LABELS.get(theirs, theirs)}."
