@@ -83,6 +83,7 @@ def make_servicenow(
             ),
             first_retry=timedelta(seconds=sn.retry_seconds),
             settle=timedelta(seconds=sn.settle_seconds),
+            pull_every=timedelta(seconds=sn.pull_seconds) if sn.pull_seconds else None,
             lease=timedelta(seconds=max(sn.settle_seconds, sn.timeout_seconds + LEASE_MARGIN)),
             history_kept=timedelta(days=settings.history_days),
             wake=wake,

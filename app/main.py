@@ -33,6 +33,7 @@ from app.routes import (
     servicenow,
     servicenow_conflicts,
     servicenow_history,
+    servicenow_incoming,
     servicenow_mapping,
     servicenow_outbox,
     servicenow_pulls,
@@ -225,6 +226,7 @@ def _install(app: FastAPI, settings: Settings) -> None:
         copilot,
         servicenow,
         servicenow_conflicts,
+        servicenow_incoming,
         servicenow_outbox,
         servicenow_pulls,
     ):

@@ -34,6 +34,7 @@ class ServiceNowSettings:
     read_only: bool = False
     retry_seconds: float = 60
     settle_seconds: float = 75
+    pull_seconds: float = 0
 
     @property
     def host(self) -> str:
@@ -147,6 +148,7 @@ def _servicenow(env: Mapping[str, str]) -> ServiceNowSettings:
         read_only=_flag(env, "SN_READ_ONLY", default=False),
         retry_seconds=_number(env, "SN_RETRY_SECONDS", default=60, least=0.05, most=86400),
         settle_seconds=_number(env, "SN_SETTLE_SECONDS", default=75, least=0.05, most=86400),
+        pull_seconds=_number(env, "SN_PULL_SECONDS", default=0, least=0, most=86400),
     )
 
 

@@ -75,6 +75,7 @@ def make_templates(
     env.filters["when"] = lambda moment: when(moment, zone)
     env.filters["ago"] = lambda moment: ago(moment, zone)
     env.filters["markdown"] = markdown
+    env.filters["span"] = lambda length: span(length.total_seconds())
     env.filters["percent"] = lambda share: "" if share is None else f"{round(100 * share)} %"
     env.globals["with_query"] = with_query
     env.globals["demo"] = demo

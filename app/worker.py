@@ -16,6 +16,7 @@ def tick(servicenow: ServiceNowService, *, stopping: Callable[[], bool] = lambda
     """One look at everything that is due."""
     servicenow.delivery.deliver_due(stopping=stopping)
     servicenow.pulls.run_due(stopping=stopping)
+    servicenow.incoming.run_due(stopping=stopping)
     servicenow.history.purge_due()
 
 
@@ -82,6 +83,7 @@ class Worker:
 
     def _pull_and_purge(self) -> None:
         self._servicenow.pulls.run_due(stopping=self._stop.is_set)
+        self._servicenow.incoming.run_due(stopping=self._stop.is_set)
         self._servicenow.history.purge_due()
 
     def _learn(self) -> None:

@@ -19,6 +19,7 @@ from app.routes import (
     servicenow,
     servicenow_conflicts,
     servicenow_history,
+    servicenow_incoming,
     servicenow_mapping,
     servicenow_outbox,
     servicenow_pulls,
@@ -105,6 +106,9 @@ ROUTES = {
         "GET /servicenow/tickets/{ticket_id}/conflicts",
         "POST /servicenow/tickets/{ticket_id}/conflicts",
         "GET /api/sn/tickets/{ticket_id}/conflicts",
+        "GET /servicenow/incoming",
+        "GET /servicenow/unmapped",
+        "GET /api/sn/incoming",
         "POST /api/sn/tickets/{ticket_id}/conflicts",
         "GET /api/sn/outbox",
         "POST /api/sn/outbox/{item_id}/retry",
@@ -133,6 +137,9 @@ ROUTES = {
         "POST /servicenow/pause",
         "POST /servicenow/resume",
         "POST /servicenow/pulls",
+        "POST /servicenow/incoming/pull",
+        "POST /servicenow/incoming/switch",
+        "POST /api/sn/incoming/pull",
         "GET /servicenow/pulls/{run_id}",
         "POST /servicenow/pulls/{run_id}/cancel",
         "POST /servicenow/pulls/{run_id}/undo",
@@ -164,7 +171,7 @@ CASES = [(role, route) for role, routes in ROUTES.items() for route in routes]
 def routes_of_the_app() -> set[str]:
     modules = (account, admin, admin_copilot, articles, copilot, dashboard, drafts, health)
     modules += (servicenow, servicenow_outbox, servicenow_pulls, tickets, tickets_api)
-    modules += (servicenow_history, servicenow_conflicts)
+    modules += (servicenow_history, servicenow_conflicts, servicenow_incoming)
     modules += (servicenow_mapping,)
     routers = [one for module in modules for one in vars(module).values()]
     return {

@@ -1,13 +1,13 @@
 """The timeline of a ticket."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, func, select, update
 
 from app.db.tables import ticket_events
-from app.models import NOTES, EventKind, NotePush, TicketEvent
+from app.models import NOTES, EventKind, JournalEntry, NotePush, TicketEvent
 
 NAMES = tuple(name for name in TicketEvent.__dataclass_fields__ if name != "hidden")
 
@@ -98,6 +98,52 @@ def find_note(
     )
     row = conn.execute(query).mappings().first()
     return _event(row) if row else None
+
+
+def known_journal_ids(conn: Connection, journal_ids: Sequence[str]) -> set[tuple[int, str]]:
+    """(ticket id, journal id) of those rows of a journal that are in a timeline."""
+    query = select(ticket_events.c.ticket_id, ticket_events.c.sn_journal_id).where(
+        ticket_events.c.sn_journal_id.in_(journal_ids)
+    )
+    return {(row[0], row[1]) for row in conn.execute(query)}
+
+
+def add_journal_entry(
+    conn: Connection,
+    ticket_id: int,
+    entry: JournalEntry,
+    *,
+    kind: EventKind,
+    internal: bool,
+    journal_id: str,
+    now: datetime,
+) -> None:
+    """What somebody wrote in ServiceNow, with their name and time."""
+    conn.execute(
+        ticket_events.insert().values(
+            ticket_id=ticket_id,
+            kind=kind,
+            author=entry.author or "ServiceNow",
+            body=entry.body,
+            internal=internal,
+            created_at=entry.created_at or now,
+            pushed_at=now,
+            sn_journal_id=journal_id,
+        )
+    )
+
+
+def recognise(
+    conn: Connection, ticket_id: int, event_id: int, *, journal_id: str, now: datetime
+) -> bool:
+    """A note of ours came back; False when the ticket has no such note."""
+    pushed_at = func.coalesce(ticket_events.c.pushed_at, now)
+    row = conn.execute(
+        update(ticket_events)
+        .where(ticket_events.c.id == event_id, ticket_events.c.ticket_id == ticket_id)
+        .values(sn_journal_id=journal_id, pushed_at=pushed_at)
+    )
+    return row.rowcount == 1
 
 
 def keep_here(conn: Connection, event_id: int) -> None:

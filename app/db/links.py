@@ -99,6 +99,7 @@ def unlink(conn: Connection, ticket: Ticket) -> None:
             sn_sync_status=None,
             sn_last_error=None,
             sn_agreed=None,
+            sn_missing_since=None,
             sn_conflicts=None,
             sn_conflict_since=None,
             sn_generation=ticket.sn_generation + 1,
@@ -198,7 +199,9 @@ def import_ticket(
 def remove_untouched(conn: Connection, ticket_ids: Sequence[int]) -> int:
     """Delete imported tickets that no person has touched and that owe nothing; how many."""
     touched = exists().where(
-        ticket_events.c.ticket_id == tickets.c.id, ticket_events.c.author.is_not(None)
+        ticket_events.c.ticket_id == tickets.c.id,
+        ticket_events.c.author.is_not(None),
+        ticket_events.c.sn_journal_id.is_(None),
     )
     owing = exists().where(outbox_table.c.ticket_id == tickets.c.id)
     row = conn.execute(delete(tickets).where(tickets.c.id.in_(ticket_ids), ~touched, ~owing))

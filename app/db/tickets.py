@@ -47,7 +47,8 @@ SORTS: dict[str, tuple[ColumnElement[Any], ...]] = {
 }
 
 
-def _ticket(row: RowMapping) -> Ticket:
+def ticket_of_row(row: RowMapping) -> Ticket:
+    """A whole row of the table as a value."""
     values = {name: row[name] for name in NAMES}
     values["status"] = TicketStatus(row["status"])
     values["priority"] = Priority(row["priority"]) if row["priority"] else None
@@ -67,18 +68,18 @@ def get(conn: Connection, ticket_id: int, *, for_update: bool = False) -> Ticket
     row = conn.execute(query).mappings().first()
     if row is None:
         raise NotFound(f"There is no ticket {ticket_id}.")
-    return _ticket(row)
+    return ticket_of_row(row)
 
 
 def of_ids(conn: Connection, ticket_ids: Iterable[int]) -> dict[int, Ticket]:
     """The tickets with these ids, by id."""
     query = select(tickets).where(tickets.c.id.in_(tuple(ticket_ids)))
-    return {row["id"]: _ticket(row) for row in conn.execute(query).mappings()}
+    return {row["id"]: ticket_of_row(row) for row in conn.execute(query).mappings()}
 
 
 def add(conn: Connection, **values: Any) -> Ticket:
     row = conn.execute(tickets.insert().values(**values).returning(tickets))
-    ticket = _ticket(row.mappings().one())
+    ticket = ticket_of_row(row.mappings().one())
     search.index_tickets(conn, [ticket.id])
     return ticket
 
@@ -91,7 +92,7 @@ def change(conn: Connection, ticket: Ticket, *, now: datetime, **values: Any) ->
         .values(updated_at=now, version=ticket.version + 1, **values)
         .returning(tickets)
     )
-    changed = _ticket(row.mappings().one())
+    changed = ticket_of_row(row.mappings().one())
     if not TOLD.isdisjoint(values):
         search.index_tickets(conn, [ticket.id])
     return changed
@@ -105,7 +106,7 @@ def fill(conn: Connection, ticket_id: int, **values: Any) -> None:
 def untriaged(conn: Connection, *, limit: int) -> tuple[Ticket, ...]:
     """Tickets that triage has not read as they are now, the newest first."""
     query = select(tickets).where(tickets.c.triaged_at.is_(None)).order_by(tickets.c.id.desc())
-    return tuple(_ticket(row) for row in conn.execute(query.limit(limit)).mappings())
+    return tuple(ticket_of_row(row) for row in conn.execute(query.limit(limit)).mappings())
 
 
 def is_untriaged(conn: Connection, ticket_id: int) -> bool:
@@ -119,7 +120,7 @@ def annotate(conn: Connection, ticket: Ticket, **values: Any) -> Ticket:
     row = conn.execute(
         update(tickets).where(tickets.c.id == ticket.id).values(**values).returning(tickets)
     )
-    return _ticket(row.mappings().one())
+    return ticket_of_row(row.mappings().one())
 
 
 def touch(conn: Connection, ticket_id: int, *, now: datetime) -> None:
@@ -184,7 +185,7 @@ def page(
     """One page of a list, sorted by one of SORTS; `broad`: more than COUNT_CAP match."""
     query = _listed(conn, wanted, broad=broad).order_by(*SORTS[sort])
     rows = conn.execute(query.limit(limit).offset(offset)).mappings()
-    return tuple(_ticket(row) for row in rows)
+    return tuple(ticket_of_row(row) for row in rows)
 
 
 def after(
@@ -194,7 +195,7 @@ def after(
     query = _listed(conn, wanted).order_by(tickets.c.id.desc())
     if last is not None:
         query = query.where(tickets.c.id < last)
-    return tuple(_ticket(row) for row in conn.execute(query.limit(limit)).mappings())
+    return tuple(ticket_of_row(row) for row in conn.execute(query.limit(limit)).mappings())
 
 
 def count(conn: Connection, wanted: TicketFilter) -> int:

@@ -22,6 +22,7 @@ from app.models.agreement import (
     label_of,
 )
 from app.models.drafts import Draft, DraftKind, DraftPreview
+from app.models.incoming import IncomingState, IncomingView
 from app.models.knowledge import (
     Article,
     ArticleDraft,
@@ -154,6 +155,8 @@ __all__ = [
     "IncidentDetails",
     "IncidentList",
     "IncidentRow",
+    "IncomingState",
+    "IncomingView",
     "JournalEntry",
     "Lesson",
     "LiveIncidents",

@@ -140,6 +140,8 @@ class Ticket:
     # The sys_id of the assignment group there, and its name.
     assignment_group: str | None = None
     assignment_group_name: str | None = None
+    # Since when the incident cannot be seen any more.
+    sn_missing_since: datetime | None = None
     # How many secrets are hidden in the texts of this very value; 0 is also "as written".
     hidden: int = 0
 

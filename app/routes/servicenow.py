@@ -49,7 +49,8 @@ def index(
         shown = servicenow.reads.list(search=q, state=state, page=page_number)
         return fragment(request, "servicenow/incident_table.html", incidents=shown)
     overview = servicenow.reads.overview(search=q, state=state, page=page_number)
-    return page(request, "servicenow/index.html", overview=overview)
+    incoming = servicenow.incoming.view()
+    return page(request, "servicenow/index.html", overview=overview, incoming=incoming)
 
 
 @pages.post("/fetch")

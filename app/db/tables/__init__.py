@@ -21,6 +21,7 @@ from app.db.tables.desk import (
     tickets,
     users,
 )
+from app.db.tables.incoming import incoming
 from app.db.tables.knowledge import articles, calibrations
 from app.db.tables.search import article_terms, incident_terms, ticket_terms
 from app.db.tables.servicenow import (
@@ -47,6 +48,7 @@ __all__ = [
     "idempotency_keys",
     "incident_terms",
     "incidents",
+    "incoming",
     "installation",
     "lesson_marks",
     "lessons",

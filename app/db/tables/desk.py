@@ -129,6 +129,8 @@ tickets = Table(
     Column("assignment_group_name", Text),
     Column("sn_conflicts", JSON(none_as_null=True)),
     Column("sn_conflict_since", UtcDateTime),
+    # 0015: since when the incident cannot be seen any more
+    Column("sn_missing_since", UtcDateTime),
     Index("ix_tickets_sn_sys_id", "sn_sys_id", unique=True),
     Index("ix_tickets_sn_number", "sn_number"),
     Index("ix_tickets_status_updated_at", "status", "updated_at"),
@@ -153,6 +155,9 @@ ticket_events = Table(
     # 0002: for notes only
     Column("push", String(10)),
     Column("pushed_at", UtcDateTime),
+    # 0015: the row of the incident's journal that this is
+    Column("sn_journal_id", String(32)),
+    Index("uq_ticket_events_ticket_id_sn_journal_id", "ticket_id", "sn_journal_id", unique=True),
 )
 
 suggestions = Table(

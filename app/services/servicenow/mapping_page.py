@@ -88,6 +88,12 @@ class MappingPage:
             tried=typed is not None,
         )
 
+    def unmapped(self) -> tuple[Unmapped, ...]:
+        """Values of the mirror that say nothing here. No call to the instance."""
+        with reading(self._setup.engine) as conn:
+            stored = mappings.find(conn, self._setup.host)
+        return tuple(_unmapped(_maps_of(stored), self._known()))
+
     def read_again(self) -> None:
         """Read the instance's choices now. Raises NotConfigured and ServiceNowError."""
         with self._setup.connected_client().click():

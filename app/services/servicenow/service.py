@@ -8,6 +8,7 @@ from app.services.servicenow.connection import Connection
 from app.services.servicenow.delivery import Delivery
 from app.services.servicenow.history import History
 from app.services.servicenow.imports import Imports
+from app.services.servicenow.incoming import Incoming
 from app.services.servicenow.linking import Linking
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.mapping_page import MappingPage
@@ -23,7 +24,7 @@ class ServiceNowService:
     """`connection` tells how it stands and `checking` tests it; `reads` look, `pushes` write,
     `owed` has the levers of the outbox, `pulls` bring in, `imports` stop and take back,
     `history` remembers, `conflicts` lets people choose, `mapping` shows and
-    changes the maps.
+    changes the maps, `incoming` brings in what changed.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -41,6 +42,7 @@ class ServiceNowService:
         self.mapping = MappingPage(setup, lookups)
         self.previews = Previews(setup, lookups)
         self.linking = Linking(setup, lookups, self.history)
+        self.incoming = Incoming(setup, lookups, self.connection)
         self.pulls = Pulls(setup, lookups, self.connection, self.history)
 
     def owed_count(self) -> int:
@@ -57,3 +59,4 @@ class ServiceNowService:
         """After a restart of the only process: what was being sent is looked up at once."""
         self.delivery.recover()
         self.pulls.recover()
+        self.incoming.recover()

@@ -50,6 +50,8 @@ class Setup:
     # A sender that has not answered for this long is dead: longer than any delivery may take.
     lease: timedelta = timedelta(seconds=75)
     page_size: int = 200
+    # How often changes are pulled by themselves; None is never.
+    pull_every: timedelta | None = None
     # How long the history is kept.
     history_kept: timedelta = timedelta(days=90)
     now: Callable[[], datetime] = utc_now

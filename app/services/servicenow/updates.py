@@ -88,7 +88,8 @@ class Updates:
             if not trouble:
                 outbox.settle(conn, item, OutboxState.DONE, settled_at=now, error=None)
                 links.confirm(conn, ticket.id, now=now)
-            tell(conn, ticket, sent.told(record, ticket), now=now, by=item.created_by)
+            if told := sent.told(record, ticket, in_step=not trouble):
+                tell(conn, ticket, told, now=now, by=item.created_by)
         return trouble
 
 
@@ -115,8 +116,8 @@ class _Sent:
         wanted = self.payload.fields.get("state")
         return wanted is not None and record.get("state", wanted) != wanted
 
-    def told(self, record: Record, ticket: Ticket) -> str:
-        """What went and what did not, in sentences."""
+    def told(self, record: Record, ticket: Ticket, *, in_step: bool) -> str:
+        """What went and what did not, in sentences; empty when there is nothing to tell."""
         went = [
             f"{label_of(name)} {shown(ticket, name)}"
             for name in self.verdict.send
@@ -124,7 +125,8 @@ class _Sent:
         ]
         head = f"Sent to {ticket.sn_number}: {', '.join(went)}." if went else ""
         said = (head, *self.payload.unsent, *self.payload.refused_by(record))
-        return " ".join(part for part in said if part) or f"In step with {ticket.sn_number}."
+        silent = f"In step with {ticket.sn_number}." if in_step else ""
+        return " ".join(part for part in said if part) or silent
 
     def trouble(self, record: Record, ticket: Ticket) -> ServiceNowRejected | None:
         """What holds the push: a state that was not kept, or fields that both sides changed."""

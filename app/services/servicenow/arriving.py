@@ -1,0 +1,112 @@
+"""What becomes of incidents that were read: the mirror, the linked tickets, their timelines."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection as DbConnection
+
+from app.db import events, incidents, incoming, tickets
+from app.errors import ServiceNowRejected
+from app.integrations import servicenow_mapping as mapping
+from app.models import EventKind, Incident, JournalEntry, Ticket
+from app.services.servicenow.reconciling import reconcile, tell, write
+
+log = logging.getLogger("app.pulls")
+Record = Mapping[str, str]
+KINDS = {"comments": EventKind.COMMENT, "work_notes": EventKind.INTERNAL_NOTE}
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One page on its way into the database, in one transaction.
+
+    Without `pulling` the mirror is kept fresh and nothing of theirs is written into a ticket.
+    """
+
+    conn: DbConnection
+    host: str
+    installation: str
+    maps: mapping.Maps
+    pulling: bool
+    now: datetime
+
+    def store(self, records: Sequence[Record], journal: Sequence[Record]) -> None:
+        """Incidents into the mirror and their tickets, journal rows into the timelines."""
+        incidents.store(self.conn, readable(records), now=self.now)
+        linked = incoming.linked(self.conn, self.host, [row["sys_id"] for row in records])
+        for record in records:
+            ticket = linked.get(record["sys_id"])
+            if ticket is not None:
+                self._refresh(ticket, record)
+        if self.pulling:
+            self._tell_notes(linked, journal)
+
+    def _refresh(self, ticket: Ticket, record: Record) -> None:
+        if ticket.sn_missing_since is not None:
+            ticket = tickets.annotate(self.conn, ticket, sn_missing_since=None)
+            tell(self.conn, ticket, f"{ticket.sn_number} can be seen again.", now=self.now)
+        found = reconcile(ticket, record, maps=self.maps, pulling=self.pulling, now=self.now)
+        write(self.conn, ticket, found, now=self.now)
+
+    def miss(self, sys_ids: Sequence[str]) -> None:
+        """These incidents are known here and were not shown: the links stay, and say so."""
+        for sys_id in sys_ids:
+            incidents.remove(self.conn, sys_id)
+        for ticket in incoming.linked(self.conn, self.host, sys_ids).values():
+            if ticket.sn_missing_since is None:
+                tickets.annotate(self.conn, ticket, sn_missing_since=self.now)
+                text = f"{ticket.sn_number} is deleted or hidden from the integration account."
+                tell(self.conn, ticket, text, now=self.now)
+
+    # -- journals ---------------------------------------------------------------------------
+
+    def _tell_notes(self, linked: Mapping[str, Ticket], journal: Sequence[Record]) -> None:
+        """Each row once. Our own coming back is recognised by its reference."""
+        known = events.known_journal_ids(self.conn, [row["sys_id"] for row in journal])
+        told: set[int] = set()
+        for row in journal:
+            ticket = linked.get(row.get("element_id", ""))
+            if ticket is None or (ticket.id, row["sys_id"]) in known:
+                continue
+            if self._tell_note(ticket, row):
+                told.add(ticket.id)
+        for ticket_id in told:
+            tickets.touch(self.conn, ticket_id, now=self.now)
+
+    def _tell_note(self, ticket: Ticket, row: Record) -> bool:
+        """False for a note of our own."""
+        entry = mapping.journal_entry(row)
+        if entry.element not in KINDS or self._is_ours(ticket, row, entry):
+            return False
+        internal = entry.element != "comments"
+        events.add_journal_entry(
+            self.conn,
+            ticket.id,
+            entry,
+            kind=KINDS[entry.element],
+            internal=internal,
+            journal_id=row["sys_id"],
+            now=self.now,
+        )
+        return True
+
+    def _is_ours(self, ticket: Ticket, row: Record, entry: JournalEntry) -> bool:
+        if mapping.is_note_of_create(entry.body, ticket.id):
+            return True
+        event_id = mapping.referenced_event(self.installation, entry.body)
+        return event_id is not None and events.recognise(
+            self.conn, ticket.id, event_id, journal_id=row["sys_id"], now=self.now
+        )
+
+
+def readable(records: Sequence[Record]) -> list[Incident]:
+    """The incidents that can be read; what cannot be is logged and left out."""
+    found = []
+    for record in records:
+        try:
+            found.append(mapping.incident_from_record(record))
+        except ServiceNowRejected as exc:
+            log.warning("%s of %s", exc.message, record.get("sys_id"))
+    return found
