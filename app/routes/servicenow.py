@@ -194,7 +194,9 @@ def _closing_dialog(response: Response) -> Response:
 
 def _connection_card(request: Request, connection: ConnectionView) -> Response:
     if is_partial(request):
-        return fragment(request, "servicenow/connection_card.html", connection=connection)
+        return fragment(
+            request, "servicenow/connection_card.html", connection=connection, opened=True
+        )
     return see_other("/servicenow")
 
 

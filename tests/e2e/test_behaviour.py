@@ -13,13 +13,16 @@ PAGES = {
     "agent": [
         "/servicenow",
         "/servicenow/setup",
+        "/servicenow/outbox",
+        "/servicenow/mapping",
+        "/servicenow/history",
         "/servicenow/tickets/1/incident",
         "/servicenow/tickets/1/work-note",
         "/tickets/1",
         "/tickets?q=x",
         "/nosuch",
     ],
-    "admin": ["/admin/users", "/admin/tokens", "/servicenow"],
+    "admin": ["/admin/users", "/admin/tokens", "/servicenow", "/servicenow/mapping"],
 }
 
 
@@ -123,3 +126,44 @@ def test_a_lost_session_leads_to_the_log_in(visitor: Visitor, live_desk: Desk) -
     visitor.press("Fetch latest incidents")
     visitor.page.wait_for_url(re.compile("/login"))
     assert visitor.page.get_by_label("Password").is_visible()
+
+
+def test_a_push_is_edited_in_the_dialog_and_sent_from_the_outbox(
+    visitor: Visitor, live_desk: Desk, instance: Instance
+) -> None:
+    instance.use_close_codes(("Fixed", "Not fixed"))
+    ticket = live_desk.ticket(status="resolved")
+    live_desk.services.servicenow.pushes.create_from_ticket(ticket.id, by="desk@example.com")
+    visitor.sign_in("agent")
+    visitor.go("/servicenow/outbox?state=blocked")
+    visitor.follow("Edit and send")
+    visitor.page.get_by_label("Resolution code there").select_option("Fixed")
+    visitor.press("Send")
+    visitor.page.locator("#outbox-table").get_by_text("Done", exact=True).wait_for()
+    assert visitor.page.locator("dialog[open]").count() == 0
+    assert [one["close_code"] for one in instance.incidents.values()] == ["Fixed"]
+    visitor.go("/servicenow/history")
+    visitor.page.get_by_text("Blocked", exact=True).last.wait_for()
+
+
+def test_an_admin_pauses_and_resumes_without_leaving_the_page(
+    visitor: Visitor, live_desk: Desk, instance: Instance
+) -> None:
+    visitor.sign_in("admin")
+    visitor.go("/servicenow/outbox")
+    visitor.page.get_by_text("Pause the connection").click()
+    visitor.page.get_by_label("Reason").fill("The instance is upgraded")
+    visitor.press("Pause")
+    visitor.page.get_by_text("The instance is upgraded").wait_for()
+    visitor.press("Resume")
+    visitor.page.get_by_text("Pushes are sent as they fall due.").wait_for()
+
+
+def test_the_connection_test_shows_its_steps_by_itself(
+    visitor: Visitor, live_desk: Desk, instance: Instance
+) -> None:
+    visitor.sign_in("agent")
+    visitor.go("/servicenow")
+    visitor.press("Test connection")
+    visitor.page.get_by_text("Query probe").wait_for()
+    assert visitor.page.locator("#connection-steps li").count() == 10

@@ -14,7 +14,7 @@ from app.services.servicenow.setup import Setup
 
 # Beyond this, what changed last is judged wrongly.
 MOST_SKEW = 60
-CHOICES = ("state", "category", "close_code")
+CHOICES = ("state", "priority", "category", "close_code")
 # An answer of these kinds came from the instance itself: it was reached.
 REACHED = (Kind.AUTH, Kind.PERMISSION, Kind.NOT_FOUND, Kind.INVALID)
 NOBODYS_FIELD = "u_smart_it_copilot_probe"
@@ -76,8 +76,7 @@ class Steps:
 
     def _configuration(self) -> Check:
         setup = self._setup
-        hint = BASIC_HINT if setup.auth_type == "basic" else ""
-        return Check("configuration", "passed", f"{setup.auth_type} for {setup.host}", hint)
+        return Check("configuration", "passed", f"{setup.auth_type} for {setup.host}")
 
     # -- what one call tells --------------------------------------------------------------
 

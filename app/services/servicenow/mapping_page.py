@@ -55,8 +55,9 @@ class _Known:
 
     def theirs(self, field: str) -> dict[str, str]:
         """The instance's choices and what else the mirror holds, value to label."""
-        seen = {value: value for value in list(self.counts[field])[:MOST_VALUES] if value}
-        return seen | dict(self.choices[field])
+        known = dict(self.choices[field])
+        seen = list(self.counts[field])[:MOST_VALUES]
+        return known | {value: value for value in seen if value and value not in known}
 
 
 class MappingPage:
@@ -101,7 +102,8 @@ class MappingPage:
                 self._lookups.read_choices(element)
 
     def change(self, typed: Mapping[str, str], *, by: str) -> None:
-        """Store the maps. Raises Invalid for a value that is no choice of the instance."""
+        """Store the maps. Raises NotConfigured, and Invalid for what the instance does not have."""
+        self._setup.connected_client()
         maps = _checked(typed, self._known())
         now = self._setup.now()
         with writing(self._setup.engine) as conn:

@@ -35,7 +35,12 @@ class Previews:
             ticket=ticket,
             rows=(
                 *_text_rows(ticket, steps=len(steps)),
-                *_choice_rows(ticket, dict(categories), self._lookups.maps()),
+                *_choice_rows(
+                    ticket,
+                    categories=dict(categories),
+                    states=mapping.STATE_LABELS | dict(self._lookups.known_choices("state")),
+                    maps=self._lookups.maps(),
+                ),
                 *self._closing_rows(ticket, codes),
                 *self._people_rows(ticket, people),
                 PreviewRow("Work note", "", f"Copilot Ticket ID: {ticket.id}"),
@@ -84,7 +89,7 @@ def _text_rows(ticket: Ticket, *, steps: int) -> tuple[PreviewRow, ...]:
 
 
 def _choice_rows(
-    ticket: Ticket, categories: dict[str, str], maps: mapping.Maps
+    ticket: Ticket, *, categories: dict[str, str], states: dict[str, str], maps: mapping.Maps
 ) -> tuple[PreviewRow, ...]:
     priority = ticket.effective_priority
     theirs = "Left to ServiceNow"
@@ -96,7 +101,6 @@ def _choice_rows(
         theirs += f" (impact {fields['impact']}, urgency {fields['urgency']})"
     category = mapping.their_category(ticket.effective_category, categories, maps)
     state = maps.state_of_status[ticket.status]
-    state = mapping.STATE_LABELS.get(state, state)
     return (
         PreviewRow("Priority", priority.label if priority else "Not sure", theirs),
         PreviewRow(
@@ -104,5 +108,5 @@ def _choice_rows(
             ticket.effective_category or "Not sure",
             categories.get(category, category),
         ),
-        PreviewRow("State", ticket.status.label, state),
+        PreviewRow("State", ticket.status.label, states.get(state, state)),
     )
