@@ -131,15 +131,18 @@ def test_what_may_have_arrived_is_neither_edited_nor_discarded(
     agent: TestClient, desk: Desk, instance: Instance
 ) -> None:
     ticket_id = linked(desk)
-    instance.faults.add("lose_reply", times=None, method="PATCH")
+    instance.faults.add("lose_reply", method="PATCH")
+    instance.faults.add("hibernate", times=None, method="GET")
     desk.note(ticket_id, "Hello", internal=True, push=True)
     tick(desk.services.servicenow)
-    instance.faults.hibernate()
-    for item in desk.services.servicenow.pushes.status(ticket_id).items:
-        if item.unconfirmed_since:
-            assert agent.get(f"{OUTBOX}/{item.id}").status_code == 409
-            answer = agent.post(f"{OUTBOX}/{item.id}/edit", data={"note": "Other"})
-            assert answer.status_code == 409
+    (item,) = desk.services.servicenow.pushes.status(ticket_id).items
+    assert item.state == "unconfirmed"
+    assert agent.get(f"{OUTBOX}/{item.id}").status_code == 409
+    assert agent.post(f"{OUTBOX}/{item.id}/edit", data={"note": "Other"}).status_code == 409
+    assert agent.post(f"{OUTBOX}/{item.id}/discard", data={"reason": "x"}).status_code == 409
+    (row,) = items(agent, "?state=unconfirmed")
+    assert "Retry now" in row
+    assert "Discard" not in row
     assert [note.body for note in desk.notes(ticket_id)] == ["Hello"]
 
 
