@@ -34,6 +34,11 @@ CREDENTIALS = (
     ("sshpass", r"\bsshpass\s+-p\s*'?([^\s']+)"),
     (" --", r"\s--(?:password|passwd|pass|token|secret|api-key)[ =]'?([^\s'-][^\s']*)"),
     ("pass", r"(?<!\S)(?=\S{0,60}\d)(\S{4,60}) (?:as|als) (?:(?:the|my|mein) )?passwor[dt]\b"),
+    (
+        "pass",
+        r"\b(?:(?:re)?set|changed?) it to (?=\S{0,60}\d)(?=\S{0,60}[a-z])"
+        r"(\S{5,60}?)(?=[?.,;]?(?:\s|$))",
+    ),
     ("net", r"\bnet\s+use\s[^\n]{0,100}?\\\\\S{1,200}[ \t]+([^\s/*]\S*)"),
 )
 HEADERS = (
@@ -57,10 +62,10 @@ GIVEN = tuple(
     for patterns, kind in ((CREDENTIALS, SecretKind.PASSWORD), (HEADERS, SecretKind.TOKEN))
     for needed, pattern in patterns
 )
-DIGITS = re.compile(r"(?<!\d)(?<!\d[ -])(?<![.,/]\b)\d(?:[ -]?\d){12,18}(?![ -]?\d)")
+DIGITS = re.compile(r"(?<![\d+])(?<!\d[ -])(?<![.,/]\b)\d(?:[ -]?\d){12,18}(?![ -]?\d)")
 # Issuers' leading digits and lengths; anything else with a right check sum is an order number.
 CARD = re.compile(
-    r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720)\d+|3[47]\d{13}"
+    r"4(?:\d{15}|\d{18})|(?:5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720)\d+|3[47]\d{13}"
     r"|3(?:0[0-5]|[68]\d)\d{11}|(?:6011|65\d\d|64[4-9]\d)\d{12}|35(?:2[89]|[3-8]\d)\d{12}"
 )
 

@@ -14,8 +14,8 @@ LABELS = re.compile(
     (?P<phrase> passphrase )(?!\w)
   | (?P<password>
       (?: passwor[dt]s? | passwd | passcode | kennwort | contrase[ñn]a | mots?\ de\ passe
-        | wachtwoord | senha | lozinka | has[łl]o )(?!\w)
-    | (?<![^\W_]) (?: pw | pwd | mdp | clave | pword | (?:re)?set\ it\ to | changed?\ it\ to )
+        | community\ string | wachtwoord | senha | lozinka | has[łl]o )(?!\w)
+    | (?<![^\W_]) (?: pw | pwd | mdp | clave | pword )
       (?!\w|\ api)
     )
   | (?<![^\W_]) (?P<pass> pass )(?!\w)
@@ -46,28 +46,34 @@ LABELS = re.compile(
 # Without one of these in it a text has no label, and most texts have none.
 STEMS = (
     "pass", "kennw", "contrase", "wachtw", "senha", "lozinka", "hasl", "hasł", "pw", "mdp", "clave",
-    " it to", "credential", "login", "zugangs", "identifiant", "acceso", "pin", "puk", "geheimz",
+    "community", "credential", "login", "zugangs", "identifiant", "acceso", "pin", "puk", "geheimz",
     "code", "otp", "cv", "digo", "key", "schlüssel", "psk", "clé", "token", "secret", "sig=",
 )  # fmt: skip
+WHICH = (
+    r"(?:[ ](?:new|old|current|temp(?:orary)?|default|initial|neu|alt|nueva|actual|temporal"
+    r"|nouveau|actuel|provisoire|temporaire))?"
+)
 # What may stand between a label and its link: "(new)", "for the wifi", "given by Tom".
 ASIDE = (
     r"(?:[ ]?\([^()\n]{1,30}\))?"
-    r"(?:[ ](?:for|of|on|at|in|to|from|(?:given )?by|für|von|vom|zum|zur|des|del?|du|d'|pour|para"
+    + WHICH
+    + r"(?:[ ](?:for|of|on|at|in|to|from|(?:given )?by|für|von|vom|zum|zur|des|del?|du|d'|pour|para"
     r"|voor|van)"
     r"(?:[ ](?!error|fehler|erreur|fail|code)[^\s:=]{1,40}){1,3}?)?"
 )
 NOW = r"(?:[ ](?:now|currently|still|again|jetzt|nun|aktuell|noch|bisher|ahora|maintenant|nu))?"
 TAIL = re.compile(
     ASIDE
-    + r"(?:(?P<sign>[*_\"'’)\]]{0,3}[ \t]{0,3}(?P<mark>:=|=>|->|→|[:=>])[*_]{0,2}"
+    + r"(?:(?P<sign>[*_\"'’)\]]{0,3}[ \t]{0,3}(?:value)?(?P<mark>:=|=>|->|→|[:=>])[*_]{0,2}"
     + r"(?P<space>[ \t]{0,4}(?:\r?\n)?[ \t]{0,4}))"
     + r"|(?P<verb>[ ](?:is|was|are|ist|war|lautet|lautete|es|era|est|était|is het)"
     + NOW
     + r"[ ]?:?[ ]{1,2})"
-    + r"|(?P<weak>[ ](?:to|auf|should be|will be|soll sein|a|en|à|naar|as)[ ]{1,2}|[ ][-–][ ]))",
+    + r"|(?P<weak>[ ](?:to|auf|should be|will be|soll sein|a|en|à|naar|as)[ ]{1,2}|[ ][-–][ ]"
+    + r"|[^.:=\n]{1,40}?[ ](?:it is|it was|it's|its|(?:changed|set|reset) to)[ ]{1,2}))",
     re.IGNORECASE,
 )
-NOTHING = re.compile(r",?[ ]{1,2}\(?")
+NOTHING = re.compile(WHICH + r",?[ ]{1,2}\(?", re.IGNORECASE)
 QUOTED = re.compile(
     r"\"([^\"\n]{1,100})\"|'([^'\n]{1,100})'|“([^”\n]{1,100})”|„([^“”\n]{1,100})[“”]"
     r"|«\s?([^»\n]{1,100}?)\s?»|`([^`\n]{1,100})`"
@@ -77,7 +83,10 @@ PARAMETER = re.compile(r"[^\s;&<\"']+")
 LINE = re.compile(r"[^\n]{1,100}")
 PAIR = re.compile(r"[ \t]{0,3}[:=]?[ \t]{0,3}[^\s/]{1,64}[ ]?/[ ]?(?P<value>[^\s/]\S*)")
 SHORT_NUMBER = re.compile(r"\d{4,8}(?![\d\w]|[-/.:]\d)")
-CODE_NUMBER = re.compile(r"\d{3}[ -]\d{3}(?!\d)|\d{3,8}#?(?![\d\w]|[-/.:]\d)")
+CODE_NUMBER = re.compile(
+    r"\d{3}[ -]\d{3}(?!\d)|\d{3,8}#?(?![\d\w]|[-/.:]\d)"
+    r"|(?=[A-Z-]{0,20}\d)[A-Z0-9]{4,6}(?:-[A-Z0-9]{4,6}){1,4}"
+)
 ENDS = re.compile(r"[ \t]*(?:$|[\n\r.,;!?])")
 NOT_SECRET = re.compile(
     r"0x[0-9a-f]+|(?:inc|req|ritm|chg|prb|s?c?task|kb|cs|err?|e|ora)[-#]?\d+|#\d+"
@@ -143,10 +152,11 @@ def _after(text: str, at: int, name: str) -> Place:
 
 def _of_word(text: str, at: int, name: str) -> Place:
     """The password, key or token after a label that ends at `at`."""
-    tail = TAIL.match(text, at)
+    nothing = NOTHING.match(text, at)
+    place = _judged(text, nothing.end(), name, link="none") if nothing else None
+    tail = None if place else TAIL.match(text, at)
     if tail is None:
-        nothing = NOTHING.match(text, at)
-        return _judged(text, nothing.end(), name, link="none") if nothing else None
+        return place
     if tail["sign"] is None:
         return _judged(text, tail.end(), name, link="verb" if tail["verb"] else "weak")
     if name == "phrase" and tail["mark"] in ":=" and "\n" not in tail["space"]:
@@ -186,7 +196,7 @@ def _is_secret(text: str, place: tuple[int, int], name: str, *, link: str) -> bo
         return len(value) >= FEWEST[name] and _looks_secret(value) and not value.isdigit()
     if _looks_secret(value):
         return True
-    word = value.casefold().strip("!'’")
+    word = value.casefold().strip("!'’(")
     if link == "weak" or word in ORDINARY or ABOUT.fullmatch(word) or len(word) < 3:
         return False
     return link in ("sign", "parameter") or bool(ENDS.match(text, place[1]))
@@ -218,10 +228,12 @@ def _of_pair(text: str, at: int) -> Place:
 
 def _of_number(shape: re.Pattern[str], text: str, at: int) -> Place:
     """The digits after a label, with any link or none between."""
-    link = TAIL.match(text, at) or NOTHING.match(text, at)
-    quote = 1 if link and text[link.end() : link.end() + 1] in tuple("\"'“") else 0
-    found = shape.match(text, link.end() + quote) if link else None
-    return found.span() if found else None
+    for link in (NOTHING.match(text, at), TAIL.match(text, at)):
+        if link:
+            quote = 1 if text[link.end() : link.end() + 1] in tuple("\"'“") else 0
+            if found := shape.match(text, link.end() + quote):
+                return found.span()
+    return None
 
 
 _KINDS = {
