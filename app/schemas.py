@@ -50,6 +50,13 @@ PriorityName = Literal["low", "medium", "high", "urgent"]
 StatusName = Literal["open", "in_progress", "pending", "resolved", "closed"]
 
 
+def id_in(text: str) -> int | None:
+    """The id that a filter in an address names, as 7 or #7; None when it names none."""
+    digits = text.removeprefix("#")
+    known = digits.isascii() and digits.isdigit() and 0 < int(digits[:12]) <= HIGHEST_ID
+    return int(digits) if known else None
+
+
 class Problem(BaseModel):
     """RFC 9457, with a stable `code`; `errors` has a sentence per field, `hint` what to do."""
 

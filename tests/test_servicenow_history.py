@@ -11,9 +11,12 @@ from sqlalchemy import Engine
 
 from app.db import exchanges
 from app.db.engine import writing
+from app.integrations.servicenow_listening import Call
 from app.models import Exchange, HistoryFilter, TicketStatus
+from app.services.servicenow.history import field_changes
 from app.simulator import Instance
 from app.worker import tick
+from tests.both_sides import BothSides
 from tests.conftest import HTMX, Clock, soup
 from tests.desk import Desk
 from tests.test_servicenow_outbox import linked
@@ -100,6 +103,23 @@ def test_a_pull_is_one_row_and_a_refreshed_ticket_one_more(
     assert (run.what, run.who, run.outcome) == ("import", "admin@example.com", "done")
     assert "fetched 31, created 30, updated 1" in run.detail
     assert len(found) == 2
+
+
+def test_what_arrives_by_itself_is_kept_with_the_call_that_brought_it(both: BothSides) -> None:
+    both.there(short_description="Theirs", comments="We look into it")
+    both.service.incoming.ask()
+    both.service.incoming.run_due()
+    found = {one.what: one for one in history(both.desk, direction="pull", ticket=both.id)}
+    assert changes(found["refresh"])["subject"][1] == "Theirs"
+    assert changes(found["note"])["comments"] == ("", "We look into it")
+    assert found["note"].who == "beth.anglin"
+    for one in found.values():
+        assert (one.status, len(one.transaction_id)) == ("200", 12)
+
+
+def test_a_value_that_the_instance_did_not_keep_is_told_as_it_is_there() -> None:
+    calls = [Call("PATCH", "/x", "200", "", 1, sent={"category": "no"}, record={"category": ""})]
+    assert field_changes(calls)[0].after == ""
 
 
 def test_linking_by_number_is_kept(agent: TestClient, desk: Desk, instance: Instance) -> None:

@@ -47,6 +47,12 @@ def listening() -> Iterator[list[Call]]:
         _listener.reset(token)
 
 
+def latest(path: str) -> Call | None:
+    """The latest call that the listener of this thread heard of a path."""
+    calls = _listener.get() or ()
+    return next((call for call in reversed(calls) if call.path == path), None)
+
+
 def heard(call: Call) -> None:
     """Tell the listener of a call that has ended."""
     calls = _listener.get()

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from app.deps import ServiceNow, require
 from app.models import Exchange, FieldChange, HistoryFilter, Role
 from app.routes.csv_answers import csv_answer
-from app.schemas import HIGHEST_ID, Wanted
+from app.schemas import Wanted, id_in
 from app.web import fragment, is_partial, page
 
 agents = [Depends(require(Role.AGENT))]
@@ -47,7 +47,7 @@ def history_filter(
 ) -> HistoryFilter:
     """The filter of an address; what means nothing is left out."""
     return HistoryFilter(
-        ticket=_id(ticket),
+        ticket=id_in(ticket),
         number=number.upper(),
         who=who,
         outcome=outcome,
@@ -55,12 +55,6 @@ def history_filter(
         since=_day(since),
         until=_day(until),
     )
-
-
-def _id(text: str) -> int | None:
-    digits = text.removeprefix("#")
-    known = digits.isascii() and digits.isdigit() and 0 < int(digits) <= HIGHEST_ID
-    return int(digits) if known else None
 
 
 def _day(text: str) -> date | None:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator
 
 from app.deps import CurrentUser, LiveServiceNow, ServiceNow, require
 from app.models import OutboxFilter, OutboxKind, OutboxState, PushStatus, Role
-from app.schemas import HIGHEST_ID, PROBLEMS, TEXT_LENGTH, Storable, Wanted
+from app.schemas import HIGHEST_ID, PROBLEMS, TEXT_LENGTH, Storable, Wanted, id_in
 from app.schemas_outbox import DiscardIn, OutboxOut
 from app.schemas_servicenow import PushOut
 from app.services.servicenow import ServiceNowService
@@ -50,12 +50,10 @@ def index(
 
 def _filter(state: str, kind: str, ticket: str) -> OutboxFilter:
     """The filter of an address; what means nothing is left out."""
-    number = ticket.removeprefix("#")
-    known = number.isascii() and number.isdigit() and 0 < int(number) <= HIGHEST_ID
     return OutboxFilter(
         state=state if state in ("waiting", *OutboxState) else "",
         kind=kind if kind in list(OutboxKind) else "",
-        ticket=int(number) if known else None,
+        ticket=id_in(ticket),
     )
 
 

@@ -7,10 +7,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection as DbConnection
 
-from app.db import events, incidents, incoming, tickets
+from app.db import events, exchanges, incidents, incoming, tickets
 from app.errors import ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
-from app.models import EventKind, Incident, JournalEntry, Ticket
+from app.integrations.servicenow_listening import Call
+from app.models import EventKind, FieldChange, Incident, JournalEntry, Ticket
+from app.services.servicenow.history import shortened, told
 from app.services.servicenow.reconciling import reconcile, tell, write
 
 log = logging.getLogger("app.pulls")
@@ -31,6 +33,7 @@ class Arrival:
     maps: mapping.Maps
     pulling: bool
     now: datetime
+    calls: Sequence[Call] = ()
 
     def store(self, records: Sequence[Record], journal: Sequence[Record]) -> None:
         """Incidents into the mirror and their tickets, journal rows into the timelines."""
@@ -48,7 +51,7 @@ class Arrival:
             ticket = tickets.annotate(self.conn, ticket, sn_missing_since=None)
             tell(self.conn, ticket, f"{ticket.sn_number} can be seen again.", now=self.now)
         found = reconcile(ticket, record, maps=self.maps, pulling=self.pulling, now=self.now)
-        write(self.conn, ticket, found, now=self.now)
+        write(self.conn, ticket, found, now=self.now, calls=self.calls)
 
     def miss(self, sys_ids: Sequence[str]) -> None:
         """These incidents are known here and were not shown: the links stay, and say so."""
@@ -89,6 +92,17 @@ class Arrival:
             internal=internal,
             journal_id=row["sys_id"],
             now=self.now,
+        )
+        exchanges.add(
+            self.conn,
+            at=self.now,
+            direction="pull",
+            what="note",
+            ticket_id=ticket.id,
+            number=ticket.sn_number or "",
+            who=entry.author or None,
+            changes=[FieldChange(entry.element, "", shortened(entry.body))],
+            **told(self.calls),
         )
         return True
 

@@ -25,6 +25,7 @@ from app.services.servicenow.setup import Setup
 PAGE_SIZE = 50
 CHUNK = 500
 SHOWN = 2_000
+JOURNALS = ("comments", "work_notes")
 BETWEEN_PURGES = timedelta(hours=1)
 # The state in which an attempt left its push, as the outcome of that attempt.
 OUTCOMES = {OutboxState.PENDING: "postponed"}
@@ -145,17 +146,18 @@ def told(calls: Sequence[Call]) -> dict[str, Any]:
 def field_changes(calls: Sequence[Call]) -> tuple[FieldChange, ...]:
     """Before and after of each field that the last write sent.
 
-    Before is what the same record said when it was read for the write. A journal field is
-    echoed empty, and a lost answer echoes nothing: then after is what was sent.
+    Before is what the same record said when it was read for the write, after is the echo. A
+    journal is echoed empty and a lost answer echoes nothing: then after is what was sent.
     """
     written = next((call for call in reversed(calls) if call.writes), None)
     if written is None:
         return ()
     read = (call.record for call in calls if call.path == written.path and not call.writes)
-    known = next(read, {})
+    before = next(read, {})
+    after = {**written.sent, **{n: v for n, v in written.record.items() if n not in JOURNALS}}
     return tuple(
-        FieldChange(name, _short(known.get(name, "")), _short(written.record.get(name) or sent))
-        for name, sent in written.sent.items()
+        FieldChange(name, shortened(before.get(name, "")), shortened(after[name]))
+        for name in written.sent
     )
 
 
@@ -168,5 +170,6 @@ def _masked(one: Exchange) -> Exchange:
     return replace(one, detail=masked(one.detail), changes=changes)
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """A value as the history keeps it."""
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

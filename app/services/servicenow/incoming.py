@@ -10,6 +10,7 @@ from app.db.engine import reading, writing
 from app.errors import Kind, ServiceNowError, ServiceNowRejected, ServiceNowUnavailable
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_client import Query
+from app.integrations.servicenow_listening import latest, listening
 from app.models import IncomingState, IncomingView
 from app.services.servicenow.arriving import Arrival, Record
 from app.services.servicenow.connection import Connection
@@ -19,6 +20,7 @@ from app.services.servicenow.setup import Setup
 
 log = logging.getLogger("app.pulls")
 PAGE = 100
+INCIDENTS = "/api/now/table/incident"
 # Read again, for long transactions there commit late and the clocks of their nodes differ.
 OVERLAP = timedelta(minutes=3)
 BETWEEN_SWEEPS = timedelta(hours=24)
@@ -87,7 +89,7 @@ class Incoming:
         if state is None:
             return False
         try:
-            with self._connection.watch():
+            with self._connection.watch(), listening():
                 state = self._pull(state, stopping)
                 self._sweep(state, stopping)
         except Overtaken:
@@ -142,6 +144,8 @@ class Incoming:
         maps = self._lookups.maps()
         journal, standing = self._journal(state, records, since)
         now = setup.now()
+        page = latest(INCIDENTS)
+        calls = (page,) if page else ()
         stamps = [row["sys_updated_on"] for row in records if row.get("sys_updated_on")]
         if stamps and not asked:
             newest = mapping.parse_stamp(max(stamps))
@@ -149,7 +153,7 @@ class Incoming:
             values["rows"] = state.rows + len(records)
         with writing(setup.engine) as conn:
             pulling = switches.pulling(conn, setup.host)
-            arrival = Arrival(conn, setup.host, setup.installation, maps, pulling, now)
+            arrival = Arrival(conn, setup.host, setup.installation, maps, pulling, now, calls=calls)
             arrival.store(records, journal)
             shown = {row["sys_id"] for row in records}
             arrival.miss([sys_id for sys_id in asked if sys_id not in shown])

@@ -1,6 +1,6 @@
 """What a record read from the instance makes of its ticket: one way for pulls and for pushes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from sqlalchemy import Connection as DbConnection
 from app.copilot.redact import masked
 from app.db import events, exchanges, links, outbox, tickets
 from app.integrations import servicenow_mapping as mapping
+from app.integrations.servicenow_listening import Call
 from app.models import (
     RESOLUTION,
     Agreed,
@@ -20,6 +21,7 @@ from app.models import (
     Values,
     label_of,
 )
+from app.services.servicenow.history import told
 
 Record = Mapping[str, str]
 
@@ -126,8 +128,18 @@ def _conflicts(
     return found
 
 
-def write(conn: DbConnection, ticket: Ticket, found: Reconciled, *, now: datetime) -> Ticket:
-    """Write it to the ticket, which was read for update in this transaction, and tell of it."""
+def write(
+    conn: DbConnection,
+    ticket: Ticket,
+    found: Reconciled,
+    *,
+    now: datetime,
+    calls: Sequence[Call] = (),
+) -> Ticket:
+    """Write it to the ticket, which was read for update in this transaction, and tell of it.
+
+    `calls` are those that brought it, where that is known: a bulk run is a row of its own.
+    """
     if not found.columns:
         return ticket
     taken = {name: value for name, value in found.columns.items() if name in found.verdict.take}
@@ -142,6 +154,7 @@ def write(conn: DbConnection, ticket: Ticket, found: Reconciled, *, now: datetim
             ticket_id=ticket.id,
             number=ticket.sn_number or "",
             changes=changes,
+            **told(calls),
         )
         text = "; ".join(f"{label_of(one.field)}: {one.before} → {one.after}" for one in changes)
         tell(conn, ticket, f"Taken from {ticket.sn_number}: {text}.", now=now)
