@@ -89,8 +89,14 @@ def make_services(
 ) -> Services:
     """Every service of the app; `engine` is migrated."""
     servicenow_service = make_servicenow(settings, engine, wake, now=now, transport=transport)
+    similar = SimilarService(engine, now=now)
     copilot = assemble(
-        engine, secret_key=settings.secret_key, starter=load_triage, command=training, now=now
+        engine,
+        similar=similar,
+        secret_key=settings.secret_key,
+        starter=load_triage,
+        command=training,
+        now=now,
     )
     knowledge = KnowledgeService(engine, now=now)
     knowledge.load_starters()
@@ -106,7 +112,7 @@ def make_services(
         tickets=tickets_service,
         copilot=copilot.door,
         knowledge=knowledge,
-        similar=SimilarService(engine, now=now),
+        similar=similar,
         privacy=PrivacyService(engine, now),
         drafting=make_drafting(settings, tickets_service),
         servicenow=servicenow_service,

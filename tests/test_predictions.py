@@ -204,6 +204,17 @@ def pushed(app: FastAPI, instance: Instance, ticket_id: int) -> dict[str, str]:
     return instance.incidents[services.servicenow.pushes.status(ticket_id).ticket.sn_sys_id]
 
 
+def test_the_nearest_labelled_tickets_stand_beside_it(agent: TestClient, desk: Desk) -> None:
+    text = {"subject": "VPN client fails with error 809 from home", "description": "Since Monday."}
+    near = desk.ticket(**text, category="network", status="resolved")
+    desk.ticket(**text, status="resolved")
+    path = opened(agent, subject="VPN error 809 from home office", description="VPN client fails")
+    (said,) = agent.get(f"/api{path}").json()["predictions"][0]["neighbours"]
+    assert (said["ticket_id"], said["label"]) == (near.id, "network")
+    links = soup(agent.get(path).text).select("#prediction-category li a")
+    assert [link["href"] for link in links] == [f"/tickets/{near.id}"]
+
+
 # -- modes -------------------------------------------------------------------------------------
 
 

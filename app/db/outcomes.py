@@ -15,28 +15,26 @@ _tenth = case(*((_said.confidence >= low / 10, low) for low in range(9, 0, -1)),
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """So many predictions that share all of this. `claimed` is the sum of their confidences."""
+    """So many predictions that share all of this. `claimed` is the sum of their confidences.
+
+    `proved`: a person said what is right.
+    """
 
     model: str
     value: str | None
     decided: str | None
     verdict: Verdict | None
     sure: bool
-    taught: bool
+    proved: bool
     tenth: int
     number: int
     claimed: float
 
-    @property
-    def proves(self) -> bool:
-        """Whether a person said what is right: silence and repeated corrections prove nothing."""
-        return bool(self.decided) and self.verdict is not Verdict.UNTOUCHED and not self.taught
-
 
 def grouped(conn: Connection, field: Field, *, since: datetime) -> tuple[Outcome, ...]:
     """Predictions made since; of a ticket triaged again, the last and those decided on."""
-    taught = case((_said.taught_by.is_not(None), 1), else_=0)
-    keys = (_said.model, _said.value, _said.settled_to, _said.verdict, _said.sure, taught, _tenth)
+    proved = case((_said.proof.is_not(None), 1), else_=0)
+    keys = (_said.model, _said.value, _said.settled_to, _said.verdict, _said.sure, proved, _tenth)
     query = (
         select(*keys, func.count(), func.sum(_said.confidence))
         .where(_said.field == field, _said.created_at >= since)
@@ -50,7 +48,7 @@ def grouped(conn: Connection, field: Field, *, since: datetime) -> tuple[Outcome
             decided=row[2],
             verdict=Verdict(row[3]) if row[3] else None,
             sure=bool(row[4]),
-            taught=bool(row[5]),
+            proved=bool(row[5]),
             tenth=row[6],
             number=row[7],
             claimed=float(row[8]),
@@ -59,17 +57,20 @@ def grouped(conn: Connection, field: Field, *, since: datetime) -> tuple[Outcome
     )
 
 
-def triaged(conn: Connection, *, since: datetime) -> tuple[int, int]:
-    """Tickets triaged since; and of them those resolved with all that was filled in untouched."""
-    number = func.count(distinct(_said.ticket_id))
-    query = select(number).where(_said.created_at >= since, _said.superseded_at.is_(None))
-    untouched = func.sum(case((_said.verdict == Verdict.UNTOUCHED, 1), else_=0))
-    replaced = func.sum(case((_said.verdict == Verdict.REPLACED, 1), else_=0))
-    left_alone = (
-        select(_said.ticket_id)
-        .where(_said.created_at >= since, _said.superseded_at.is_(None))
-        .group_by(_said.ticket_id)
-        .having(untouched > 0, replaced == 0)
+def triaged(conn: Connection, *, since: datetime) -> int:
+    """Tickets of which something was predicted since."""
+    query = select(func.count(distinct(_said.ticket_id))).where(_said.created_at >= since)
+    return conn.execute(query).scalar_one()
+
+
+def left_untouched(conn: Connection, *, since: datetime) -> int:
+    """Tickets that were resolved with all that was filled in since then as it was."""
+    replaced = select(_said.ticket_id).where(
+        _said.verdict == Verdict.REPLACED, _said.created_at >= since
     )
-    alone = select(func.count()).select_from(left_alone.subquery())
-    return conn.execute(query).scalar_one(), conn.execute(alone).scalar_one()
+    query = select(func.count(distinct(_said.ticket_id))).where(
+        _said.verdict == Verdict.UNTOUCHED,
+        _said.created_at >= since,
+        _said.ticket_id.not_in(replaced),
+    )
+    return conn.execute(query).scalar_one()

@@ -2,8 +2,9 @@
 
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, null, select, update
 
 from app.db.tables import predictions, tickets
 from app.models import Field, Mode, Neighbour, Prediction, StoredPrediction, TrackRecord, Verdict
@@ -110,31 +111,24 @@ def settle(
             settled_at=at,
             settled_from=before,
             settled_to=after,
+            proof=_proof(verdict, after),
         )
     )
 
 
-def record(conn: Connection, field: Field, confidence: float, *, since: datetime) -> TrackRecord:
-    """How often predictions in the same tenth of confidence were right, of those decided on.
-
-    Left untouched until the ticket was resolved is no decision.
-    """
+def record(conn: Connection, field: Field, confidence: float) -> TrackRecord:
+    """How often predictions in the same tenth of confidence were right, of those decided on."""
     low = min(int(confidence * 10), 9) / 10
     high = low + 0.1 if low < 0.85 else 2.0
     said = predictions.c
-    right = func.sum(case((said.value == said.settled_to, 1), else_=0))
-    row = conn.execute(
-        select(func.count(), right).where(
-            said.field == field,
-            said.confidence >= low,
-            said.confidence < high,
-            said.settled_to.is_not(None),
-            said.taught_by.is_(None),
-            said.verdict != Verdict.UNTOUCHED,
-            said.created_at >= since,
-        )
-    ).one()
-    return TrackRecord(right=int(row[1] or 0), total=row[0])
+    rows = conn.execute(
+        select(said.proof, func.count())
+        .where(said.field == field, said.proof.in_((True, False)))
+        .where(said.confidence >= low, said.confidence < high)
+        .group_by(said.proof)
+    )
+    counts = {bool(row[0]): row[1] for row in rows}
+    return TrackRecord(counts.get(True, 0), sum(counts.values()))
 
 
 def hide(conn: Connection, field: Field) -> None:
@@ -156,3 +150,11 @@ def show(conn: Connection, field: Field) -> None:
     )
     values = {name: current.c[said] for name, said in COLUMNS[field].items()}
     conn.execute(update(tickets).where(tickets.c.id == current.c.ticket_id).values(values))
+
+
+def _proof(verdict: Verdict | None, after: str | None) -> ColumnElement[Any]:
+    """Right or wrong by a person's word; silence and repeated corrections prove nothing."""
+    said = predictions.c
+    if after is None or verdict is Verdict.UNTOUCHED:
+        return null()
+    return case((said.taught_by.is_(None), said.value == after), else_=null())

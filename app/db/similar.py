@@ -136,6 +136,14 @@ def labelled(conn: Connection, *, limit: int) -> list[tuple[str, list[str]]]:
     return [(category, problem.split()) for category, problem in conn.execute(query).all()]
 
 
+def confirmed(conn: Connection, refs: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Of these tickets those whose category a person confirmed: (subject, category) by ref."""
+    query = select(tickets.c.id, tickets.c.subject, tickets.c.category).where(
+        tickets.c.id.in_([int(ref) for ref in refs]), tickets.c.category.is_not(None)
+    )
+    return {str(row[0]): (row[1], row[2]) for row in conn.execute(query)}
+
+
 def find_calibration(conn: Connection) -> StoredCalibration | None:
     """The desk's own, if there were enough pairs."""
     query = select(calibrations).order_by(calibrations.c.id.desc()).limit(1)

@@ -47,6 +47,7 @@ class TicketDesk:
             status=self.servicenow.pushes.status(ticket_id) if agent else None,
             card=self.servicenow.conflicts.of(ticket_id) if agent else None,
             categories=self.copilot.categories(),
+            resting=self.copilot.rests_on() if agent else "",
             agents=self.tickets.agents() if agent else (),
             groups=self.servicenow.pushes.groups() if agent else (),
             codes=RESOLUTION_CODES,

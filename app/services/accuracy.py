@@ -42,7 +42,7 @@ class AccuracyService:
 
 
 def _field(field: Field, rows: Sequence[Outcome]) -> FieldAccuracy:
-    decided = [row for row in rows if row.proves]
+    decided = [row for row in rows if row.proved]
     judged = [row for row in decided if row.sure]
     record = _record(judged)
     return FieldAccuracy(

@@ -11,6 +11,7 @@ from app.security import ModelSigner
 from app.services.copilot import CopilotService
 from app.services.governance import Governance
 from app.services.learning import Learning
+from app.services.similar import SimilarService
 from app.services.trained import TrainedModels
 from app.services.training import Training
 from app.services.triage import TriageService
@@ -31,6 +32,7 @@ class CopilotServices:
 def assemble(
     database: Database,
     *,
+    similar: SimilarService,
     secret_key: str,
     starter: Callable[[], Engine],
     command: Sequence[str],
@@ -40,7 +42,9 @@ def assemble(
     models = TrainedModels(database, signer=ModelSigner(secret_key), starter=starter, now=now)
     door = CopilotService(models.load)
     governance = Governance(database, now)
-    triage = TriageService(engine=database, copilot=door, governance=governance, now=now)
+    triage = TriageService(
+        engine=database, copilot=door, governance=governance, similar=similar, now=now
+    )
     training = Training(database, models=models, governance=governance, now=now, command=command)
     learning = Learning(copilot=door, models=models, training=training, triage=triage)
     return CopilotServices(door, governance, triage, models, training, learning)

@@ -24,7 +24,8 @@ class DashboardService:
         """What triage did for the tickets of the last days."""
         since = self._now() - timedelta(days=DAYS)
         with reading(self._engine) as conn:
-            triaged, untouched = outcomes.triaged(conn, since=since)
+            triaged = outcomes.triaged(conn, since=since)
+            untouched = outcomes.left_untouched(conn, since=since)
         return TriageCounts(DAYS, triaged, untouched, deflected=0)
 
     def counts(self, viewer: User) -> Counts:

@@ -26,6 +26,7 @@ from app.db.engine import reading, utc_now, writing
 from app.models import (
     Candidate,
     Match,
+    Neighbour,
     SimilarView,
     Source,
     SourceKind,
@@ -33,6 +34,7 @@ from app.models import (
 )
 
 SHOWN = 5
+NEIGHBOURS = 3
 # A source is shown when most texts as much alike had the same category.
 LEAST_SHARE = 0.5
 CANDIDATES = 150
@@ -81,6 +83,21 @@ class SimilarService:
             found = _candidates(conn, asked, measure.vocabulary, but=but)
             best = _nearest(asked, found, measure)
             return _with_sources(conn, best)
+
+    def labelled_tickets(
+        self, subject: str, description: str, *, but: int | None = None
+    ) -> tuple[Neighbour, ...]:
+        """The nearest resolved tickets whose category a person confirmed, at most three."""
+        asked = problem_words(subject, description)
+        measure = self._current()
+        with reading(self._engine) as conn:
+            found = _candidates(conn, asked, measure.vocabulary, but=but)
+            known = similar.confirmed(conn, [one.ref for one in found if _is_ticket(one)])
+        near = _nearest(asked, [one for one in found if one.ref in known], measure)
+        return tuple(
+            Neighbour(int(one.ref), masked(known[one.ref][0]), known[one.ref][1], alike.share)
+            for one, _, alike in near[:NEIGHBOURS]
+        )
 
     def keep_fresh(self) -> None:
         """For the worker: count words anew every ten minutes, and calibrate once a day."""
@@ -142,6 +159,10 @@ def _candidates(
         if len(found) >= CANDIDATES:
             break
     return list(found.values())
+
+
+def _is_ticket(candidate: Candidate) -> bool:
+    return candidate.kind is SourceKind.TICKET
 
 
 def _together(rarest: Sequence[str], vocabulary: Vocabulary) -> list[tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -26,10 +26,9 @@ from app.models import (
 from app.services import lessons
 from app.services.copilot import CopilotService
 from app.services.governance import Governance, Rules
+from app.services.similar import SimilarService
 
 BATCH = 20
-# How long a settled prediction speaks for the ones after it.
-REMEMBERED = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +82,20 @@ class TriageService:
         engine: Engine,
         copilot: CopilotService,
         governance: Governance,
+        similar: SimilarService,
         now: Callable[[], datetime],
     ) -> None:
         self._engine = engine
         self._copilot = copilot
         self._governance = governance
+        self._similar = similar
         self._now = now
 
-    def read(self, subject: str, description: str) -> Reading:
-        """What can be said of a text now; nothing of a field that is off."""
+    def read(self, subject: str, description: str, *, but: int | None = None) -> Reading:
+        """What can be said of a text now; nothing of a field that is off.
+
+        `but` is the ticket that has this text, if there is one: it is no neighbour of itself.
+        """
         text = masked(f"{subject}\n{description}")
         with reading(self._engine) as conn:
             rules = self._governance.rules(conn)
@@ -102,8 +106,12 @@ class TriageService:
             for one in found.said
             if rules.modes[one.field] is not Mode.OFF
         ]
+        near = self._similar.labelled_tickets(subject, description, but=but) if said else ()
         return Reading(
-            said=tuple(said),
+            said=tuple(
+                replace(one, neighbours=near) if one.field is Field.CATEGORY else one
+                for one in said
+            ),
             suggestions=found.suggestions,
             rules=rules,
             ready=found.ready,
@@ -195,11 +203,10 @@ class TriageService:
         """What agents may see of a ticket's predictions, each with the desk's own record."""
         modes = self._governance.rules(conn).modes
         every = predictions.of_ticket(conn, ticket_id)
-        since = self._now() - REMEMBERED
         return tuple(
             PredictionView(
                 one,
-                predictions.record(conn, one.said.field, one.said.confidence, since=since),
+                predictions.record(conn, one.said.field, one.said.confidence),
                 earlier=sum(other.said.field is one.said.field for other in every) - 1,
             )
             for one in sorted(every, key=lambda each: each.said.field)
@@ -214,7 +221,11 @@ class TriageService:
 
     def _triage_behind(self, ticket: Ticket) -> bool:
         """What people or ServiceNow have already decided is not guessed at afterwards."""
-        found = self.read(ticket.subject, ticket.description)
+        if ticket.status.ended and all(getattr(ticket, field) for field in Field):
+            with writing(self._engine) as conn:
+                tickets.fill(conn, ticket.id, triaged_at=self._now())
+            return True
+        found = self.read(ticket.subject, ticket.description, but=ticket.id)
         if not found.ready:
             return False
         found = found.without({field for field in Field if getattr(ticket, field)})

@@ -47,9 +47,13 @@ predictions = Table(
     Column("settled_at", UtcDateTime),
     Column("settled_from", String(40)),
     Column("settled_to", String(40)),
+    # 0015: right or wrong by a person's word; NULL while nobody decided, and where silence,
+    # or a correction that is merely repeated, proves nothing
+    Column("proof", Boolean),
     Index("ix_predictions_ticket_id_field", "ticket_id", "field"),
-    Index("ix_predictions_field_confidence", "field", "confidence"),
-    Index("ix_predictions_created_at", "created_at"),
+    Index("ix_predictions_record", "field", "proof", "confidence"),
+    Index("ix_predictions_created_at", "created_at", "ticket_id"),
+    Index("ix_predictions_verdict", "verdict", "created_at", "ticket_id"),
 )
 
 # Written only, never changed: the newest row of a name is how it is set, the others are history.
