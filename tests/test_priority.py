@@ -33,7 +33,7 @@ def test_the_words_that_a_level_rests_on_are_named(model: PriorityModel) -> None
     assert found.value is Priority.URGENT
     assert "nobody can" in found.impact.words
     assert "whole site" in found.impact.words
-    assert "is down" in found.urgency.words
+    assert any("down" in words for words in found.urgency.words)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,9 @@ def test_the_starter_examples_are_measured_by_holding_back(model: PriorityModel)
     quality = model.figures.quality
     assert quality is not None
     assert quality.count == len(starter_priorities())
-    assert quality.kappa >= 0.75
+    assert quality.kappa >= 0.8
+    assert quality.urgent_recall is not None
+    assert quality.urgent_recall >= 0.8
     assert not model.figures.measured_on_own
 
 

@@ -19,7 +19,8 @@ class Features:
 
     def __init__(self, *, least_texts: int) -> None:
         """A word or letter group counts when at least `least_texts` texts have it."""
-        shared = {"strip_accents": "unicode", "min_df": least_texts, "dtype": np.float32}
+        # Doubles from the start: the linear model wants them, and would make one copy more.
+        shared = {"strip_accents": "unicode", "min_df": least_texts, "dtype": np.float64}
         self._words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, **shared)
         self._groups = CountVectorizer(analyzer="char_wb", ngram_range=LETTERS, **shared)
         self._letters = TfidfTransformer(sublinear_tf=True)

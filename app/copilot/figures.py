@@ -34,7 +34,10 @@ class CategoryFigures:
 
 @dataclass(frozen=True, slots=True)
 class PriorityFigures:
-    """The same of a model of impact and urgency; `own` counts overrides."""
+    """The same of a model of impact and urgency; `own` counts overrides.
+
+    `data_hash` covers the phrases too.
+    """
 
     version: str
     data_hash: str

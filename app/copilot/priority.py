@@ -90,6 +90,7 @@ class Scale:
 
     def __init__(self, name: str) -> None:
         self._signs = Signs(name)
+        self.rules = self._signs.written
         self._words = TfidfVectorizer(min_df=2, sublinear_tf=True, strip_accents="unicode")
         self._model = LogisticRegression(C=PENALTY, max_iter=500, random_state=SEED)
 
@@ -139,13 +140,18 @@ class Scale:
         return self._model.coef_[column]
 
     def _rows(self, texts: Sequence[str], found: Sequence[Sequence[Sign]]) -> Any:
-        """TF-IDF of the words; then whether a level has a phrase; then how many, halved."""
-        present = np.zeros((len(texts), 2 * len(LEVELS)))
-        for row, signs in zip(present, found, strict=True):
+        """TF-IDF of the words; then, a level a column: whether it has a phrase, whether it is the
+        highest that has one, and how many it has, halved.
+        """
+        count = len(LEVELS)
+        signed = np.zeros((len(texts), 3 * count))
+        for row, signs in zip(signed, found, strict=True):
             for sign in signs:
                 row[sign.level - 1] = 1
-                row[sign.level - 1 + len(LEVELS)] += 0.5
-        return hstack([self._words.transform(texts), csr_matrix(present)], format="csr")
+                row[2 * count + sign.level - 1] += 0.5
+            if signs:
+                row[count - 1 + min(sign.level for sign in signs)] = 1
+        return hstack([self._words.transform(texts), csr_matrix(signed)], format="csr")
 
 
 def train_priority(
@@ -172,7 +178,8 @@ def train_priority(
     quality = _held_back(scales, rows, levels, weight=weight, measured=measured)
     for column, scale in enumerate(scales):
         scale.weigh(rows[column], levels[:, column], weight)
-    content = "\x1e".join(f"{one.impact}{one.urgency}{one.text}" for one in examples)
+    lines = [f"{one.impact}{one.urgency}{one.text}" for one in examples]
+    content = "\x1e".join([*lines, *(scale.rules for scale in scales)])
     data_hash = hashlib.sha256(content.encode()).hexdigest()
     kind = "blend" if overrides else "starter"
     figures = PriorityFigures(

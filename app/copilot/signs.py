@@ -45,7 +45,8 @@ class Signs:
 
     def __init__(self, name: str) -> None:
         """`name` is impact or urgency. Raises ValueError naming a phrase that cannot be read."""
-        phrases = _phrases((HERE / f"{name}.txt").read_text(encoding="utf-8"))
+        self.written = (HERE / f"{name}.txt").read_text(encoding="utf-8")
+        phrases = _phrases(self.written)
         self._patterns = {level: _compiled(phrases[level]) for level in LEVELS}
 
     def find(self, text: str) -> tuple[Sign, ...]:
