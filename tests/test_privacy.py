@@ -145,6 +145,27 @@ def test_nothing_hidden_leaves_for_servicenow(
     assert SECOND in (kept.resolution_notes or "")
 
 
+def test_incidents_that_hold_secrets_are_masked_too(
+    agent: TestClient, api: TestClient, instance: Instance
+) -> None:
+    sys_id = instance.add_incident(
+        short_description=f"password is {CANARY}",
+        description=f"pw: {CANARY}",
+        work_notes=f"PIN 8842, pw: {CANARY}",
+    )["sys_id"]
+    agent.post("/servicenow/fetch")
+    for answer in (
+        agent.get("/servicenow"),
+        agent.get(f"/servicenow/incidents/{sys_id}"),
+        agent.get("/servicenow/mapping"),
+        api.get("/api/sn/incidents"),
+        api.get(f"/api/sn/incidents/{sys_id}"),
+    ):
+        assert not bare(answer.text), answer.url
+        if "mapping" not in str(answer.url):
+            assert HIDDEN in answer.text, answer.url
+
+
 def test_the_canary_shows_at_no_door(
     app: FastAPI,
     sign_in: SignIn,

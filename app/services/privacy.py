@@ -15,7 +15,16 @@ from app.copilot.redact import masked, secrets_in, unmasked
 from app.db import events, tickets
 from app.db.engine import utc_now, writing
 from app.errors import NotAllowed
-from app.models import EventKind, Role, Suggestion, Ticket, TicketDetail, TicketEvent, User
+from app.models import (
+    EventKind,
+    Incident,
+    Role,
+    Suggestion,
+    Ticket,
+    TicketDetail,
+    TicketEvent,
+    User,
+)
 
 # Looking again so soon is told once.
 SAME_LOOK = timedelta(minutes=10)
@@ -48,6 +57,15 @@ def masked_event(event: TicketEvent) -> TicketEvent:
     """The entry with the secrets of its text hidden, and how many they were."""
     hidden = len(secrets_in(event.body))
     return replace(event, body=masked(event.body), hidden=hidden) if hidden else event
+
+
+def masked_incident(incident: Incident) -> Incident:
+    """The incident with the secrets of its texts hidden: they are as often theirs as ours."""
+    return replace(
+        incident,
+        short_description=masked(incident.short_description),
+        description=masked(incident.description),
+    )
 
 
 def masked_steps(steps: Iterable[Suggestion]) -> tuple[Suggestion, ...]:

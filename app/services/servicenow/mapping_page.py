@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from app.copilot.categories import CATEGORIES
+from app.copilot.redact import masked
 from app.db import incidents, mappings
 from app.db.engine import reading, writing
 from app.errors import Invalid
@@ -219,7 +220,7 @@ def _mapped(incident: Incident, maps: mapping.Maps, known: _Known) -> MappedInci
     return MappedIncident(
         sys_id=incident.sys_id,
         number=incident.number,
-        short_description=incident.short_description,
+        short_description=masked(incident.short_description),
         theirs=_words(record, labels),
         ours=_words({"state": status, "priority": priority, "category": ours["category"]}, names),
         sent=_words(back, labels),

@@ -1,8 +1,10 @@
 """Looking at incidents: our mirror first, the instance when somebody asks for it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
+from app.copilot.redact import masked
 from app.db import incidents, links, outbox, runs, tickets
 from app.db.engine import reading, writing
 from app.errors import Invalid, Kind, ServiceNowError, ServiceNowRejected
@@ -20,6 +22,7 @@ from app.models import (
     Overview,
     TicketFilter,
 )
+from app.services.privacy import masked_incident
 from app.services.servicenow.connection import Connection
 from app.services.servicenow.imports import Imports
 from app.services.servicenow.lookups import Lookups
@@ -152,7 +155,8 @@ class Reads:
         except ServiceNowRejected:
             # Commonly closed to integrations; the incident itself is still worth showing.
             return ()
-        return tuple(mapping.journal_entry(row) for row in rows)
+        entries = (mapping.journal_entry(row) for row in rows)
+        return tuple(replace(entry, body=masked(entry.body)) for entry in entries)
 
     def _state_labels(self) -> dict[str, str]:
         return mapping.STATE_LABELS | dict(self._lookups.known_choices("state"))
@@ -171,7 +175,7 @@ class Reads:
         fetched_at: datetime | None = None,
     ) -> IncidentRow:
         return IncidentRow(
-            incident=incident,
+            incident=masked_incident(incident),
             state_label=labels.get(incident.state, incident.state or "Unknown"),
             priority_label=mapping.PRIORITY_LABELS.get(
                 incident.priority, incident.priority or "Unknown"
