@@ -14,7 +14,8 @@ AppError
 ├── LanguageModelError       what the language model, or the way to it, answered
 └── ServiceNowError          what the instance, or the way to it, answered
     ├── ServiceNowUnavailable    nothing was applied: try again later
-    │   └── HeldBack             we did not even call: our own limits said no
+    │   ├── HeldBack             we did not even call: our own limits said no
+    │   └── TooSlow                  the instance cancelled a query: ask for less at once
     ├── AnswerLost               a write may have been applied: find out first
     └── ServiceNowRejected       it will not work like this: ask a person
 """
@@ -186,6 +187,10 @@ class ServiceNowUnavailable(ServiceNowError):
 
 class HeldBack(ServiceNowUnavailable):
     """No call was made: no slot is free, or the pace that the instance allows is used up."""
+
+
+class TooSlow(ServiceNowUnavailable):
+    """The instance cancelled a query at its time limit: ask for fewer rows at once."""
 
 
 class AnswerLost(ServiceNowError):

@@ -170,6 +170,7 @@ def create_app(
                 services.servicenow,
                 services.learning,
                 services.similar,
+                services.knowledge,
                 pulse,
                 bells,
                 seconds=settings.worker_seconds,

@@ -1,9 +1,9 @@
 """JSON of /api/sn. Times are ISO 8601 UTC."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from app.models import (
     ConnectionView,
@@ -13,7 +13,6 @@ from app.models import (
     LiveIncidents,
     Pause,
     PushStatus,
-    SyncRun,
 )
 from app.schemas import Text
 
@@ -200,65 +199,3 @@ class SyncTicketIn(BaseModel):
 
     work_note: Text = ""
     include_suggestions: bool = False
-
-
-class PullIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    limit: Annotated[int, Field(ge=1, le=100_000)] = 1_000
-    query: Annotated[str, Field(max_length=4_000)] = ""
-    state: Annotated[str, Field(max_length=100)] = ""
-    import_: Annotated[bool, Field(alias="import")] = False
-    dry_run: bool = False
-    updated_from: AwareDatetime | None = None
-    updated_until: AwareDatetime | None = None
-
-
-class RunOut(BaseModel):
-    """One pull. `reasons` counts why rows were skipped or failed."""
-
-    id: int
-    state: Literal["queued", "running", "done", "failed", "cancelled"]
-    dry_run: bool
-    import_: Annotated[bool, Field(serialization_alias="import")]
-    fetched: int
-    total: int | None
-    created: int
-    updated: int
-    unchanged: int
-    skipped: int
-    failed: int
-    reasons: dict[str, int]
-    started_at: datetime | None
-    finished_at: datetime | None
-    undone_at: datetime | None
-    error: str | None
-
-    @classmethod
-    def of(cls, run: SyncRun) -> "RunOut":
-        return cls(
-            id=run.id,
-            state=run.state.value,
-            dry_run=run.dry_run,
-            import_=run.import_tickets,
-            fetched=run.fetched,
-            total=run.total,
-            created=run.created,
-            updated=run.updated,
-            unchanged=run.unchanged,
-            skipped=run.skipped,
-            failed=run.failed,
-            reasons=dict(run.reasons),
-            started_at=utc(run.started_at),
-            finished_at=utc(run.finished_at),
-            undone_at=utc(run.undone_at),
-            error=run.error,
-        )
-
-
-class UndoOut(BaseModel):
-    """How many tickets of an import went, and how many somebody had touched."""
-
-    run_id: int
-    removed: int
-    kept: int

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 
 from app.services.health import HealthService
+from app.services.knowledge import KnowledgeService
 from app.services.learning import Learning
 from app.services.servicenow import ServiceNowService
 from app.services.similar import SimilarService
@@ -28,6 +29,8 @@ class Bells:
         self.pulls = threading.Event()
         self.learning = threading.Event()
         self.training = threading.Event()
+        # A pull wrote rows whose words the search does not know yet.
+        self.unread = threading.Event()
 
     def ring(self) -> None:
         self.pushes.set()
@@ -44,6 +47,7 @@ class Worker:
         servicenow: ServiceNowService,
         learning: Learning,
         similar: SimilarService,
+        knowledge: KnowledgeService,
         health: HealthService,
         bells: Bells,
         *,
@@ -52,6 +56,7 @@ class Worker:
         self._servicenow = servicenow
         self._learning = learning
         self._similar = similar
+        self._knowledge = knowledge
         self._health = health
         self._bells = bells
         self._seconds = seconds
@@ -82,12 +87,17 @@ class Worker:
         self._loop("pulls", self._pull_and_purge, self._bells.pulls)
 
     def _pull_and_purge(self) -> None:
-        self._servicenow.pulls.run_due(stopping=self._stop.is_set)
+        if self._servicenow.pulls.run_due(stopping=self._stop.is_set):
+            self._bells.unread.set()
+            self._bells.learning.set()
         self._servicenow.incoming.run_due(stopping=self._stop.is_set)
         self._servicenow.history.purge_due()
 
     def _learn(self) -> None:
         def look() -> None:
+            if self._bells.unread.is_set():
+                self._bells.unread.clear()
+                self._knowledge.index_missing()
             self._learning.keep_up(stopping=self._stop.is_set)
             self._similar.keep_fresh()
 

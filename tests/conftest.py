@@ -18,9 +18,10 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, make_url, text
 
 from app.copilot.engine import Engine as TriageEngine
-from app.db import accounts, migrate
+from app.db import accounts, incidents, migrate
 from app.db.engine import make_engine, utc_now, writing
 from app.db.tables import metadata
+from app.integrations.servicenow_bulk import SMALLEST_PAGE
 from app.main import create_app
 from app.models import Role, User
 from app.security import hash_password
@@ -167,6 +168,14 @@ def app(settings: Settings, clock: Clock, triage: TriageEngine) -> Iterator[Fast
     yield made
     made.state.services.servicenow.close()
     made.state.engine.dispose()
+
+
+@pytest.fixture
+def small_pages(engine: Engine, settings: Settings) -> None:
+    """Bulk reads as if the instance had cancelled larger pages before."""
+    with writing(engine) as conn:
+        host = settings.servicenow.host
+        incidents.remember_connection(conn, host, page_size=SMALLEST_PAGE)
 
 
 @pytest.fixture

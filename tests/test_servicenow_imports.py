@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.errors import Conflict, Invalid
+from app.integrations.servicenow_bulk import SMALLEST_PAGE
 from app.models import RunState, SyncRun, TicketFilter, TicketStatus
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
@@ -115,7 +116,8 @@ def test_an_import_is_undone_but_for_what_somebody_touched(
     desk.note(found[0].id, "I work on this", internal=True)
     desk.set_status(found[1].id, TicketStatus.IN_PROGRESS)
     path = f"/api/sn/sync/runs/{run.id}/undo"
-    assert api.post(path).json() == {"run_id": run.id, "removed": 9, "kept": 2}
+    undone = {"run_id": run.id, "removed": 9, "kept": 2, "kept_touched": 2, "kept_pushed": 0}
+    assert api.post(path).json() == undone
     assert tickets_here(desk) == 2
     assert api.post(path).status_code == 409
     assert pull(service).created == 9
@@ -126,6 +128,7 @@ def test_a_dry_run_cannot_be_undone(service: ServiceNowService, mixed: Instance)
         service.imports.undo(pull(service, dry_run=True).id, by="admin@example.com")
 
 
+@pytest.mark.usefixtures("small_pages")
 def test_cancel_stops_within_the_page_and_keeps_what_was_stored(
     service: ServiceNowService, instance: Instance, desk: Desk, api: TestClient
 ) -> None:
@@ -135,16 +138,16 @@ def test_cancel_stops_within_the_page_and_keeps_what_was_stored(
     looks = iter(range(9))
 
     def cancel_after_the_first_page() -> bool:
-        if next(looks) == 1:
+        if next(looks) == 0:
             assert api.post(f"/api/sn/sync/runs/{run.id}/cancel").json()["state"] == "cancelled"
         return False
 
     service.pulls.run_due(stopping=cancel_after_the_first_page)
     ended = service.pulls.get(run.id)
-    assert (ended.state, ended.created) == (RunState.CANCELLED, 200)
-    assert tickets_here(desk) == 200
+    assert (ended.state, ended.created) == (RunState.CANCELLED, SMALLEST_PAGE)
+    assert tickets_here(desk) == SMALLEST_PAGE
     assert api.post(f"/api/sn/sync/runs/{run.id}/cancel").status_code == 409
-    assert pull(service).unchanged == 200
+    assert pull(service).unchanged == SMALLEST_PAGE
 
 
 def test_states_and_dates_narrow_a_pull(service: ServiceNowService, instance: Instance) -> None:

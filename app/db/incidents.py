@@ -1,26 +1,38 @@
 """The mirror of incidents, what is known of the instance, and its small lists."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select, update
 
-from app.db import search
+from app.db import bulk, search
 from app.db.tables import choices, connections, incidents, tickets
 from app.db.upserts import upsert
 from app.models import Incident, MirroredIncident
 
 COLUMNS = tuple(Incident.__dataclass_fields__)
+_values_of = attrgetter(*COLUMNS)
 COUNT_CAP = 10_000
 
 
 def store(conn: Connection, found: Iterable[Incident], *, now: datetime) -> None:
     """Put incidents into the mirror as just seen."""
     seen = tuple(found)
-    upsert(conn, incidents, [asdict(incident) | {"fetched_at": now} for incident in seen])
+    _write(conn, seen, now=now)
     search.index_incidents(conn, seen)
+
+
+def store_many(conn: Connection, found: Sequence[Incident], *, now: datetime) -> None:
+    """As `store`, for a page of a long read: the words for the search follow behind."""
+    _write(conn, found, now=now)
+    search.forget_incidents(conn, [incident.sys_id for incident in found])
+
+
+def _write(conn: Connection, found: Iterable[Incident], *, now: datetime) -> None:
+    rows = [_values_of(incident) for incident in found]
+    bulk.insert(conn, incidents, COLUMNS, rows, same={"fetched_at": now}, replace=True)
 
 
 def remove(conn: Connection, sys_id: str) -> None:

@@ -52,6 +52,13 @@ def write(conn: Connection, state: IncomingState, **values: Any) -> IncomingStat
     return IncomingState(**{name: found[name] for name in NAMES}) if found else None
 
 
+def raise_watermark(conn: Connection, host: str, stamp: datetime) -> None:
+    """Everything up to this `sys_updated_on` was read; one that stands higher stays."""
+    _add_missing(conn, host)
+    lower = or_(incoming.c.watermark.is_(None), incoming.c.watermark < stamp)
+    conn.execute(update(incoming).where(incoming.c.host == host, lower).values(watermark=stamp))
+
+
 def ask(conn: Connection, host: str, *, now: datetime) -> None:
     """Make it due now."""
     _add_missing(conn, host)

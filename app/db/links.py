@@ -1,17 +1,13 @@
 """The tie between a ticket and an incident: the `sn_*` columns, and what they owe."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, exists, select, update
+from sqlalchemy import Connection, select, update
 
-from app.db import outbox, search
-from app.db.tables import installation, ticket_events, tickets
-from app.db.tables import outbox as outbox_table
+from app.db import outbox
+from app.db.tables import installation, tickets
 from app.models import (
     SYNCED,
-    EventKind,
-    Incident,
     OutboxItem,
     OutboxKind,
     SyncStatus,
@@ -158,64 +154,4 @@ def owe_note(
         host=host,
         created_by=by,
         now=now,
-    )
-
-
-def import_ticket(
-    conn: Connection,
-    incident: Incident,
-    *,
-    host: str,
-    theirs: Values,
-    seen: Values,
-    now: datetime,
-) -> int:
-    """A ticket for an incident that came from there, linked to it; answers the ticket's id."""
-    values = {name: theirs.get(name) for name in SYNCED}
-    row = conn.execute(
-        tickets.insert()
-        .values(
-            **values,
-            assignment_group_name=incident.assignment_group_name or None,
-            description=incident.description,
-            requester_email=incident.caller_email.casefold(),
-            created_at=incident.opened_at or incident.updated_at,
-            updated_at=now,
-            sn_sys_id=incident.sys_id,
-            sn_number=incident.number,
-            sn_host=host,
-            sn_last_sync_at=now,
-            sn_sync_status=SyncStatus.OK,
-            sn_agreed={"ours": values, "theirs": dict(theirs), "seen": dict(seen)},
-        )
-        .returning(tickets.c.id)
-    )
-    ticket_id: int = row.scalar_one()
-    search.index_tickets(conn, [ticket_id])
-    _tell(conn, ticket_id, f"Imported from incident {incident.number}.", now=now)
-    return ticket_id
-
-
-def remove_untouched(conn: Connection, ticket_ids: Sequence[int]) -> int:
-    """Delete imported tickets that no person has touched and that owe nothing; how many."""
-    touched = exists().where(
-        ticket_events.c.ticket_id == tickets.c.id,
-        ticket_events.c.author.is_not(None),
-        ticket_events.c.sn_journal_id.is_(None),
-    )
-    owing = exists().where(outbox_table.c.ticket_id == tickets.c.id)
-    row = conn.execute(delete(tickets).where(tickets.c.id.in_(ticket_ids), ~touched, ~owing))
-    return row.rowcount
-
-
-def _tell(conn: Connection, ticket_id: int, text: str, *, now: datetime) -> None:
-    conn.execute(
-        ticket_events.insert().values(
-            ticket_id=ticket_id,
-            kind=EventKind.SERVICENOW,
-            author=None,
-            body=text,
-            internal=True,
-            created_at=now,
-        )
     )

@@ -1,15 +1,15 @@
-"""Sync runs: one row per pull, with its progress."""
+"""Sync runs: one row per pull, with its progress, and the ranges that it reads."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, or_, select, update
 
-from app.db.tables import sync_rows, sync_runs
+from app.db.tables import sync_runs, sync_streams
+from app.db.upserts import upsert
 from app.errors import NotFound
-from app.models import Outcome, PulledRow, RunState, SyncRun
+from app.models import RunState, SyncRun
 
 OPEN = (RunState.QUEUED, RunState.RUNNING)
 
@@ -26,7 +26,6 @@ def add(conn: Connection, *, now: datetime, **values: Any) -> SyncRun:
         sync_runs.insert()
         .values(
             state=RunState.QUEUED,
-            last_sys_id="",
             reasons={},
             created_at=now,
             **values,
@@ -57,30 +56,41 @@ def latest(conn: Connection) -> SyncRun | None:
 
 
 def claim(conn: Connection, *, now: datetime, claimed_before: datetime) -> SyncRun | None:
-    """Take a queued run, or one whose worker died; None when there is none."""
+    """Take a run that is queued, has waited long enough or lost its worker; None without one."""
+    running = sync_runs.c.state == RunState.RUNNING
     free = or_(
         sync_runs.c.state == RunState.QUEUED,
-        and_(sync_runs.c.state == RunState.RUNNING, sync_runs.c.claimed_at <= claimed_before),
+        and_(running, sync_runs.c.waiting_until <= now),
+        and_(
+            running, sync_runs.c.waiting_until.is_(None), sync_runs.c.claimed_at <= claimed_before
+        ),
     )
     first = select(sync_runs.c.id).where(free).order_by(sync_runs.c.id).limit(1)
     row = conn.execute(
         update(sync_runs)
         .where(sync_runs.c.id == first.scalar_subquery(), free)
-        .values(state=RunState.RUNNING, claimed_at=now)
+        .values(
+            state=RunState.RUNNING,
+            claimed_at=now,
+            claims=sync_runs.c.claims + 1,
+            waiting_until=None,
+            measured_from=now,
+            measured_rows=sync_runs.c.fetched,
+        )
         .returning(sync_runs)
     )
     found = row.mappings().first()
     return _run(found) if found else None
 
 
-def write(conn: Connection, run: SyncRun, *, last_seen: str, **values: Any) -> bool:
-    """Write a page's progress; False when another worker went on from `last_seen`."""
+def write(conn: Connection, run: SyncRun, **values: Any) -> bool:
+    """Write how the run stands; False when it was cancelled or another worker has it."""
     row = conn.execute(
         update(sync_runs)
         .where(
             sync_runs.c.id == run.id,
             sync_runs.c.state == RunState.RUNNING,
-            sync_runs.c.last_sys_id == last_seen,
+            sync_runs.c.claims == run.claims,
         )
         .values(**values)
     )
@@ -92,55 +102,32 @@ def cancel(conn: Connection, run_id: int, *, now: datetime) -> bool:
     row = conn.execute(
         update(sync_runs)
         .where(sync_runs.c.id == run_id, sync_runs.c.state.in_(OPEN))
-        .values(state=RunState.CANCELLED, finished_at=now)
+        .values(state=RunState.CANCELLED, finished_at=now, waiting_until=None)
     )
     return row.rowcount == 1
 
 
-def mark_undone(conn: Connection, run_id: int, *, now: datetime) -> bool:
+def mark_undone(conn: Connection, run_id: int, *, now: datetime, **counts: int) -> bool:
     """False when it was undone before."""
     row = conn.execute(
         update(sync_runs)
         .where(sync_runs.c.id == run_id, sync_runs.c.undone_at.is_(None))
-        .values(undone_at=now)
+        .values(undone_at=now, **counts)
     )
     return row.rowcount == 1
 
 
-def add_rows(conn: Connection, run_id: int, found: Sequence[PulledRow]) -> None:
-    """What became of the rows of one page."""
-    if found:
-        values = [asdict(row) | {"run_id": run_id} for row in found]
-        conn.execute(sync_rows.insert(), values)
+def streams(conn: Connection, run_id: int) -> list[dict[str, Any]]:
+    """The ranges that a run reads, as they were stored; none before it has begun."""
+    names = [column for column in sync_streams.c if column.name != "run_id"]
+    query = select(*names).where(sync_streams.c.run_id == run_id)
+    rows = conn.execute(query.order_by(sync_streams.c.position)).mappings()
+    return [dict(row) for row in rows]
 
 
-def rows(
-    conn: Connection, run_id: int, *, after: str = "", limit: int = 1_000
-) -> tuple[PulledRow, ...]:
-    """The rows of a run in sys_id order, a thousand at a time."""
-    query = select(sync_rows).where(sync_rows.c.run_id == run_id, sync_rows.c.sys_id > after)
-    found = conn.execute(query.order_by(sync_rows.c.sys_id).limit(limit)).mappings()
-    return tuple(_row(row) for row in found)
-
-
-def samples(conn: Connection, run_id: int, *, limit: int) -> tuple[PulledRow, ...]:
-    """Some rows to look at: those with a reason first."""
-    query = (
-        select(sync_rows)
-        .where(sync_rows.c.run_id == run_id)
-        .order_by(sync_rows.c.reason == "", sync_rows.c.outcome, sync_rows.c.sys_id)
-    )
-    return tuple(_row(row) for row in conn.execute(query.limit(limit)).mappings())
-
-
-def _row(row: RowMapping) -> PulledRow:
-    return PulledRow(
-        sys_id=row["sys_id"],
-        number=row["number"],
-        outcome=Outcome(row["outcome"]),
-        reason=row["reason"],
-        ticket_id=row["ticket_id"],
-    )
+def store_streams(conn: Connection, run_id: int, *found: Mapping[str, Any]) -> None:
+    """Note how far each of these ranges was read."""
+    upsert(conn, sync_streams, [{"run_id": run_id, **stream} for stream in found])
 
 
 def release_all(conn: Connection, *, long_ago: datetime) -> None:

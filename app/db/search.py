@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, Connection, Select, column, func, select, table, text
+from sqlalchemy import ColumnElement, Connection, Select, column, delete, func, select, table, text
 from sqlalchemy.sql.schema import Table
 
 from app.copilot.words import other_words, problem_words, words
@@ -52,6 +52,11 @@ def index_incidents(conn: Connection, found: Iterable[Incident]) -> None:
             rest = other_words((incident.close_notes,), but=problem)
             rows.append(_terms(problem, rest) | {"sys_id": incident.sys_id})
     upsert(conn, incident_terms, rows, keys=("sys_id",))
+
+
+def forget_incidents(conn: Connection, sys_ids: Sequence[str]) -> None:
+    """Drop the words of incidents that may have changed: `index_missing` writes them anew."""
+    conn.execute(delete(incident_terms).where(incident_terms.c.sys_id.in_(sys_ids)))
 
 
 def index_missing(conn: Connection, *, limit: int) -> int:

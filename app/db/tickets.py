@@ -77,6 +77,14 @@ def of_ids(conn: Connection, ticket_ids: Iterable[int]) -> dict[int, Ticket]:
     return {row["id"]: ticket_of_row(row) for row in conn.execute(query).mappings()}
 
 
+def linked(conn: Connection, sys_ids: Sequence[str], *, for_update: bool) -> dict[str, Ticket]:
+    """The tickets of these incidents, by sys_id. `for_update` locks them on PostgreSQL."""
+    query = select(tickets).where(tickets.c.sn_sys_id.in_(sys_ids)).order_by(tickets.c.id)
+    if for_update:
+        query = query.with_for_update()
+    return {row["sn_sys_id"]: ticket_of_row(row) for row in conn.execute(query).mappings()}
+
+
 def add(conn: Connection, **values: Any) -> Ticket:
     row = conn.execute(tickets.insert().values(**values).returning(tickets))
     ticket = ticket_of_row(row.mappings().one())

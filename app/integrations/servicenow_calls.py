@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import httpx
 import tenacity
 
-from app.errors import Kind, ServiceNowError, ServiceNowUnavailable
+from app.errors import Kind, ServiceNowError, ServiceNowUnavailable, TooSlow
 from app.integrations.servicenow_answers import transport_failure
 from app.integrations.servicenow_listening import Call, heard
 from app.integrations.servicenow_slots import Slots
@@ -40,10 +40,15 @@ class Calls:
         self._sleep = sleep
         self._monotonic = monotonic
 
-    def repeated(self, once: Callable[[], Answer]) -> Answer:
-        """A read, repeated on passing trouble as long as the deadline allows."""
+    def repeated(self, once: Callable[[], Answer], *, slow_too: bool = True) -> Answer:
+        """A read, repeated on passing trouble as long as the deadline allows.
+
+        Without `slow_too` a query that the instance cancelled is not asked again as it is.
+        """
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(self._worth_repeating),
+            retry=tenacity.retry_if_exception(
+                lambda exc: self._worth_repeating(exc) and (slow_too or type(exc) is not TooSlow)
+            ),
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=self._pause,
             sleep=self._sleep,

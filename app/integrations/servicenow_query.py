@@ -90,6 +90,9 @@ class Query:
     def at_most(self, field: str, value: str) -> "Query":
         return self._and(f"{_field(field)}<={_value(value)}")
 
+    def less_than(self, field: str, value: str) -> "Query":
+        return self._and(f"{_field(field)}<{_value(value)}")
+
     def greater_than(self, field: str, value: str) -> "Query":
         return self._and(f"{_field(field)}>{_value(value)}")
 
@@ -102,6 +105,12 @@ class Query:
         if any("," in value for value in wanted):
             raise refused("a value in a list may not hold a comma.")
         return self._and(f"{_field(field)}IN{','.join(_value(value) for value in wanted)}")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields in its conditions, each once."""
+        conditions = (CONDITION.fullmatch(c.removeprefix("OR")) for g in self.groups for c in g)
+        return tuple(dict.fromkeys(found["field"] for found in conditions if found))
 
     def order_by(self, field: str) -> "Query":
         return replace(self, orders=(*self.orders, f"ORDERBY{_field(field)}"))

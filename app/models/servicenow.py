@@ -139,7 +139,10 @@ class PulledRow:
 
 @dataclass(frozen=True, slots=True)
 class SyncRun:
-    """One pull from start to end. `reasons` counts why rows were skipped or failed."""
+    """One pull from start to end.
+
+    `reasons` counts why rows were skipped or failed, `hidden` the rows that access rules kept back.
+    """
 
     id: int
     state: RunState
@@ -157,8 +160,15 @@ class SyncRun:
     updated_until: datetime | None
     undone_at: datetime | None
     oldest_stamp: datetime | None
-    last_sys_id: str
+    oldest_sys_id: str | None
+    newest_stamp: datetime | None
+    claims: int
+    waiting_until: datetime | None
+    stumbles: int
+    measured_from: datetime | None
+    measured_rows: int
     fetched: int
+    hidden: int
     total: int | None
     created: int
     updated: int
@@ -167,29 +177,49 @@ class SyncRun:
     failed: int
     reasons: Mapping[str, int]
     error: str | None
+    removed: int
+    kept_touched: int
+    kept_pushed: int
 
     @property
     def finished(self) -> bool:
         return self.state in (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
 
     @property
+    def waiting(self) -> bool:
+        """True while it waits for the instance and nobody works on it."""
+        return self.state is RunState.RUNNING and self.waiting_until is not None
+
+    @property
     def percent(self) -> int:
-        return min(100, 100 * self.fetched // self.total) if self.total else 0
+        passed = self.fetched + self.hidden
+        return min(100, 100 * passed // self.total) if self.total else 0
 
     @property
     def rate(self) -> float:
-        """Rows a second, from the start to the last page."""
-        if not self.started_at or not self.claimed_at:
+        """Rows a second, since somebody works on it without a pause."""
+        if not self.measured_from or not self.claimed_at:
             return 0.0
-        seconds = (self.claimed_at - self.started_at).total_seconds()
-        return self.fetched / seconds if seconds > 0 else 0.0
+        seconds = (self.claimed_at - self.measured_from).total_seconds()
+        return (self.fetched - self.measured_rows) / seconds if seconds > 0 else 0.0
 
     @property
     def seconds_left(self) -> int | None:
         """How long it will take at that rate; None while that is not known."""
         if self.total is None or not self.rate:
             return None
-        return round(max(0, self.total - self.fetched) / self.rate)
+        return round(max(0, self.total - self.fetched - self.hidden) / self.rate)
+
+    @property
+    def capped(self) -> bool:
+        """True when the limit left incidents out."""
+        return self.oldest_stamp is not None
+
+    @property
+    def whole(self) -> bool:
+        """True when it reads every incident there is: no filter, nothing beyond the limit."""
+        narrowed = self.query or self.incident_state or self.updated_from or self.updated_until
+        return not narrowed and not self.capped
 
     @property
     def undoable(self) -> bool:

@@ -1,19 +1,20 @@
 """Pulling incidents, for admins: the import form of the ServiceNow page, and its JSON twin."""
 
-from collections.abc import Iterable
-from datetime import UTC, date, datetime, time
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.deps import CurrentUser, ServiceNow, WaitingServiceNow, require
+from app.errors import Invalid
 from app.models import PulledRow, Role, SyncRun
 from app.routes.csv_answers import csv_answer
-from app.schemas import HIGHEST_ID, PROBLEMS, Storable
-from app.schemas_servicenow import PullIn, RunOut, UndoOut
-from app.services.servicenow import ServiceNowService
-from app.web import fragment, is_partial, see_other
+from app.routes.forms import checked
+from app.schemas import HIGHEST_ID, PROBLEMS
+from app.schemas_pulls import PullForm, PullIn, RunOut, UndoOut
+from app.web import fragment, is_partial, page, see_other
 
 PULL_WAIT_SECONDS = 25
 admins = [Depends(require(Role.ADMIN))]
@@ -21,52 +22,87 @@ pages = APIRouter(prefix="/servicenow", dependencies=admins, include_in_schema=F
 api = APIRouter(prefix="/api/sn", dependencies=admins, responses=PROBLEMS, tags=["ServiceNow"])
 
 Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
-Day = Annotated[str, Form(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
+Typed = Annotated[str, Form(max_length=100_000)]
+
+
+@dataclass(frozen=True)
+class PullDesk:
+    """What the pull card is made of; its form comes back to it when it cannot be used."""
+
+    request: Request
+    servicenow: ServiceNow
+    user: CurrentUser
+
+    def start(self, typed: Mapping[str, object]) -> Response:
+        try:
+            wanted = checked(PullForm, typed).wanted()
+            run = self.servicenow.pulls.start(by=self.user.email, **wanted)
+        except Invalid as exc:
+            return self._form_again(exc, typed)
+        return self.card(run)
+
+    def card(self, run: SyncRun) -> Response:
+        if not is_partial(self.request):
+            return see_other("/servicenow#pull-card")
+        return fragment(
+            self.request,
+            "servicenow/pull_card.html",
+            run=run,
+            samples=self.servicenow.imports.samples(run),
+        )
+
+    def _form_again(self, problem: Invalid, typed: Mapping[str, object]) -> Response:
+        overview = self.servicenow.reads.overview()
+        again: dict[str, Any] = {"status_code": problem.status, "problem": problem, "typed": typed}
+        if not is_partial(self.request):
+            again |= {"overview": overview, "incoming": self.servicenow.incoming.view()}
+            return page(self.request, "servicenow/index.html", **again)
+        again |= {"run": overview.run, "samples": overview.samples}
+        return fragment(self.request, "servicenow/pull_card.html", **again)
+
+
+Desk = Annotated[PullDesk, Depends()]
 
 
 @pages.post("/pulls")
 def start_pull(
-    request: Request,
-    servicenow: ServiceNow,
-    user: CurrentUser,
-    limit: Annotated[int, Form()] = 1_000,
-    query: Annotated[str, Form(max_length=4_000), Storable] = "",
-    state: Annotated[list[str] | None, Form(max_length=10)] = None,
-    import_tickets: Annotated[bool, Form()] = False,
-    dry_run: Annotated[bool, Form()] = False,
-    updated_from: Day = "",
-    updated_until: Day = "",
+    desk: Desk,
+    limit: Typed = "1000",
+    query: Typed = "",
+    state: Annotated[list[str] | None, Form(max_length=20)] = None,
+    import_tickets: Typed = "",
+    dry_run: Typed = "",
+    updated_from: Typed = "",
+    updated_until: Typed = "",
 ) -> Response:
     """Start a pull, or join the same one that is under way. Days are whole days in UTC."""
-    run = servicenow.pulls.start(
-        by=user.email,
-        limit=limit,
-        query=query,
-        state=",".join(state or ()),
-        import_tickets=import_tickets,
-        dry_run=dry_run,
-        updated_from=_moment(updated_from, time.min),
-        updated_until=_moment(updated_until, time(23, 59, 59)),
-    )
-    return _pull_card(request, servicenow, run)
+    typed = {
+        "limit": limit,
+        "query": query,
+        "state": state or [],
+        "import_tickets": import_tickets or False,
+        "dry_run": dry_run or False,
+        "updated_from": updated_from,
+        "updated_until": updated_until,
+    }
+    return desk.start(typed)
 
 
 @pages.get("/pulls/{run_id}")
-def pull(request: Request, run_id: Id, servicenow: ServiceNow) -> Response:
+def pull(desk: Desk, run_id: Id) -> Response:
     """The pull card: its progress while the run goes on."""
-    return _pull_card(request, servicenow, servicenow.pulls.get(run_id))
+    return desk.card(desk.servicenow.pulls.get(run_id))
 
 
 @pages.post("/pulls/{run_id}/cancel")
-def cancel(request: Request, run_id: Id, servicenow: ServiceNow) -> Response:
-    return _pull_card(request, servicenow, servicenow.imports.cancel(run_id))
+def cancel(desk: Desk, run_id: Id) -> Response:
+    return desk.card(desk.servicenow.imports.cancel(run_id))
 
 
 @pages.post("/pulls/{run_id}/undo")
-def undo(request: Request, run_id: Id, servicenow: ServiceNow, user: CurrentUser) -> Response:
+def undo(desk: Desk, run_id: Id) -> Response:
     """Take an import's untouched tickets away again."""
-    servicenow.imports.undo(run_id, by=user.email)
-    return _pull_card(request, servicenow, servicenow.pulls.get(run_id))
+    return desk.card(desk.servicenow.imports.undo(run_id, by=desk.user.email))
 
 
 @pages.get("/pulls/{run_id}/report.csv")
@@ -74,26 +110,12 @@ def report(run_id: Id, servicenow: ServiceNow) -> Response:
     return _report(run_id, servicenow.imports.report(run_id))
 
 
-def _pull_card(request: Request, servicenow: ServiceNowService, run: SyncRun) -> Response:
-    if not is_partial(request):
-        return see_other("/servicenow#pull-card")
-    return fragment(
-        request,
-        "servicenow/pull_card.html",
-        run=run,
-        samples=servicenow.imports.samples(run),
-        connection=servicenow.connection.view(),
-    )
-
-
-def _moment(day: str, at: time) -> datetime | None:
-    return datetime.combine(date.fromisoformat(day), at, UTC) if day else None
-
-
-def _report(run_id: int, rows: Iterable[PulledRow]) -> Response:
+def _report(run_id: int, chunks: Iterator[Sequence[PulledRow]]) -> Response:
     head = ("number", "sys_id", "outcome", "reason", "ticket_id")
     lines = (
-        (row.number, row.sys_id, row.outcome, row.reason, str(row.ticket_id or "")) for row in rows
+        (row.number, row.sys_id, row.outcome, row.reason, str(row.ticket_id or ""))
+        for rows in chunks
+        for row in rows
     )
     return csv_answer(f"pull-{run_id}", head, lines)
 
@@ -134,8 +156,7 @@ def api_cancel(run_id: Id, servicenow: ServiceNow) -> RunOut:
 @api.post("/sync/runs/{run_id}/undo")
 def api_undo(run_id: Id, servicenow: ServiceNow, user: CurrentUser) -> UndoOut:
     """Take an import's untouched tickets away; 409 when there is nothing to take."""
-    removed, kept = servicenow.imports.undo(run_id, by=user.email)
-    return UndoOut(run_id=run_id, removed=removed, kept=kept)
+    return UndoOut.of(servicenow.imports.undo(run_id, by=user.email))
 
 
 @api.get("/sync/runs/{run_id}/report.csv", response_class=StreamingResponse)

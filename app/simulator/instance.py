@@ -48,6 +48,8 @@ class Instance(Store):
             self.rate_window_seconds = 3600
             self.semaphores: int | None = None
             self.latency_seconds = 0.0
+            # A list of more rows outlasts its quota and is cancelled.
+            self.largest_page: int | None = None
             self.empty_answer_for_shared_session = False
             self.effects_after_seconds: float | None = None
             self._fill_base()

@@ -140,30 +140,34 @@ def matches(query: ParsedQuery, record: Record, lookup: Lookup) -> bool:
     )
 
 
+# Each test is given the raw value, what people read, and the wanted text, all without case.
+TESTS: dict[str, Callable[[str, str, str], bool]] = {
+    "=": lambda ours, _, wanted: ours == wanted,
+    "!=": lambda ours, _, wanted: ours != wanted,
+    "<": lambda ours, _, wanted: ours < wanted,
+    "<=": lambda ours, _, wanted: ours <= wanted,
+    ">": lambda ours, _, wanted: ours > wanted,
+    ">=": lambda ours, _, wanted: ours >= wanted,
+    "IN": lambda ours, _, wanted: ours in wanted.split(","),
+    "NOT IN": lambda ours, _, wanted: ours not in wanted.split(","),
+    "LIKE": lambda _, shown, wanted: wanted in shown,
+    "CONTAINS": lambda _, shown, wanted: wanted in shown,
+    "NOT LIKE": lambda _, shown, wanted: wanted not in shown,
+    "STARTSWITH": lambda _, shown, wanted: shown.startswith(wanted),
+    "ENDSWITH": lambda _, shown, wanted: shown.endswith(wanted),
+    "ISEMPTY": lambda ours, _, wanted: not ours,
+    "ISNOTEMPTY": lambda ours, _, wanted: bool(ours),
+    "BETWEEN": lambda ours, _, wanted: _between(ours, wanted),
+}
+ON_WHAT_PEOPLE_READ = ("LIKE", "CONTAINS", "NOT LIKE", "STARTSWITH", "ENDSWITH")
+
+
 def _holds(condition: Condition, record: Record, lookup: Lookup) -> bool:
     # Text compares without case, as the usual collation of the database does.
-    ours = (lookup(record, condition.name) or "").casefold()
-    wanted = condition.value.casefold()
-    shown = (lookup(record, f"{condition.name}@display") or ours).casefold()
-    tests: dict[str, Callable[[], bool]] = {
-        "=": lambda: ours == wanted,
-        "!=": lambda: ours != wanted,
-        "<": lambda: ours < wanted,
-        "<=": lambda: ours <= wanted,
-        ">": lambda: ours > wanted,
-        ">=": lambda: ours >= wanted,
-        "IN": lambda: ours in wanted.split(","),
-        "NOT IN": lambda: ours not in wanted.split(","),
-        "LIKE": lambda: wanted in shown,
-        "CONTAINS": lambda: wanted in shown,
-        "NOT LIKE": lambda: wanted not in shown,
-        "STARTSWITH": lambda: shown.startswith(wanted),
-        "ENDSWITH": lambda: shown.endswith(wanted),
-        "ISEMPTY": lambda: not ours,
-        "ISNOTEMPTY": lambda: bool(ours),
-        "BETWEEN": lambda: _between(ours, wanted),
-    }
-    return tests[condition.operator]()
+    shown = ours = (lookup(record, condition.name) or "").casefold()
+    if condition.operator in ON_WHAT_PEOPLE_READ:
+        shown = (lookup(record, f"{condition.name}@display") or ours).casefold()
+    return TESTS[condition.operator](ours, shown, condition.value.casefold())
 
 
 def _between(ours: str, wanted: str) -> bool:

@@ -1,6 +1,6 @@
 """Values as an instance sends them: everything is a string, references are objects."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -31,17 +31,51 @@ class Renderer:
 
     def record(self, table: str, record: Record) -> dict[str, Any]:
         """The fields that were asked for and that the caller may see."""
-        hidden = self._instance.hidden_fields.get(table, frozenset())
         names = self._fields if self._fields is not None else list(record)
         shown = {}
         for name in names:
-            if name.split(".")[0] in hidden:
+            if self._hidden(table, name):
                 continue
             found = self._instance.walk(table, record, name)
             if found is not None:
                 owner_table, owner, last = found
                 shown[name] = self._value(owner_table, owner, last)
         return shown
+
+    def records(self, table: str, rows: Sequence[Record]) -> list[dict[str, Any]]:
+        """As `record`, for many rows; raw values are looked up by a plan made once."""
+        plan = self._plan(table)
+        if plan is None:
+            return [self.record(table, row) for row in rows]
+        return [{name: read(row) for name, read in plan} for row in rows]
+
+    def _plan(self, table: str) -> list[tuple[str, Callable[[Record], str]]] | None:
+        """How each field of a raw incident is read; None where only `record` knows how."""
+        if table != "incident" or self._fields is None or self._mode != "false" or self._links:
+            return None
+        known = [name for name in self._fields if self._instance.knows_field(table, name)]
+        plan = []
+        for name in known:
+            if self._hidden(table, name):
+                continue
+            read = self._reader(name)
+            if read is None:
+                return None
+            plan.append((name, read))
+        return plan
+
+    def _reader(self, name: str) -> Callable[[Record], str] | None:
+        first, _, rest = name.partition(".")
+        if not rest:
+            return (lambda row: "") if first in JOURNALS else (lambda row: row.get(first, ""))
+        target = self._instance.table(REFERENCES[first])
+        if "." in rest:
+            return None
+        return lambda row: target.get(row.get(first, ""), {}).get(rest, "")
+
+    def _hidden(self, table: str, name: str) -> bool:
+        hidden = self._instance.hidden_fields.get(table, frozenset())
+        return name.split(".")[0] in hidden
 
     def _value(self, table: str, record: Record, name: str) -> Any:
         raw = record.get(name, "")

@@ -2,8 +2,8 @@
 
 import secrets
 import threading
-from bisect import bisect_right, insort
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,8 @@ from app.simulator import base
 from app.simulator.base import sys_id_of
 
 Record = dict[str, str]
+# Pairs of an operator (>, >=, <, <=) and a sys_id.
+Bounds = Iterable[tuple[str, str]]
 NUMBER_OFFSET = 10_000
 TABLES = ("incident", "sys_user", "sys_user_group", "sys_choice", "sys_journal_field", "problem")
 
@@ -78,6 +80,8 @@ class Store:
         """How a query reads a field of this table; `name@display` is what people read."""
 
         def look(record: Record, name: str) -> str | None:
+            if name in record:
+                return record[name]
             plain, _, display = name.partition("@")
             found = self.walk(table, record, plain)
             if found is None:
@@ -90,9 +94,17 @@ class Store:
 
         return look
 
-    def ids_after(self, last: str) -> list[str]:
-        """Incident sys_ids greater than `last`, in order, from a sorted index."""
-        return self._sorted_ids[bisect_right(self._sorted_ids, last) :]
+    def sorted_ids(self, bounds: Bounds) -> list[str]:
+        """Incident sys_ids that keep to every bound, in order, from a sorted index."""
+        first, end = 0, len(self._sorted_ids)
+        for operator, value in bounds:
+            find = bisect_right if operator in (">", "<=") else bisect_left
+            at = find(self._sorted_ids, value.casefold(), key=str.casefold)
+            if operator.startswith(">"):
+                first = max(first, at)
+            else:
+                end = min(end, at)
+        return self._sorted_ids[first:end]
 
     def add_journal_entry(
         self, sys_id: str, element: str, value: str, *, by: str, at: str = ""
@@ -114,7 +126,7 @@ class Store:
     def _insert(self, record: Record) -> None:
         self.revision += 1
         self._tables["incident"][record["sys_id"]] = record
-        insort(self._sorted_ids, record["sys_id"])
+        insort(self._sorted_ids, record["sys_id"], key=str.casefold)
 
     def saved(self) -> dict[str, Any]:
         """Everything the instance holds, as JSON values; switches and faults are left out."""
@@ -129,7 +141,7 @@ class Store:
         with self._lock:
             self._tables = {name: dict(rows) for name, rows in state["tables"].items()}
             self._number = int(state["number"])
-            self._sorted_ids = sorted(self._tables["incident"])
+            self._sorted_ids = sorted(self._tables["incident"], key=str.casefold)
             self._journals = {}
             for row in self._tables["sys_journal_field"].values():
                 self._journals.setdefault(row["element_id"], []).append(row)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from app.simulator.query import ParsedQuery, matches, ordered, parse
+from app.simulator.query import Condition, ParsedQuery, matches, ordered, parse
 from app.simulator.render import Renderer
 from app.simulator.rules import Refused
 
@@ -23,6 +23,7 @@ CHECK_LOGS = (
     "to verify REST request processing"
 )
 PARAMETERS = "sysparm_"
+BOUNDS = (">", ">=", "<", "<=")
 
 
 @dataclass(slots=True)
@@ -155,7 +156,7 @@ def _list(instance: "Instance", call: Call, rows: dict[str, Record]) -> Answer:
         detail = "Records matching query not found. Check query parameter or offset parameter"
         return error(404, "No Record found", detail)
     renderer = Renderer(instance, call.parameters, base=call.base, caller=call.caller)
-    answer = Answer(200, {"result": [renderer.record(call.table, row) for row in seen]})
+    answer = Answer(200, {"result": renderer.records(call.table, seen)})
     if call.parameters.get("sysparm_no_count") != "true":
         answer.headers["X-Total-Count"] = str(total)
     if call.parameters.get("sysparm_suppress_pagination_header") != "true" and total > limit:
@@ -196,14 +197,15 @@ def _select(
     limit: int,
     offset: int,
 ) -> tuple[list[Record], int]:
-    """The rows of one page and the count of all; a range of sys_ids comes from the index."""
+    """The rows of one page and the count of all; ranges of sys_ids come from the index."""
     lookup = instance.lookup(call.table)
     by_sys_id = query.orders == [("sys_id", False)]
     if call.table == "incident" and by_sys_id and len(query.groups) == 1:
-        candidates = [rows[key] for key in instance.ids_after(_lower_bound(query))]
-        found = candidates
-        if not _only_bound(query):
-            found = [row for row in candidates if matches(query, row, lookup)]
+        bounds, query.groups[0] = _bounds_and_rest(query)
+        keys = instance.sorted_ids(bounds)
+        if not query.groups[0]:
+            return [rows[key] for key in keys[offset : offset + limit]], len(keys)
+        found = [rows[key] for key in keys if matches(query, rows[key], lookup)]
     else:
         found = [row for row in list(rows.values()) if matches(query, row, lookup)]
         if query.orders:
@@ -214,20 +216,16 @@ def _select(
     return found[offset : offset + limit], len(found)
 
 
-def _lower_bound(query: ParsedQuery) -> str:
-    bounds = [
-        clause[0].value
-        for clause in query.groups[0]
-        if len(clause) == 1 and clause[0].name == "sys_id" and clause[0].operator == ">"
-    ]
-    return max(bounds, default="")
-
-
-def _only_bound(query: ParsedQuery) -> bool:
-    return all(
-        len(clause) == 1 and clause[0].name == "sys_id" and clause[0].operator == ">"
-        for clause in query.groups[0]
-    )
+def _bounds_and_rest(query: ParsedQuery) -> tuple[list[tuple[str, str]], list[list[Condition]]]:
+    """The bounds of sys_id in a query of one group, and its other clauses."""
+    bounds, rest = [], []
+    for clause in query.groups[0]:
+        one = clause[0]
+        if len(clause) == 1 and one.name == "sys_id" and one.operator in BOUNDS:
+            bounds.append((one.operator, one.value))
+        else:
+            rest.append(clause)
+    return bounds, rest
 
 
 def _links(call: Call, *, limit: int, offset: int, total: int) -> str:

@@ -5,6 +5,7 @@ import json
 import re
 import secrets
 import time
+from itertools import cycle
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -41,6 +42,12 @@ def create_app(
     return Starlette(routes=routes)
 
 
+def _outlasts_its_quota(instance: Instance, call: Call) -> bool:
+    wanted = call.parameters.get("sysparm_limit", "")
+    most = instance.largest_page
+    return most is not None and call.sys_id is None and wanted.isdigit() and int(wanted) > most
+
+
 class _Door:
     def __init__(self, instance: Instance, base_url: str) -> None:
         self._instance = instance
@@ -48,6 +55,7 @@ class _Door:
         self._sessions: dict[str, asyncio.Lock] = {}
         self._under_way = 0
         self._window: tuple[float, int] = (0.0, 0)
+        self._ways_to_cancel = cycle(("result_and_error", "cut_json"))
 
     # -- pages and tokens -------------------------------------------------------------------
 
@@ -181,6 +189,8 @@ class _Door:
         if fault and fault.kind == "slow_commit":
             await asyncio.sleep(fault.options["seconds"])
         answer = serve(instance, call)
+        if _outlasts_its_quota(instance, call):
+            fault = Fault(next(self._ways_to_cancel))
         answer.headers |= headers
         if method in WRITES and request.headers.get("X-no-response-body") == "true":
             answer.body = None

@@ -33,6 +33,7 @@ from app.db.tables.servicenow import (
     outbox,
     sync_rows,
     sync_runs,
+    sync_streams,
 )
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "suggestions",
     "sync_rows",
     "sync_runs",
+    "sync_streams",
     "ticket_events",
     "ticket_terms",
     "tickets",

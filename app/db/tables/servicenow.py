@@ -103,10 +103,20 @@ sync_runs = Table(
     Column("updated_from", UtcDateTime),
     Column("updated_until", UtcDateTime),
     Column("undone_at", UtcDateTime),
-    # Where the scan stands: the newest N rows are those not older than `oldest_stamp`.
+    # The newest N rows end with this one; without it there is nothing beyond the limit.
     Column("oldest_stamp", UtcDateTime),
-    Column("last_sys_id", String(32), nullable=False),
+    Column("oldest_sys_id", String(32)),
+    # The newest stamp on the instance when the run began.
+    Column("newest_stamp", UtcDateTime),
+    # Who works on it counts one on; whoever counted before writes no more.
+    Column("claims", Integer, nullable=False, server_default=text("0")),
+    Column("waiting_until", UtcDateTime),
+    Column("stumbles", Integer, nullable=False, server_default=text("0")),
+    # Since when, and since how many rows, the rate is measured.
+    Column("measured_from", UtcDateTime),
+    Column("measured_rows", Integer, nullable=False, server_default=text("0")),
     Column("fetched", Integer, nullable=False, server_default=text("0")),
+    Column("hidden", Integer, nullable=False, server_default=text("0")),
     Column("total", Integer),
     Column("created", Integer, nullable=False, server_default=text("0")),
     Column("updated", Integer, nullable=False, server_default=text("0")),
@@ -115,7 +125,24 @@ sync_runs = Table(
     Column("failed", Integer, nullable=False, server_default=text("0")),
     Column("reasons", JSON, nullable=False),
     Column("error", Text),
+    # What an undo took away, and why it left the rest.
+    Column("removed", Integer, nullable=False, server_default=text("0")),
+    Column("kept_touched", Integer, nullable=False, server_default=text("0")),
+    Column("kept_pushed", Integer, nullable=False, server_default=text("0")),
     Index("ix_sync_runs_state", "state"),
+)
+
+# The ranges of sys_ids that a run reads side by side, and how far each has come.
+sync_streams = Table(
+    "sync_streams",
+    metadata,
+    Column("run_id", ForeignKey("sync_runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("lower", String(32), nullable=False),
+    Column("upper", String(32), nullable=False),
+    Column("last_sys_id", String(32), nullable=False),
+    Column("finished", Boolean, nullable=False),
+    Column("expected", Integer),
 )
 
 # What became of each row of an import or a dry run.
@@ -153,6 +180,8 @@ connections = Table(
     Column("test_started_at", UtcDateTime),
     Column("test_finished_at", UtcDateTime),
     Column("test_checks", JSON),
+    # Rows of one bulk page that the instance coped with; none until it cancelled a larger one.
+    Column("page_size", Integer),
 )
 
 # The history: what was exchanged with the instance about a ticket or a run.

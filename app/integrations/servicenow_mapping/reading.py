@@ -39,11 +39,14 @@ FIELDS = (
     "sys_updated_by",
     "sys_mod_count",
 )
+STAMP_LENGTH = 19
 
 
 def parse_stamp(text: str) -> datetime:
     """`YYYY-MM-DD HH:MM:SS` in UTC, as raw values are. Raises ValueError."""
-    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    if len(text) != STAMP_LENGTH or text[10] != " ":
+        raise ValueError(f"{text!r} is no time")
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def format_stamp(moment: datetime) -> str:

@@ -4,101 +4,152 @@ A dry run takes the same way and leaves out the writing, so its counts are those
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection as DbConnection
 
-from app.db import incidents, links, outbox, tickets
+from app.db import imported, incidents, tickets
+from app.db.imported import NewTicket
+from app.errors import ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
-from app.models import Incident, Outcome, PulledRow, SyncRun, Ticket, label_of
-from app.services.servicenow.reconciling import reconcile, write
+from app.models import Incident, Outcome, PulledRow, SyncRun, Ticket, Values, label_of
+from app.services.servicenow.reconciling import Reconciled, reconcile, write
 
 Record = Mapping[str, str]
-NO_CALLER = "Caller has no e-mail that we may read: the ticket has no requester"
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of the rows of one page; `reasons` counts why."""
-
-    rows: list[PulledRow] = field(default_factory=list)
-    counts: Counter[Outcome] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-
-    def add(
-        self, record: Record, outcome: Outcome, *, reason: str = "", ticket_id: int | None = None
-    ) -> None:
-        self.counts[outcome] += 1
-        if reason:
-            self.reasons[reason] += 1
-        sys_id, number = record["sys_id"], record.get("number", "")
-        self.rows.append(PulledRow(sys_id, number, outcome, reason, ticket_id))
+NO_CALLER = "No caller: the ticket has no requester"
+UNKNOWN_CALLER = "Caller without an e-mail that we may read: the ticket has no requester"
+OUR_OWN = "Created from a ticket here; its push is still being confirmed"
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """One record of a page, read as values."""
+
+    record: Record
+    incident: Incident
+    theirs: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of one row: a new ticket, or what its ticket takes over, or neither."""
+
+    row: Row
+    outcome: Outcome
+    reason: str = ""
+    new: NewTicket | None = None
+    ticket: Ticket | None = None
+    found: Reconciled | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of the rows of one page; `reasons` counts why."""
+
+    rows: tuple[PulledRow, ...]
+    counts: Counter[Outcome]
+    reasons: Counter[str]
+
+    @classmethod
+    def of(cls, rows: Sequence[PulledRow]) -> "Tally":
+        return cls(
+            rows=tuple(rows),
+            counts=Counter(row.outcome for row in rows),
+            reasons=Counter(row.reason for row in rows if row.reason),
+        )
+
+
 class Page:
-    """One page on its way into the database. `writes` is false in a dry run."""
+    """The rows of one page, read as values before the transaction that stores them."""
 
-    conn: DbConnection
-    host: str
-    now: datetime
-    tally: Tally
-    maps: mapping.Maps
-    writes: bool
-
-    def store(self, run: SyncRun, found: list[tuple[Incident, Record]]) -> None:
-        """The rows into the mirror, and as tickets when the run imports."""
-        before = incidents.known(self.conn, [incident.sys_id for incident, _ in found])
-        if self.writes:
-            incidents.store(self.conn, [incident for incident, _ in found], now=self.now)
-        for incident, record in found:
-            if run.import_tickets:
-                self._import(incident, record)
-            elif incident.sys_id not in before:
-                self.tally.add(record, Outcome.CREATED)
+    def __init__(self, records: Sequence[Record], maps: mapping.Maps) -> None:
+        self._maps = maps
+        self._rows: list[Row] = []
+        self._unreadable: list[PulledRow] = []
+        for record in records:
+            try:
+                incident = mapping.incident_from_record(record)
+            except ServiceNowRejected as exc:
+                number = record.get("number", "")
+                row = PulledRow(record["sys_id"], number, Outcome.FAILED, exc.message, None)
+                self._unreadable.append(row)
             else:
-                same = before[incident.sys_id] == incident
-                self.tally.add(record, Outcome.UNCHANGED if same else Outcome.UPDATED)
+                theirs = mapping.ticket_values(record, maps)
+                self._rows.append(Row(record, incident, theirs))
 
-    def _import(self, incident: Incident, record: Record) -> None:
-        theirs = mapping.ticket_values(record, self.maps)
-        ticket_id = links.ticket_of(self.conn, incident.sys_id)
-        if theirs.get("status") is None:
-            reason = f"State {incident.state or 'empty'} has no status here"
-            self.tally.add(record, Outcome.SKIPPED, reason=reason)
-        elif ticket_id is not None:
-            ticket = tickets.get(self.conn, ticket_id, for_update=self.writes)
-            self._refresh(ticket, record)
-        elif outbox.find_by_correlation(self.conn, incident.correlation_id):
-            reason = "Created from a ticket here; its push is still being confirmed"
-            self.tally.add(record, Outcome.SKIPPED, reason=reason)
-        else:
-            self._create(incident, record, theirs)
+    def store(self, conn: DbConnection, run: SyncRun, *, host: str, now: datetime) -> Tally:
+        """The rows into the mirror, and as tickets when the run imports; a dry run only looks.
 
-    def _create(self, incident: Incident, record: Record, theirs: dict[str, str | None]) -> None:
-        ticket_id = None
-        if self.writes:
-            ticket_id = links.import_ticket(
-                self.conn,
-                incident,
-                host=self.host,
-                theirs=theirs,
-                seen=mapping.seen_of(record),
-                now=self.now,
-            )
-        reason = "" if incident.caller_email else NO_CALLER
-        self.tally.add(record, Outcome.CREATED, reason=reason, ticket_id=ticket_id)
+        Raises IntegrityError when somebody linked one of the incidents meanwhile.
+        """
+        fates = self._fates(conn, run, now)
+        made: Mapping[str, int] = {}
+        if not run.dry_run:
+            incidents.store_many(conn, [row.incident for row in self._rows], now=now)
+            made = imported.add(conn, [one.new for one in fates if one.new], host=host, now=now)
+            for one in fates:
+                if one.ticket and one.found:
+                    write(conn, one.ticket, one.found, now=now)
+        return Tally.of([*self._unreadable, *(_told(one, made) for one in fates)])
 
-    def _refresh(self, ticket: Ticket, record: Record) -> None:
-        found = reconcile(ticket, record, maps=self.maps, pulling=True, now=self.now)
-        if self.writes:
-            write(self.conn, ticket, found, now=self.now)
+    def _fates(self, conn: DbConnection, run: SyncRun, now: datetime) -> list[Fate]:
+        sys_ids = [row.incident.sys_id for row in self._rows]
+        if not run.import_tickets:
+            before = incidents.known(conn, sys_ids)
+            return [_mirrored(row, before) for row in self._rows]
+        ours = tickets.linked(conn, sys_ids, for_update=not run.dry_run)
+        keys = (row.incident.correlation_id for row in self._rows)
+        pushing = imported.being_created(conn, keys)
+        return [
+            self._merged(row, ours[row.incident.sys_id], now)
+            if row.incident.sys_id in ours
+            else _imported(row, pushing)
+            for row in self._rows
+        ]
+
+    def _merged(self, row: Row, ticket: Ticket, now: datetime) -> Fate:
+        """What changed only there is taken over, field by field; the rest waits for a person."""
+        found = reconcile(ticket, row.record, maps=self._maps, pulling=True, now=now)
+        reason = ""
         if found.verdict.conflicts:
             names = ", ".join(label_of(name) for name in found.verdict.conflicts)
             reason = f"Changed on both sides: {names}"
-            self.tally.add(record, Outcome.SKIPPED, reason=reason, ticket_id=ticket.id)
-        else:
-            outcome = Outcome.UPDATED if found.verdict.take else Outcome.UNCHANGED
-            self.tally.add(record, outcome, ticket_id=ticket.id)
+        elif row.theirs.get("status") is None:
+            reason = _unknown_state(row)
+        outcome = Outcome.UPDATED if found.verdict.take else Outcome.UNCHANGED
+        if reason and not found.verdict.take:
+            outcome = Outcome.SKIPPED
+        return Fate(row, outcome, reason, ticket=ticket, found=found)
+
+
+def _told(fate: Fate, made: Mapping[str, int]) -> PulledRow:
+    incident = fate.row.incident
+    ticket_id = fate.ticket.id if fate.ticket else made.get(incident.sys_id)
+    return PulledRow(incident.sys_id, incident.number, fate.outcome, fate.reason, ticket_id)
+
+
+def _mirrored(row: Row, before: Mapping[str, Incident]) -> Fate:
+    incident = row.incident
+    if incident.sys_id not in before:
+        return Fate(row, Outcome.CREATED)
+    same = before[incident.sys_id] == incident
+    return Fate(row, Outcome.UNCHANGED if same else Outcome.UPDATED)
+
+
+def _imported(row: Row, pushing: set[str]) -> Fate:
+    incident = row.incident
+    if row.theirs.get("status") is None:
+        return Fate(row, Outcome.SKIPPED, _unknown_state(row))
+    if incident.correlation_id in pushing:
+        return Fate(row, Outcome.SKIPPED, OUR_OWN)
+    reason = ""
+    if not incident.caller_email:
+        reason = UNKNOWN_CALLER if incident.caller else NO_CALLER
+    new = NewTicket(incident, row.theirs, mapping.seen_of(row.record))
+    return Fate(row, Outcome.CREATED, reason, new=new)
+
+
+def _unknown_state(row: Row) -> str:
+    return f"State {row.incident.state or 'empty'} has no status here"

@@ -1,18 +1,17 @@
 """The levers of an import: look at its rows, stop it, take it back."""
 
 import logging
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
 
-from app.db import links, runs
+from app.db import pulled, runs
 from app.db.engine import reading, writing
 from app.errors import Conflict
-from app.models import Outcome, PulledRow, SyncRun
+from app.models import PulledRow, SyncRun
 from app.services.servicenow.setup import Setup
 
 log = logging.getLogger("app.pulls")
 SAMPLES = 20
-CHUNK = 500
+CHUNK = 1_000
 
 
 class Imports:
@@ -26,22 +25,22 @@ class Imports:
         if run is None or not (run.dry_run and run.finished):
             return ()
         with reading(self._setup.engine) as conn:
-            return runs.samples(conn, run.id, limit=SAMPLES)
+            return pulled.samples(conn, run.id, limit=SAMPLES)
 
-    def report(self, run_id: int) -> Iterator[PulledRow]:
-        """Every row of an import or a dry run, read page by page. Raises NotFound at once."""
+    def report(self, run_id: int) -> Iterator[Sequence[PulledRow]]:
+        """Every row of an import or a dry run, chunk by chunk. Raises NotFound at once."""
         with reading(self._setup.engine) as conn:
             runs.get(conn, run_id)
-        return self._rows(run_id)
+        return self._chunks(run_id)
 
-    def _rows(self, run_id: int) -> Iterator[PulledRow]:
+    def _chunks(self, run_id: int) -> Iterator[Sequence[PulledRow]]:
         last = ""
         while True:
             with reading(self._setup.engine) as conn:
-                found = runs.rows(conn, run_id, after=last)
-            yield from found
+                found = pulled.rows(conn, run_id, after=last, limit=CHUNK)
             if not found:
                 return
+            yield found
             last = found[-1].sys_id
 
     def cancel(self, run_id: int) -> SyncRun:
@@ -55,24 +54,33 @@ class Imports:
                 raise Conflict(f"Run {run_id} is over; there is nothing to cancel.")
             return runs.get(conn, run_id)
 
-    def undo(self, run_id: int, *, by: str) -> tuple[int, int]:
-        """Take an import's new tickets away again: how many went and how many were kept.
+    def undo(self, run_id: int, *, by: str) -> SyncRun:
+        """Take an import's new tickets away again; the run says how many, and what was kept.
 
-        Kept is what a person touched since or what owes a push. Raises NotFound, Conflict.
+        Kept is what a person touched since or what was pushed. A second click, or the next one
+        after a crash, goes on where the first left off. Raises NotFound, Conflict.
         """
-        with writing(self._setup.engine) as conn:
-            run = runs.get(conn, run_id)
-            if not run.undoable or not runs.mark_undone(conn, run_id, now=self._setup.now()):
-                raise Conflict(f"Run {run_id} made no tickets that could be taken away.")
-        removed = 0
-        for rows in _chunks(self._rows(run_id)):
-            made = [row.ticket_id for row in rows if row.outcome is Outcome.CREATED]
+        run = self._undoable(run_id)
+        for rows in self._chunks(run_id):
             with writing(self._setup.engine) as conn:
-                removed += links.remove_untouched(conn, [one for one in made if one is not None])
-        log.info("import undone", extra={"fields": {"run": run_id, "by": by, "removed": removed}})
-        return removed, run.created - removed
+                pulled.remove_untouched(conn, rows)
+        with writing(self._setup.engine) as conn:
+            touched, pushed = pulled.kept(conn, run_id)
+            removed = run.created - touched - pushed
+            counts = {"removed": removed, "kept_touched": touched, "kept_pushed": pushed}
+            if not runs.mark_undone(conn, run_id, now=self._setup.now(), **counts):
+                raise _nothing_to_undo(run_id)
+            after = runs.get(conn, run_id)
+        log.info("import undone", extra={"fields": {"run": run_id, "by": by, **counts}})
+        return after
+
+    def _undoable(self, run_id: int) -> SyncRun:
+        with reading(self._setup.engine) as conn:
+            run = runs.get(conn, run_id)
+        if not run.undoable:
+            raise _nothing_to_undo(run_id)
+        return run
 
 
-def _chunks(rows: Iterator[PulledRow]) -> Iterator[list[PulledRow]]:
-    while chunk := list(islice(rows, CHUNK)):
-        yield chunk
+def _nothing_to_undo(run_id: int) -> Conflict:
+    return Conflict(f"Run {run_id} made no tickets that could be taken away.")

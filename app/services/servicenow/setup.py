@@ -49,7 +49,8 @@ class Setup:
     settle: timedelta = timedelta(seconds=75)
     # A sender that has not answered for this long is dead: longer than any delivery may take.
     lease: timedelta = timedelta(seconds=75)
-    page_size: int = 200
+    # Rows of one page of a pull, until the instance cancels one: larger pages gain nothing more.
+    page_size: int = 1_000
     # How often changes are pulled by themselves; None is never.
     pull_every: timedelta | None = None
     # How long the history is kept.

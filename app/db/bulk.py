@@ -1,0 +1,61 @@
+"""Very many rows at once: one compiled statement, and only the conversions that a column needs.
+
+The usual way works out every parameter of every row anew, which costs more than the insert.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+Same = Mapping[str, Any]
+
+
+def insert(
+    conn: Connection,
+    table: Table,
+    names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    same: Same | None = None,
+    replace: bool = False,
+) -> None:
+    """Insert rows of the named columns, and of the values that are the `same` in all of them.
+
+    With `replace` over rows of the same key.
+    """
+    if not rows:
+        return
+    same = same or {}
+    sql, order = _compiled(conn, table, (*names, *same), replace=replace)
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    values = {name: _converted(conn, table, name, column) for name, column in columns.items()}
+    for name, value in same.items():
+        (one,) = _converted(conn, table, name, (value,))
+        values[name] = repeat(one, len(rows))
+    ready: Iterable[Any] = zip(*(values[name] for name in order), strict=True)
+    if not conn.dialect.positional:
+        ready = (dict(zip(order, row, strict=True)) for row in ready)
+    conn.exec_driver_sql(sql, list(ready))
+
+
+def _compiled(
+    conn: Connection, table: Table, names: Sequence[str], *, replace: bool
+) -> tuple[str, Sequence[str]]:
+    """The statement as the driver takes it, and the names of its parameters in their order."""
+    maker = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    statement = maker(table)
+    if replace:
+        keys = [column.name for column in table.primary_key]
+        new = {name: statement.excluded[name] for name in names if name not in keys}
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=new)
+    compiled = statement.compile(dialect=conn.dialect, column_keys=list(names))
+    return str(compiled), getattr(compiled, "positiontup", None) or names
+
+
+def _converted(conn: Connection, table: Table, name: str, column: Sequence[Any]) -> Iterable[Any]:
+    """The values of one column as the driver takes them."""
+    convert = table.c[name].type.dialect_impl(conn.dialect).bind_processor(conn.dialect)
+    return column if convert is None else map(convert, column)

@@ -1,0 +1,98 @@
+"""Tickets that come from incidents, a page at a time: no statement runs once per row."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from app.db import bulk
+from app.db.tables import outbox, ticket_events, tickets
+from app.models import SYNCED, EventKind, Incident, SyncStatus, Values
+
+SUBJECT_LENGTH = 255
+# What differs between the tickets of one page.
+NEW = (
+    *SYNCED,
+    "assignment_group_name",
+    "description",
+    "requester_email",
+    "created_at",
+    "sn_sys_id",
+    "sn_number",
+    "sn_agreed",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewTicket:
+    """An incident that becomes a ticket: its values here, and which state of it they are."""
+
+    incident: Incident
+    theirs: Values
+    seen: Values
+
+
+def being_created(conn: Connection, correlation_ids: Iterable[str]) -> set[str]:
+    """Those of our own keys whose push is still in the outbox."""
+    wanted = [one for one in correlation_ids if one]
+    if not wanted:
+        return set()
+    query = select(outbox.c.correlation_id).where(outbox.c.correlation_id.in_(wanted))
+    return set(conn.execute(query).scalars())
+
+
+def add(
+    conn: Connection, found: Sequence[NewTicket], *, host: str, now: datetime
+) -> dict[str, int]:
+    """A linked ticket for each incident; answers their ids by sys_id.
+
+    Raises IntegrityError when another ticket was linked to one of them meanwhile.
+    """
+    if not found:
+        return {}
+    same = {
+        "updated_at": now,
+        "sn_host": host,
+        "sn_last_sync_at": now,
+        "sn_sync_status": SyncStatus.OK,
+    }
+    bulk.insert(conn, tickets, NEW, [_new(one) for one in found], same=same)
+    sys_ids = [one.incident.sys_id for one in found]
+    made = select(tickets.c.sn_sys_id, tickets.c.id).where(tickets.c.sn_sys_id.in_(sys_ids))
+    ids = {row.sn_sys_id: row.id for row in conn.execute(made)}
+    told = [
+        (ids[one.incident.sys_id], f"Imported from incident {one.incident.number}.")
+        for one in found
+    ]
+    _tell(conn, told, now=now)
+    return ids
+
+
+def _new(one: NewTicket) -> tuple[Any, ...]:
+    """The values of NEW."""
+    incident = one.incident
+    values = {name: one.theirs.get(name) for name in SYNCED}
+    # A subject may be hidden from us, or longer there than any is here.
+    values["subject"] = (values["subject"] or incident.number)[:SUBJECT_LENGTH]
+    return (
+        *values.values(),
+        incident.assignment_group_name or None,
+        incident.description,
+        incident.caller_email.casefold(),
+        incident.opened_at or incident.updated_at,
+        incident.sys_id,
+        incident.number,
+        {"ours": values, "theirs": dict(one.theirs), "seen": dict(one.seen)},
+    )
+
+
+def _tell(conn: Connection, told: Sequence[tuple[int, str]], *, now: datetime) -> None:
+    same = {
+        "kind": EventKind.SERVICENOW,
+        "author": None,
+        "internal": True,
+        "created_at": now,
+    }
+    bulk.insert(conn, ticket_events, ("ticket_id", "body"), told, same=same)
