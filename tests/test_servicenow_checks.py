@@ -1,11 +1,13 @@
 """The connection test: every step, every sentence, and no secret in any of them."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -184,18 +186,22 @@ def running(settings: Settings, triage: TriageEngine) -> Iterator[FastAPI]:
 
 
 @contextmanager
-def server() -> Iterator[int]:
-    """A port that takes connections and says nothing that TLS understands."""
+def server(*, tls: bool) -> Iterator[int]:
+    """A port that speaks TLS with a certificate that nobody vouches for, or no TLS at all."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(__file__).parent / "data" / "self_signed.pem")
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
-            try:
-                while True:
+            while True:
+                try:
                     taken, _ = listening.accept()
+                except OSError:
+                    return
+                with suppress(OSError), taken:
+                    if tls:
+                        context.wrap_socket(taken, server_side=True)
                     taken.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
-                    taken.close()
-            except OSError:
-                return
 
         threading.Thread(target=serve, daemon=True).start()
         yield listening.getsockname()[1]
@@ -212,13 +218,14 @@ def closed_port() -> int:
         ("https://no-such-instance.invalid", "(DNS)"),
         ("http://127.0.0.1:{closed}", "refused the connection"),
         ("https://127.0.0.1:{plain}", "(TLS)"),
+        ("https://127.0.0.1:{unknown}", "certificate"),
     ],
 )
 def test_what_keeps_the_instance_from_being_reached_is_told_apart(
     settings: Settings, triage: TriageEngine, url: str, words: str
 ) -> None:
-    with server() as plain:
-        where = url.format(closed=closed_port(), plain=plain)
+    with server(tls=False) as plain, server(tls=True) as unknown:
+        where = url.format(closed=closed_port(), plain=plain, unknown=unknown)
         elsewhere = replace(settings.servicenow, instance_url=where, timeout_seconds=2)
         with running(replace(settings, servicenow=elsewhere), triage) as app:
             app.state.services.servicenow.checking.test_now(seconds=0)
