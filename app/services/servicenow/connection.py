@@ -17,7 +17,7 @@ KEPT = timedelta(seconds=30)
 TEST_DEAD_AFTER = timedelta(minutes=3)
 # Kinds that speak of one record or request, not of the connection.
 NOT_THE_CONNECTION = (Kind.NOT_FOUND, Kind.INVALID, Kind.UNCONFIRMED, Kind.CONFLICT)
-STEPS = ("configuration", "reach", "sign_in", "read_incidents")
+STEPS = ("configuration", "reach", "sign_in", "read_incident")
 # The step at which each kind of failure stops the test.
 STEP_OF_KIND = {
     Kind.NETWORK: "reach",
@@ -155,7 +155,7 @@ class Connection:
         broken = None
         if seen.get("last_error"):
             kind = Kind(str(seen["last_error_kind"]))
-            broken = STEP_OF_KIND.get(kind, "read_incidents")
+            broken = STEP_OF_KIND.get(kind, "read_incident")
         for name in STEPS[1:]:
             if broken is None or STEPS.index(name) < STEPS.index(broken):
                 checks.append(Check(name, "passed", ""))
