@@ -158,6 +158,11 @@ class Ticket:
         return self.priority or self.predicted_priority
 
     @property
+    def their_priority(self) -> str | None:
+        """What ServiceNow last said, in our word; its own rules may have made it."""
+        return self.sn_agreed.get("theirs", {}).get("priority")
+
+    @property
     def severity(self) -> tuple[int, int] | None:
         """Impact and urgency behind the effective priority; None where only it was chosen."""
         impact, urgency = (
