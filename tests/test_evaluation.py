@@ -204,3 +204,12 @@ def test_a_text_that_holds_its_own_label_is_reported_as_a_leak() -> None:
     )
     found = evaluate(Export(90, 0, examples, ()), learning_curve=False, say=quiet)
     assert found.leaks == ("90 of 90 texts hold the name of their own category",)
+
+
+def test_a_file_of_nearly_one_category_still_has_a_learning_curve() -> None:
+    examples = [LabelledText(f"{r['subject']} {r['body']}", "Common") for r in rows(1200)]
+    examples += [LabelledText(f"parking space {n}", "Parking") for n in range(5)]
+    found = evaluate(Export(1205, 0, tuple(examples), ()), learning_curve=True, say=quiet)
+    assert found.quality.majority > 0.99
+    assert all(1 <= one.draws <= 5 for one in found.curve)
+    assert sum(one.draws for one in found.curve) < 15

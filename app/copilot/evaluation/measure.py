@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 from sklearn.model_selection import train_test_split
 
-from app.copilot.classifier import CategoryModel, distinct, train
+from app.copilot.classifier import CategoryModel, TooFewExamples, distinct, train
 from app.copilot.evaluation.export import Export
 from app.copilot.measures import Floats, Labels, Quality, quality
 from app.copilot.values import LabelledText
@@ -176,11 +176,14 @@ def _curve(
     for size in (size for size in CURVE if size < len(known)):
         say(f"Learning curve: {size:,} texts ...")
         draws = DRAWS if size <= 1000 else 1
-        found = [_drawn(known, asked, size=size, draw=draw) for draw in range(draws)]
+        tried = (_drawn(known, asked, size=size, draw=draw) for draw in range(draws))
+        found = [one for one in tried if one is not None]
+        if not found:
+            continue
         points.append(
             CurvePoint(
                 trained_on=size,
-                draws=draws,
+                draws=len(found),
                 accuracy=float(np.mean([one.accuracy for one in found])),
                 macro_f1=float(np.mean([one.macro_f1 for one in found])),
             )
@@ -190,8 +193,12 @@ def _curve(
 
 def _drawn(
     known: Sequence[LabelledText], asked: Sequence[LabelledText], *, size: int, draw: int
-) -> Quality:
+) -> Quality | None:
+    """None for a draw of one category only."""
     places = np.random.default_rng(SEED + draw).choice(len(known), size, replace=False)
-    model = train([known[i] for i in places])
+    try:
+        model = train([known[i] for i in places])
+    except TooFewExamples:
+        return None
     truth = np.array([one.label for one in asked])
     return quality(truth, model.shares([one.text for one in asked]), np.array(model.classes))
