@@ -179,6 +179,8 @@ def current_user(
     request.state.user = user
     if not request.url.path.startswith("/api/") and user.role.may_act_as(Role.AGENT):
         request.state.owed = servicenow.owed_count()
+        if request.url.path.startswith("/servicenow"):
+            request.state.rest = servicenow.connection.rest()
     return user
 
 

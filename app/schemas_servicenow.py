@@ -13,6 +13,7 @@ from app.models import (
     LiveIncidents,
     Pause,
     PushStatus,
+    Rest,
 )
 from app.schemas import Text
 
@@ -40,6 +41,19 @@ class PauseOut(BaseModel):
         return cls.model_validate(pause, from_attributes=True) if pause else None
 
 
+class RestOut(BaseModel):
+    """After five failures of one kind nothing is sent until then."""
+
+    since: datetime
+    until: datetime
+    reason: str
+    failures: int
+
+    @classmethod
+    def of(cls, rest: Rest | None) -> "RestOut | None":
+        return cls.model_validate(rest, from_attributes=True) if rest else None
+
+
 class HealthOut(BaseModel):
     """How the connection stands. No secret, ever."""
 
@@ -51,6 +65,7 @@ class HealthOut(BaseModel):
     auth_type: str
     read_only: bool
     paused: PauseOut | None
+    resting: RestOut | None
     latency_ms: int | None
     checks: list[CheckOut]
     checked_at: datetime | None
@@ -71,6 +86,7 @@ class HealthOut(BaseModel):
             auth_type=view.auth_type,
             read_only=view.read_only,
             paused=PauseOut.of(view.pause),
+            resting=RestOut.of(view.rest),
             latency_ms=view.latency_ms if view.connected else None,
             checks=[CheckOut.model_validate(check, from_attributes=True) for check in view.checks],
             checked_at=utc(view.checked_at),

@@ -52,6 +52,7 @@ from app.models.servicenow import (
     PulledRow,
     PushState,
     PushStatus,
+    Rest,
     RunState,
     SyncRun,
 )
@@ -192,6 +193,7 @@ __all__ = [
     "PushEdit",
     "PushState",
     "PushStatus",
+    "Rest",
     "Role",
     "RunState",
     "SettingChange",

@@ -248,6 +248,16 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """After five failures of one kind the connection is left alone until then."""
+
+    since: datetime
+    until: datetime
+    reason: str
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
 class PushStatus:
     """Where a ticket's push stands. `created`: this very call made the incident."""
 
@@ -264,6 +274,7 @@ class PushStatus:
     missing: tuple[str, ...] = ()
     read_only: bool = False
     pause: Pause | None = None
+    rest: Rest | None = None
 
     @property
     def linked(self) -> bool:

@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.models.servicenow import Incident, JournalEntry, OutboxItem, Pause, PulledRow, SyncRun
+from app.models.servicenow import (
+    Incident,
+    JournalEntry,
+    OutboxItem,
+    Pause,
+    PulledRow,
+    Rest,
+    SyncRun,
+)
 from app.models.tickets import Suggestion, Ticket, TicketEvent, TicketStatus
 from app.models.triage import PredictionView
 
@@ -47,6 +55,7 @@ class ConnectionView:
     fetched_at: datetime | None
     checks: tuple[Check, ...] = ()
     pause: Pause | None = None
+    rest: Rest | None = None
     test: ConnectionTest | None = None
 
     @property

@@ -182,6 +182,13 @@ connections = Table(
     Column("test_checks", JSON),
     # Rows of one bulk page that the instance coped with; none until it cancelled a larger one.
     Column("page_size", Integer),
+    # Failures of one kind in a row, and the rest that they brought; the next is twice as long.
+    Column("failures", Integer),
+    Column("failing_kind", String(20)),
+    Column("failing_reason", Text),
+    Column("failing_since", UtcDateTime),
+    Column("rests", Integer),
+    Column("rests_until", UtcDateTime),
 )
 
 # The history: what was exchanged with the instance about a ticket or a run.

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.db import incidents
+from app.db import incidents, rests
 from app.db.engine import reading, writing
-from app.errors import HeldBack, Kind, ServiceNowError
-from app.models import Check, ConnectionTest, ConnectionView, Pause
+from app.errors import AnswerLost, HeldBack, Kind, ServiceNowError, ServiceNowUnavailable
+from app.models import Check, ConnectionTest, ConnectionView, Pause, Rest
 from app.services.servicenow.setup import Setup
 
 KEPT = timedelta(seconds=30)
@@ -47,14 +47,22 @@ class Connection:
         except ServiceNowError as exc:
             if exc.kind not in NOT_THE_CONNECTION:
                 self.remember_failure(exc)
+            if isinstance(exc, ServiceNowUnavailable | AnswerLost):
+                self._count_failure(exc)
             raise
         self._remember_success(int(1000 * (time.monotonic() - started)))
+
+    def rest(self) -> Rest | None:
+        """The rest that many failures brought, while it lasts."""
+        with reading(self._setup.engine) as conn:
+            return rests.find(conn, self._setup.host, now=self._setup.now())
 
     def view(self) -> ConnectionView:
         """How it stands as last seen, without a call."""
         setup = self._setup
         with reading(setup.engine) as conn:
             row = incidents.connection(conn, setup.host)
+            rest = rests.find(conn, setup.host, now=setup.now())
         seen = dict(row) if row else {}
         state, sentence, hint = self._words(seen)
         return ConnectionView(
@@ -74,6 +82,7 @@ class Connection:
             fetched_at=seen.get("fetched_at"),
             checks=self._checks(seen),
             pause=_pause(seen),
+            rest=rest,
             test=_test(seen, setup.now()),
         )
 
@@ -114,6 +123,7 @@ class Connection:
                 last_error_kind=None,
                 last_hint=None,
             )
+            rests.end(conn, self._setup.host)
 
     def remember_failure(self, exc: ServiceNowError) -> None:
         """The connection does not work, and since when; until something succeeds."""
@@ -130,6 +140,11 @@ class Connection:
                 last_error_kind=exc.kind,
                 last_hint=exc.hint,
             )
+
+    def _count_failure(self, exc: ServiceNowError) -> None:
+        now, host = self._setup.now(), self._setup.host
+        with writing(self._setup.engine) as conn:
+            rests.note_failure(conn, host, kind=exc.kind, reason=exc.message, now=now)
 
     def _words(self, seen: dict[str, object]) -> tuple[str, str, str]:
         setup = self._setup

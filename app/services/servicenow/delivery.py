@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from app.db import events, links, outbox, pauses
+from app.db import events, links, outbox, pauses, rests
 from app.db.engine import reading, writing
 from app.errors import (
     AnswerLost,
@@ -58,9 +58,13 @@ class Delivery:
         self._connection = connection
         self._clicks = threading.BoundedSemaphore(PUSHES_AT_ONCE)
 
-    def try_now(self, item_id: int) -> Outcome:
-        """Send for a person who waits, if a call slot is free this moment; else the worker will."""
-        if self._setup.client is None or not self._clicks.acquire(blocking=False):
+    def try_now(self, item_id: int, *, probe: bool = False) -> Outcome:
+        """Send for a person who waits, if a call slot is free this moment; else the worker will.
+
+        A connection that rests is not called, unless the person wants just that: to `probe`.
+        """
+        resting = not probe and self._connection.rest() is not None
+        if self._setup.client is None or resting or not self._clicks.acquire(blocking=False):
             self._setup.wake()
             return Outcome.SOMEBODY_ELSES
         try:
@@ -96,7 +100,7 @@ class Delivery:
         if setup.client is None or setup.read_only:
             return ()
         with reading(setup.engine) as conn:
-            if pauses.find(conn, setup.host):
+            if pauses.find(conn, setup.host) or rests.find(conn, setup.host, now=setup.now()):
                 return ()
             return outbox.due(conn, now=setup.now(), limit=BATCH)
 

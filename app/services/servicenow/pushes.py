@@ -1,10 +1,10 @@
 """Pushes as people and scripts ask for them. Every one goes through the outbox."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from app.db import events, links, outbox, pauses, suggestions, tickets
+from app.db import events, links, outbox, pauses, rests, suggestions, tickets
 from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid, NotFound
 from app.integrations import servicenow_mapping as mapping
@@ -16,6 +16,7 @@ from app.models import (
     OutboxState,
     PushState,
     PushStatus,
+    Rest,
     Ticket,
     TicketEvent,
 )
@@ -187,7 +188,7 @@ class Pushes:
             values = {"close_code": close_code} if close_code else {}
             if outbox.revive(conn, item_id, now=setup.now(), **values):
                 self._tell(conn, item.ticket_id, "Another try was asked for.", by=by)
-        self._delivery.try_now(item_id)
+        self._delivery.try_now(item_id, probe=True)
         return self._status(item.ticket_id)
 
     def discard(self, item_id: int, reason: str, *, by: str) -> PushStatus:
@@ -232,6 +233,7 @@ class Pushes:
             items = outbox.of_ticket(conn, ticket_id)
             unsent = events.unsent_notes(conn, ticket_id) if ticket.linked else ()
             pause = pauses.find(conn, self._setup.host)
+            rest = rests.find(conn, self._setup.host, now=self._setup.now())
         first = next(
             iter(sorted(items, key=lambda item: item.state is not OutboxState.BLOCKED)), None
         )
@@ -242,7 +244,7 @@ class Pushes:
             state=_state(ticket, items),
             url=self._setup.url_of(ticket.sn_sys_id),
             attempts=first.attempts if first else 0,
-            next_try_at=first.not_before if first and not blocked else None,
+            next_try_at=_next_try(first, rest) if first and not blocked else None,
             error=first.error if first else None,
             items=items,
             created=created,
@@ -251,7 +253,12 @@ class Pushes:
             missing=self._setup.missing,
             read_only=self._setup.read_only,
             pause=pause,
+            rest=rest,
         )
+
+
+def _next_try(item: OutboxItem, rest: Rest | None) -> datetime:
+    return max(item.not_before, rest.until) if rest else item.not_before
 
 
 def _state(ticket: Ticket, items: tuple[OutboxItem, ...]) -> PushState:
