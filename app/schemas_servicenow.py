@@ -182,6 +182,13 @@ class IncidentDetailsOut(IncidentOut):
         )
 
 
+class DuplicateOut(BaseModel):
+    """A second incident of the ticket, made by a lost answer."""
+
+    sys_id: str
+    number: str
+
+
 class PushOut(BaseModel):
     """Where a ticket's push stands. `created`: this very call made the incident."""
 
@@ -194,6 +201,7 @@ class PushOut(BaseModel):
     attempts: int
     next_try_at: datetime | None
     error: str | None
+    duplicates: list[DuplicateOut]
 
     @classmethod
     def of(cls, status: PushStatus) -> "PushOut":
@@ -207,6 +215,9 @@ class PushOut(BaseModel):
             attempts=status.attempts,
             next_try_at=utc(status.next_try_at),
             error=status.error,
+            duplicates=[
+                DuplicateOut(sys_id=twin.sys_id, number=twin.number) for twin in status.duplicates
+            ],
         )
 
 

@@ -88,6 +88,8 @@ ROUTES = {
         "POST /servicenow/tickets/{ticket_id}/work-note",
         "POST /servicenow/tickets/{ticket_id}/link",
         "POST /servicenow/tickets/{ticket_id}/unlink",
+        "POST /servicenow/tickets/{ticket_id}/duplicates/{sys_id}/cancel",
+        "POST /api/sn/tickets/{ticket_id}/duplicates/{sys_id}/cancel",
         "GET /servicenow/history",
         "GET /servicenow/mapping",
         "POST /servicenow/mapping/choices",

@@ -190,6 +190,7 @@ def test_create_is_201_then_200_with_the_same_incident(
         "attempts",
         "next_try_at",
         "error",
+        "duplicates",
     }
     problem(api.post(f"{CREATE}999"), 404, "not_found")
     problem(api.post(f"{CREATE}x"), 422, "invalid")

@@ -41,6 +41,7 @@ from app.models.people import (
     User,
 )
 from app.models.servicenow import (
+    Duplicate,
     Incident,
     JournalEntry,
     MirroredIncident,
@@ -145,6 +146,7 @@ __all__ = [
     "Draft",
     "DraftKind",
     "DraftPreview",
+    "Duplicate",
     "EventKind",
     "Exchange",
     "Field",

@@ -248,6 +248,16 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Duplicate:
+    """An incident that carries the key of a ticket which is linked to an older one."""
+
+    sys_id: str
+    number: str
+    host: str
+    found_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Rest:
     """After five failures of one kind the connection is left alone until then."""
 
@@ -275,6 +285,7 @@ class PushStatus:
     read_only: bool = False
     pause: Pause | None = None
     rest: Rest | None = None
+    duplicates: tuple[Duplicate, ...] = ()
 
     @property
     def linked(self) -> bool:

@@ -178,6 +178,15 @@ def unlink(
     return _push_card(request, servicenow.pushes.status(ticket_id))
 
 
+@pages.post("/tickets/{ticket_id}/duplicates/{sys_id}/cancel")
+def cancel_duplicate(
+    request: Request, ticket_id: Id, sys_id: SysId, servicenow: LiveServiceNow, user: CurrentUser
+) -> Response:
+    """Cancel a second incident of the ticket in ServiceNow."""
+    servicenow.duplicates.cancel(ticket_id, sys_id, by=user.email)
+    return _push_card(request, servicenow.pushes.status(ticket_id))
+
+
 # -- answers for htmx and for browsers without it ----------------------------------------------
 
 
@@ -262,3 +271,12 @@ def api_sync_ticket(
     )
     response.status_code = 202 if status.items else 200
     return PushOut.of(status)
+
+
+@api.post("/tickets/{ticket_id}/duplicates/{sys_id}/cancel")
+def api_cancel_duplicate(
+    ticket_id: Id, sys_id: SysId, servicenow: LiveServiceNow, user: CurrentUser
+) -> PushOut:
+    """Cancel a second incident of the ticket; 409 when it does not carry the ticket's key."""
+    servicenow.duplicates.cancel(ticket_id, sys_id, by=user.email)
+    return PushOut.of(servicenow.pushes.status(ticket_id))

@@ -27,6 +27,7 @@ from app.db.tables.search import article_terms, incident_terms, ticket_terms
 from app.db.tables.servicenow import (
     choices,
     connections,
+    duplicates,
     exchanges,
     incidents,
     mappings,
@@ -44,6 +45,7 @@ __all__ = [
     "choices",
     "connections",
     "copilot_settings",
+    "duplicates",
     "exchanges",
     "heartbeats",
     "idempotency_keys",

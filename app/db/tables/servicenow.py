@@ -191,6 +191,20 @@ connections = Table(
     Column("rests_until", UtcDateTime),
 )
 
+# Incidents that carry a ticket's key beside the one it is linked to.
+duplicates = Table(
+    "duplicates",
+    metadata,
+    Column("sys_id", String(32), primary_key=True),
+    Column("ticket_id", ForeignKey("tickets.id", ondelete="CASCADE"), nullable=False),
+    Column("number", Text, nullable=False),
+    Column("host", String(253), nullable=False),
+    Column("found_at", UtcDateTime, nullable=False),
+    Column("cancelled_at", UtcDateTime),
+    Column("cancelled_by", String(254)),
+    Index("ix_duplicates_ticket_id", "ticket_id"),
+)
+
 # The history: what was exchanged with the instance about a ticket or a run.
 exchanges = Table(
     "exchanges",

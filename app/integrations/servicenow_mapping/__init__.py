@@ -25,6 +25,7 @@ from app.integrations.servicenow_mapping.words import (
 )
 from app.integrations.servicenow_mapping.writing import (
     BASE_CATEGORIES,
+    DISPLAY,
     CreateKeys,
     People,
     close_code_of,
@@ -46,6 +47,7 @@ __all__ = [
     "BASE_CATEGORIES",
     "CANCELED",
     "CLOSED",
+    "DISPLAY",
     "FIELDS",
     "FIELD_OF",
     "IMPACT_URGENCY",

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from app.db import events, links, outbox, pauses, rests, suggestions, tickets
+from app.db import duplicates, events, links, outbox, pauses, rests, suggestions, tickets
 from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid, NotFound
 from app.integrations import servicenow_mapping as mapping
@@ -233,6 +233,7 @@ class Pushes:
             items = outbox.of_ticket(conn, ticket_id)
             unsent = events.unsent_notes(conn, ticket_id) if ticket.linked else ()
             pause = pauses.find(conn, self._setup.host)
+            twins = duplicates.of_ticket(conn, ticket_id)
             rest = rests.find(conn, self._setup.host, now=self._setup.now())
         first = next(
             iter(sorted(items, key=lambda item: item.state is not OutboxState.BLOCKED)), None
@@ -254,6 +255,7 @@ class Pushes:
             read_only=self._setup.read_only,
             pause=pause,
             rest=rest,
+            duplicates=twins,
         )
 
 

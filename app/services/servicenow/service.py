@@ -6,6 +6,7 @@ from app.services.servicenow.checking import Checking
 from app.services.servicenow.conflicts import Conflicts
 from app.services.servicenow.connection import Connection
 from app.services.servicenow.delivery import Delivery
+from app.services.servicenow.duplicates import Duplicates
 from app.services.servicenow.history import History
 from app.services.servicenow.imports import Imports
 from app.services.servicenow.incoming import Incoming
@@ -38,6 +39,7 @@ class ServiceNowService:
         self.reads = Reads(setup, lookups, self.connection, self.imports)
         self.pushes = Pushes(setup, lookups, self.delivery)
         self.conflicts = Conflicts(setup, lookups, self.delivery)
+        self.duplicates = Duplicates(setup, self.connection)
         self.owed = Owed(setup, lookups, self.delivery)
         self.mapping = MappingPage(setup, lookups)
         self.previews = Previews(setup, lookups)

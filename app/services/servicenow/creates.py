@@ -1,0 +1,185 @@
+"""Making one incident of a ticket: sent, looked up when the answer was lost, linked."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection as DbConnection
+
+from app.db import duplicates, events, links, outbox, suggestions, tickets
+from app.db.engine import reading, writing
+from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
+from app.integrations import servicenow_mapping as mapping
+from app.models import EventKind, OutboxItem, OutboxState, Ticket
+from app.services.privacy import masked_steps, masked_ticket
+from app.services.servicenow.certainty import refuse_if_too_early, write_ahead
+from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.payload import Payloads
+from app.services.servicenow.setup import Setup
+
+OURS = mapping.DISPLAY
+FIELDS = (*mapping.FIELDS, "correlation_display")
+Record = Mapping[str, str]
+
+
+class Creates:
+    """A first try is sent; any other looks first, by both keys, for what it may have made."""
+
+    def __init__(self, setup: Setup, lookups: Lookups, payloads: Payloads) -> None:
+        self._setup = setup
+        self._lookups = lookups
+        self._payloads = payloads
+
+    def send(self, item: OutboxItem, ticket: Ticket) -> None:
+        """Raises ServiceNowError, or NotYet when it is too early to send again."""
+        ours = self._find(item) if item.attempts > 1 else ()
+        if not ours:
+            payload = self._payload(item, ticket)
+            refuse_if_too_early(item, self._setup)
+            write_ahead(item, self._setup, sent=links.values_of(ticket), theirs={})
+            try:
+                record = self._setup.connected_client().create_incident(payload, fields=FIELDS)
+            except (AnswerLost, ServiceNowRejected) as exc:
+                # A refusal too: the instance takes no second record with our sys_id.
+                ours = self._find_or_raise(item, exc)
+            else:
+                ours = (record,) if item.attempts == 1 else self._with_late_ones(item, record)
+        self._record_link(item, ticket, ours)
+
+    def _payload(self, item: OutboxItem, ticket: Ticket) -> dict[str, str]:
+        assert item.sys_id is not None
+        assert item.correlation_id is not None
+        setup = self._setup
+        with reading(setup.engine) as conn:
+            steps = suggestions.of_ticket(conn, ticket.id)
+        return mapping.create_payload(
+            masked_ticket(ticket),
+            maps=self._lookups.maps(),
+            keys=mapping.CreateKeys(item.sys_id, item.correlation_id),
+            suggestions=masked_steps(steps),
+            people=self._lookups.people(ticket),
+            assignment_group=item.assignment_group
+            or ticket.assignment_group
+            or setup.defaults.assignment_group,
+            categories=[value for value, _ in self._lookups.choices("category")],
+            close_code=self._payloads.close_code(item, ticket) if ticket.status.ended else None,
+            link_back=setup.ticket_url(ticket.id),
+        )
+
+    def _find_or_raise(self, item: OutboxItem, cause: ServiceNowError) -> Sequence[Record]:
+        """A look that fails must not hide why it was made."""
+        try:
+            found = self._find(item)
+        except ServiceNowError as exc:
+            raise cause from exc
+        if not found:
+            raise cause
+        return found
+
+    def _with_late_ones(self, item: OutboxItem, record: Record) -> Sequence[Record]:
+        """The incident just made, after any that an earlier try made later than it may."""
+        try:
+            return self._find(item) or (record,)
+        except ServiceNowError:
+            return (record,)
+
+    def _find(self, item: OutboxItem) -> Sequence[Record]:
+        """The incidents that are ours, oldest first: by our key, else by the sys_id we chose.
+
+        An account may be allowed to read the one and not the other. Raises ServiceNowError when
+        it cannot be known that there is none.
+        """
+        assert item.sys_id is not None
+        assert item.correlation_id is not None
+        client = self._setup.connected_client()
+        denied = None
+        try:
+            carrying = client.find_incidents("correlation_id", item.correlation_id, fields=FIELDS)
+        except ServiceNowRejected as exc:
+            carrying, denied = [], exc
+        if ours := [row for row in carrying if _is_ours(row, item)]:
+            return ours
+        try:
+            row = client.get_incident(item.sys_id, fields=FIELDS)
+        except ServiceNowRejected as exc:
+            if exc.kind is not Kind.NOT_FOUND:
+                raise
+            row = {}
+        if row and _is_ours(row, item):
+            return (row,)
+        if denied is not None:
+            raise denied
+        return ()
+
+    def _record_link(self, item: OutboxItem, ticket: Ticket, ours: Sequence[Record]) -> None:
+        setup = self._setup
+        now = setup.now()
+        maps = self._lookups.maps()
+        record, *twins = ours
+        number = record.get("number", "")
+        with writing(setup.engine) as conn:
+            current = tickets.get(conn, ticket.id, for_update=True)
+            if not outbox.settle(conn, item, OutboxState.DONE, settled_at=now, error=None):
+                return
+            # An incident found again holds what an earlier try sent, not what the ticket says now.
+            sent = current.sn_agreed.get("sent") or links.values_of(ticket)
+            links.link(
+                conn,
+                ticket.id,
+                sys_id=record["sys_id"],
+                number=number,
+                host=setup.host,
+                ours=sent,
+                theirs=mapping.ticket_values(record, maps),
+                seen=mapping.seen_of(record),
+                group_name=record.get("assignment_group.name", ""),
+                now=now,
+            )
+            self._tell(
+                conn,
+                item,
+                f"Incident {number} created in ServiceNow.{_priority_there(record, ticket, maps)}",
+            )
+            for twin in twins:
+                self._note_twin(conn, item, twin, kept=number)
+            theirs = record.get("state", "")
+            state = maps.state_of_status[current.status]
+            if links.values_of(current) != sent or (theirs and theirs != state):
+                links.owe_update(conn, current, host=setup.host, by=item.created_by, now=now)
+
+    def _note_twin(self, conn: DbConnection, item: OutboxItem, twin: Record, *, kept: str) -> None:
+        number = twin.get("number", "")
+        now, host = self._setup.now(), self._setup.host
+        duplicates.add(
+            conn, item.ticket_id, sys_id=twin["sys_id"], number=number, host=host, now=now
+        )
+        self._tell(
+            conn,
+            item,
+            f"{number} is a second incident of this ticket; the older {kept} was kept. "
+            f"Cancel {number} on the ServiceNow card.",
+        )
+
+    def _tell(self, conn: DbConnection, item: OutboxItem, text: str) -> None:
+        events.add(
+            conn,
+            item.ticket_id,
+            EventKind.SERVICENOW,
+            text,
+            author=item.created_by,
+            internal=True,
+            now=self._setup.now(),
+        )
+
+
+def _is_ours(row: Record, item: OutboxItem) -> bool:
+    """Both keys are as we sent them, as far as the account may read them."""
+    key = row.get("correlation_id", item.correlation_id)
+    return key == item.correlation_id and row.get("correlation_display", OURS) == OURS
+
+
+def _priority_there(record: Record, ticket: Ticket, maps: mapping.Maps) -> str:
+    """What the instance computed from impact and urgency, where it is not what was sent."""
+    theirs = record.get("priority", "")
+    ours = maps.their_priority.get(ticket.effective_priority) if ticket.effective_priority else None
+    if not theirs or theirs == ours:
+        return ""
+    return f" Its own rules made it {mapping.PRIORITY_LABELS.get(theirs, theirs)}."
