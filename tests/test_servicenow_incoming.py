@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import Engine
 
 from app.connecting import make_client
+from app.db import predictions
+from app.db.engine import reading
 from app.integrations.servicenow_client import ServiceNowClient
-from app.models import EventKind, IncomingState, TicketEvent
+from app.models import EventKind, Field, IncomingState, TicketEvent
 from app.services.servicenow import ServiceNowService
 from app.services.servicenow.following import Following
 from app.services.servicenow.incoming import PAGE
@@ -411,3 +414,20 @@ def test_values_that_say_nothing_here_are_listed_with_how_often_and_where(
     assert card.find("a", href="/servicenow?state=-5")
     assert agent.get("/servicenow/unmapped").headers["location"].startswith("/servicenow/mapping")
     assert both.ticket.status == "open"
+
+
+def test_a_category_changed_there_decides_about_the_prediction(
+    both: BothSides, engine: Engine
+) -> None:
+    pull(both.service)
+    both.there(category="hardware")
+    pull(both.service)
+    assert both.ticket.category == "hardware"
+    with reading(engine) as conn:
+        said = predictions.find_current(conn, both.id, Field.CATEGORY)
+    assert said is not None
+    assert (said.settled_by, said.settled_from, said.settled_to) == (
+        "ServiceNow",
+        "network",
+        "hardware",
+    )

@@ -7,10 +7,20 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, null, select, update
 
 from app.db.tables import predictions, tickets
-from app.models import Field, Mode, Neighbour, Prediction, StoredPrediction, TrackRecord, Verdict
+from app.models import (
+    Field,
+    Mode,
+    Neighbour,
+    Prediction,
+    StoredPrediction,
+    Ticket,
+    TrackRecord,
+    Verdict,
+)
 
 PLAIN = ("value", "sure", "confidence", "model", "runner_up", "impact", "urgency")
 TAUGHT = ("taught_by", "taught_at")
+INSTANCE = "ServiceNow"
 # The columns of a ticket that triage fills, and what of a prediction goes there.
 COLUMNS = {
     Field.CATEGORY: {"predicted_category": "value", "category_confidence": "confidence"},
@@ -114,6 +124,23 @@ def settle(
             proof=_proof(verdict, after),
         )
     )
+
+
+def follow_instance(conn: Connection, before: Ticket, after: Ticket, *, now: datetime) -> None:
+    """Values that were taken over from ServiceNow decide about what was predicted."""
+    for field in Field:
+        value = getattr(after, field)
+        found = find_current(conn, after.id, field)
+        if found and value and value != getattr(before, field):
+            settle(
+                conn,
+                found.id,
+                found.verdict_on(value),
+                by=INSTANCE,
+                at=now,
+                before=getattr(before, f"effective_{field}"),
+                after=value,
+            )
 
 
 def record(conn: Connection, field: Field, confidence: float) -> TrackRecord:

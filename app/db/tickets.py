@@ -93,7 +93,12 @@ def add(conn: Connection, **values: Any) -> Ticket:
 
 
 def change(conn: Connection, ticket: Ticket, *, now: datetime, **values: Any) -> Ticket:
-    """Write some columns of a ticket that was read in this transaction."""
+    """Write some columns of a ticket that was read in this transaction.
+
+    Another priority without its impact and urgency forgets those: they made the one before.
+    """
+    if values.get("priority", ticket.priority) != ticket.priority:
+        values = {"impact": None, "urgency": None} | values
     row = conn.execute(
         update(tickets)
         .where(tickets.c.id == ticket.id)

@@ -102,6 +102,14 @@ class StoredPrediction:
         """Whether people saw it: sure enough, and in a mode that shows."""
         return self.said.sure and self.mode.shows
 
+    def verdict_on(self, value: str | None) -> Verdict | None:
+        """What deciding on `value` makes of it; None when the decision was taken back."""
+        if not self.said.sure:
+            return Verdict.NOT_SURE
+        if not value:
+            return None
+        return Verdict.ACCEPTED if value == self.said.value else Verdict.REPLACED
+
 
 @dataclass(frozen=True, slots=True)
 class TrackRecord:

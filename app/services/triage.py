@@ -18,7 +18,6 @@ from app.models import (
     Mode,
     Prediction,
     PredictionView,
-    StoredPrediction,
     Suggestion,
     Ticket,
     Verdict,
@@ -63,7 +62,7 @@ class Reading:
     def told(self) -> str:
         """One sentence for the timeline; empty when nothing may be shown."""
         parts = [
-            f"{one.field} {one.value if one.sure else 'not sure'} ({one.confidence:.0%})"
+            f"{one.field} {one.value if one.sure else 'not sure'} ({_how_sure(one)})"
             for one in self.said
             if self.rules.modes[one.field].shows
         ]
@@ -169,7 +168,7 @@ class TriageService:
         if found is None:
             return
         value = getattr(after, field)
-        verdict = _verdict(found, value)
+        verdict = found.verdict_on(value)
         db_lessons.forget(conn, after.id, field)
         if by and value and verdict is not Verdict.ACCEPTED:
             lessons.teach(conn, after, field, by=by, now=self._now())
@@ -239,12 +238,8 @@ class TriageService:
         return True
 
 
-def _verdict(found: StoredPrediction, value: str | None) -> Verdict | None:
-    if not found.said.sure:
-        return Verdict.NOT_SURE
-    if not value:
-        return None
-    return Verdict.ACCEPTED if value == found.said.value else Verdict.REPLACED
+def _how_sure(said: Prediction) -> str:
+    return "as corrected before" if said.taught_by else f"{said.confidence:.0%}"
 
 
 def _by_matrix(said: Prediction, rules: Rules) -> Prediction:

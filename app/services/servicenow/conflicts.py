@@ -8,7 +8,7 @@ from sqlalchemy import Connection as DbConnection
 
 from app import errors
 from app.copilot.redact import masked
-from app.db import events, incidents, links, tickets
+from app.db import events, incidents, links, predictions, tickets
 from app.db.engine import reading, writing
 from app.integrations import servicenow_mapping as mapping
 from app.models import (
@@ -101,6 +101,7 @@ class Conflicts:
         # What is kept here counts as seen there, so that only our side has moved.
         agreed["theirs"] |= theirs
         after = tickets.change(conn, ticket, now=now, sn_agreed=agreed, **columns)
+        predictions.follow_instance(conn, ticket, after, now=now)
         tell(conn, ticket, _told(card, choices, ticket), now=now, by=by)
         host = ticket.sn_host or self._setup.host
         return links.owe_update(conn, after, host=host, by=by, now=now)

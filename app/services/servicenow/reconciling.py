@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection as DbConnection
 
 from app.copilot.redact import masked
-from app.db import events, exchanges, links, outbox, tickets
+from app.db import events, exchanges, links, outbox, predictions, tickets
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_listening import Call
 from app.models import (
@@ -145,6 +145,7 @@ def write(
     taken = {name: value for name, value in found.columns.items() if name in found.verdict.take}
     if taken:
         after = tickets.change(conn, ticket, now=now, sn_last_sync_at=now, **found.columns)
+        predictions.follow_instance(conn, ticket, after, now=now)
         changes = [FieldChange(name, shown(ticket, name), shown(after, name)) for name in taken]
         exchanges.add(
             conn,
