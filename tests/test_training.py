@@ -231,3 +231,16 @@ def test_the_child_gets_masked_texts_what_people_meant_and_no_secret(
     assert [(one.impact, one.urgency) for one in overrides] == [(1, 1)]
     assert "SECRET" not in (tmp_path / "env").read_text()
     app.state.engine.dispose()
+
+
+def test_the_last_models_are_kept_whatever_failed_since(engine: Engine, clock: Clock) -> None:
+    with writing(engine) as conn:
+        for number in range(20):
+            trained_models.ask(conn, by=None, now=clock.moment)
+            model = trained_models.claim(conn, lease_until=clock.moment)
+            assert model is not None
+            state = ModelState.DONE if number < 10 else ModelState.FAILED
+            trained_models.settle(conn, model.id, state)
+        trained_models.prune(conn, active=2)
+        kept = [model.id for model in trained_models.latest(conn, limit=50)]
+    assert kept == [20, 19, 18, 17, 16, 10, 9, 8, 7, 6, 2]

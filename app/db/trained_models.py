@@ -98,11 +98,13 @@ def last_done(conn: Connection) -> TrainedModel | None:
 
 
 def prune(conn: Connection, *, active: int) -> None:
-    """Keep the last few and the one in use."""
-    kept = select(trained_models.c.id).order_by(trained_models.c.id.desc()).limit(KEPT)
+    """Keep the last few models, the one in use, and the last few attempts of any end."""
+    newest = select(trained_models.c.id).order_by(trained_models.c.id.desc()).limit(KEPT)
+    good = newest.where(trained_models.c.state == ModelState.DONE)
     conn.execute(
         delete(trained_models).where(
-            trained_models.c.id.not_in(kept.scalar_subquery()),
+            trained_models.c.id.not_in(newest.scalar_subquery()),
+            trained_models.c.id.not_in(good.scalar_subquery()),
             trained_models.c.id != active,
             trained_models.c.slot.is_(None),
         )

@@ -19,7 +19,7 @@ from app.security import ModelSigner
 log = logging.getLogger("app.copilot")
 ACTIVE = "model"
 STARTER = 0
-SHOWN = 6
+SHOWN = 12
 REFUSED = (
     "The stored model does not carry this installation's signature and was refused: the starter "
     "model is used. SECRET_KEY may have changed; train again."
