@@ -82,7 +82,9 @@ class Pulls:
         try:
             Query.parse(query.strip())
         except ServiceNowRejected as exc:
-            raise Invalid(exc.message, fields={"query": exc.hint}, hint=exc.hint) from exc
+            raise Invalid(
+                "The pull was not started.", fields={"query": exc.message}, hint=exc.hint
+            ) from exc
         with writing(self._setup.engine) as conn:
             open_run = runs.find_open(conn)
             if open_run is None:
