@@ -73,7 +73,6 @@ def make_templates(
     )
     zone = ZoneInfo(time_zone)
     env.filters["when"] = lambda moment: when(moment, zone)
-    env.filters["span"] = span
     env.filters["ago"] = lambda moment: ago(moment, zone)
     env.filters["markdown"] = markdown
     env.filters["span"] = lambda length: span(length.total_seconds())

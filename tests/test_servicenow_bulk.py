@@ -349,6 +349,22 @@ def test_a_form_that_cannot_be_used_comes_back_as_typed(
     assert not instance.requests
 
 
+@pytest.mark.usefixtures("small_pages")
+def test_the_card_tells_the_rate_and_the_time_left(
+    service: ServiceNowService, instance: Instance, admin: TestClient, clock: Clock
+) -> None:
+    fill(instance, 300)
+    run = start(service)
+
+    def ten_seconds_later() -> bool:
+        clock.forward(seconds=10)
+        return service.pulls.get(run.id).fetched >= 100
+
+    service.pulls.run_due(stopping=ten_seconds_later)
+    said = words(admin.get(f"/servicenow/pulls/{run.id}", headers=HTMX).text)
+    assert "100 of 300, 10 a second, about 20 s left" in said
+
+
 def test_an_agent_gets_no_form(agent: TestClient) -> None:
     assert not soup(agent.get("/servicenow").text).select("#pull-card")
 

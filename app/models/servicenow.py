@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from app.models.tickets import Ticket, TicketEvent
@@ -204,11 +204,12 @@ class SyncRun:
         return (self.fetched - self.measured_rows) / seconds if seconds > 0 else 0.0
 
     @property
-    def seconds_left(self) -> int | None:
+    def time_left(self) -> timedelta | None:
         """How long it will take at that rate; None while that is not known."""
         if self.total is None or not self.rate:
             return None
-        return round(max(0, self.total - self.fetched - self.hidden) / self.rate)
+        left = max(0, self.total - self.fetched - self.hidden)
+        return timedelta(seconds=left / self.rate)
 
     @property
     def capped(self) -> bool:
