@@ -72,6 +72,8 @@ def test_import_with_progress(either: Visitor, instance: Instance) -> None:
     page.get_by_label("Import as local tickets").check()
     page.get_by_label("Dry run").uncheck()
     either.press("Start the pull")
+    page.get_by_text("Dry run of 450 incidents").wait_for()
+    either.press("Import these")
     page.get_by_role("progressbar").wait_for()
     page.get_by_text("Import of 450 incidents").wait_for()
     assert page.get_by_role("progressbar").count() == 0
