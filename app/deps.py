@@ -22,6 +22,7 @@ from app.services.learning import Learning
 from app.services.privacy import PrivacyService
 from app.services.servicenow import ServiceNowService
 from app.services.similar import SimilarService
+from app.services.suggesting import Suggesting as SuggestingService
 from app.services.tickets import TicketService
 from app.services.trained import TrainedModels
 from app.services.training import Training as TrainingService
@@ -41,6 +42,7 @@ class Services:
     copilot: CopilotService
     knowledge: KnowledgeService
     similar: SimilarService
+    suggesting: SuggestingService
     privacy: PrivacyService
     drafting: DraftingService
     servicenow: ServiceNowService
@@ -116,6 +118,10 @@ async def get_similar(request: Request) -> SimilarService:
     return _services(request).similar
 
 
+async def get_suggesting(request: Request) -> SuggestingService:
+    return _services(request).suggesting
+
+
 async def get_servicenow(request: Request) -> ServiceNowService:
     return _services(request).servicenow
 
@@ -134,6 +140,7 @@ Accounts = Annotated[AccountService, Depends(get_accounts)]
 Tickets = Annotated[TicketService, Depends(get_tickets)]
 Copilot = Annotated[CopilotService, Depends(get_copilot)]
 Similar = Annotated[SimilarService, Depends(get_similar)]
+Suggesting = Annotated[SuggestingService, Depends(get_suggesting)]
 Knowledge = Annotated[KnowledgeService, Depends(get_knowledge)]
 Decisions = Annotated[DecisionService, Depends(get_decisions)]
 Dashboard = Annotated[DashboardService, Depends(get_dashboard)]

@@ -26,6 +26,7 @@ from app.routes import (
     admin,
     admin_copilot,
     articles,
+    ask,
     copilot,
     dashboard,
     drafts,
@@ -37,6 +38,7 @@ from app.routes import (
     servicenow_mapping,
     servicenow_outbox,
     servicenow_pulls,
+    suggestions,
     tickets,
     tickets_api,
 )
@@ -89,17 +91,17 @@ def make_services(
 ) -> Services:
     """Every service of the app; `engine` is migrated."""
     servicenow_service = make_servicenow(settings, engine, wake, now=now, transport=transport)
+    knowledge = KnowledgeService(engine, now=now)
+    knowledge.load_starters()
     similar = SimilarService(engine, now=now)
     copilot = assemble(
         engine,
-        similar=similar,
         secret_key=settings.secret_key,
+        similar=similar,
         starter=load_triage,
         command=training,
         now=now,
     )
-    knowledge = KnowledgeService(engine, now=now)
-    knowledge.load_starters()
     tickets_service = TicketService(
         engine=engine,
         copilot=copilot.door,
@@ -113,6 +115,7 @@ def make_services(
         copilot=copilot.door,
         knowledge=knowledge,
         similar=similar,
+        suggesting=copilot.suggesting,
         privacy=PrivacyService(engine, now),
         drafting=make_drafting(settings, tickets_service),
         servicenow=servicenow_service,
@@ -220,9 +223,11 @@ def _install(app: FastAPI, settings: Settings) -> None:
         admin,
         admin_copilot,
         articles,
+        ask,
         dashboard,
         drafts,
         health,
+        suggestions,
         tickets,
     ):
         app.include_router(module.pages)

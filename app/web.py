@@ -1,9 +1,10 @@
 """Pages, fragments and errors: what an answer looks like for a browser, htmx or a program."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -20,7 +21,7 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
 from app.errors import AppError, Invalid, NotConfigured, ServiceNowError, SignInNeeded
-from app.models import Role
+from app.models import Role, Suggestion
 
 ROOT = Path(__file__).resolve().parent.parent
 log = logging.getLogger("app.web")
@@ -76,6 +77,7 @@ def make_templates(
     env.filters["ago"] = lambda moment: ago(moment, zone)
     env.filters["markdown"] = markdown
     env.filters["span"] = lambda length: span(length.total_seconds())
+    env.filters["groupby_source"] = by_source
     env.filters["percent"] = lambda share: "" if share is None else f"{round(100 * share)} %"
     env.globals["with_query"] = with_query
     env.globals["demo"] = demo
@@ -109,6 +111,11 @@ def ago(moment: datetime | None, zone: ZoneInfo) -> Markup | str:
         moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z"),
         phrase,
     )
+
+
+def by_source(steps: Iterable[Suggestion]) -> list[list[Suggestion]]:
+    """Steps that rest on one source together, in the order they came."""
+    return [list(group) for _, group in groupby(steps, key=lambda step: (step.kind, step.source))]
 
 
 def markdown(text: str) -> Markup:

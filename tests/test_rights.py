@@ -12,6 +12,7 @@ from app.routes import (
     admin,
     admin_copilot,
     articles,
+    ask,
     copilot,
     dashboard,
     drafts,
@@ -23,6 +24,7 @@ from app.routes import (
     servicenow_mapping,
     servicenow_outbox,
     servicenow_pulls,
+    suggestions,
     tickets,
     tickets_api,
 )
@@ -47,6 +49,11 @@ ROUTES = {
         "POST /tickets",
         "GET /tickets/{ticket_id}",
         "POST /tickets/{ticket_id}/notes",
+        "GET /ask",
+        "POST /ask",
+        "POST /ask/helped",
+        "POST /ask/ticket",
+        "POST /tickets/{ticket_id}/suggestions/vote",
         "GET /articles",
         "GET /articles/{slug}",
         "GET /account",
@@ -174,7 +181,7 @@ def routes_of_the_app() -> set[str]:
     modules = (account, admin, admin_copilot, articles, copilot, dashboard, drafts, health)
     modules += (servicenow, servicenow_outbox, servicenow_pulls, tickets, tickets_api)
     modules += (servicenow_history, servicenow_conflicts, servicenow_incoming)
-    modules += (servicenow_mapping,)
+    modules += (servicenow_mapping, ask, suggestions)
     routers = [one for module in modules for one in vars(module).values()]
     return {
         f"{method} {route.path}"
@@ -185,7 +192,7 @@ def routes_of_the_app() -> set[str]:
     }
 
 
-def ask(client: TestClient, route: str, ticket_id: int) -> int:
+def knock(client: TestClient, route: str, ticket_id: int) -> int:
     method, path = route.split(" ")
     path = path.replace("{ticket_id}", str(ticket_id)).replace("{sys_id}", SYS_ID)
     path = path.replace("{kind}", "summary")
@@ -205,7 +212,7 @@ def test_strangers_are_sent_to_the_log_in(app: FastAPI) -> None:
     stranger = TestClient(app, headers=SAME_ORIGIN, follow_redirects=False)
     wrong = []
     for needed, route in CASES:
-        status = ask(stranger, route, 1)
+        status = knock(stranger, route, 1)
         turned_away = status == (401 if "/api/" in route else 303)
         if needed is None:
             turned_away = status in (401, 403)
@@ -228,7 +235,7 @@ def test_each_role_gets_in_where_it_may_and_nowhere_else(
     for needed, route in CASES:
         if route == "POST /logout":
             continue
-        status = ask(browser, route, requesters_ticket)
+        status = knock(browser, route, requesters_ticket)
         allowed = needed is None or Role(role).may_act_as(needed)
         if allowed == (status in (401, 403)):
             wrong.append((route, status))
@@ -275,6 +282,6 @@ def test_the_navigation_offers_what_the_role_may_use(sign_in: SignIn) -> None:
     for role in ("requester", "agent", "admin"):
         links = soup(sign_in(role).get("/").text).select("nav.site-nav a")
         offered[role] = [link.get_text(strip=True) for link in links]
-    assert offered["requester"] == ["Dashboard", "Tickets", "Articles"]
-    assert offered["agent"] == ["Dashboard", "Tickets", "Articles", "ServiceNow"]
-    assert offered["admin"] == ["Dashboard", "Tickets", "Articles", "ServiceNow", "Admin"]
+    assert offered["requester"] == ["Dashboard", "Tickets", "Ask", "Articles"]
+    assert offered["agent"] == ["Dashboard", "Tickets", "Ask", "Articles", "ServiceNow"]
+    assert offered["admin"] == ["Dashboard", "Tickets", "Ask", "Articles", "ServiceNow", "Admin"]

@@ -118,7 +118,8 @@ def test_a_long_subject_is_cut_and_kept_whole_in_the_description() -> None:
 
 def test_suggestions_stand_in_the_description_with_their_source() -> None:
     sent = payload(suggestions=STEPS)
-    assert "AI Suggestions\n1. Restart it (Source: Restart a server)" in sent["description"]
+    steps = "AI Suggestions\n1. Restart it [1]\n"
+    assert steps + "Sources (AI-assisted, please check):\n[1] Restart a" in sent["description"]
 
 
 def test_the_work_note_names_the_ticket_and_leads_back_to_it() -> None:

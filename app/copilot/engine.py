@@ -1,39 +1,34 @@
-"""Triage of one text: category, priority, next steps."""
+"""Triage of one text: category and priority."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from app.copilot.values import PRIORITY_OF, Article, TriageResult
+from app.copilot.values import PRIORITY_OF, TriageResult
 from app.models import Matrix
 
 if TYPE_CHECKING:
     from app.copilot.classifier import CategoryModel
     from app.copilot.priority import PriorityModel
-    from app.copilot.suggest import Articles, Match
 
 
 class Engine:
     """Made once, then only read: safe to share between threads."""
 
-    def __init__(
-        self, *, category: "CategoryModel", priority: "PriorityModel", articles: "Articles"
-    ) -> None:
+    def __init__(self, *, category: "CategoryModel", priority: "PriorityModel") -> None:
         self._category = category
         self._priority = priority
-        self._articles = articles
 
     @classmethod
     def from_starter(cls) -> "Engine":
-        """Train on the starter examples and index the starter articles; takes seconds."""
+        """Train on the starter examples; takes seconds."""
         # scikit-learn takes a second to import: beside the start, not before it.
         from app.copilot.classifier import train
-        from app.copilot.knowledge import load_articles, starter_categories, starter_priorities
+        from app.copilot.knowledge import starter_categories, starter_priorities
         from app.copilot.priority import train_priority
-        from app.copilot.suggest import Articles
 
         return cls(
             category=train((), starter_categories()),
             priority=train_priority((), starter_priorities()),
-            articles=Articles(load_articles()),
         )
 
     @classmethod
@@ -42,16 +37,10 @@ class Engine:
 
         Raises ValueError for what another version wrote.
         """
-        from app.copilot.knowledge import load_articles
-        from app.copilot.suggest import Articles
         from app.copilot.training import Models
 
         found = Models.from_bytes(models)
-        return cls(
-            category=found.category,
-            priority=found.priority,
-            articles=Articles(load_articles()),
-        )
+        return cls(category=found.category, priority=found.priority)
 
     @property
     def rests_on(self) -> str:
@@ -66,12 +55,8 @@ class Engine:
         return TriageResult(
             category=self._category.predict(text),
             priority=self._priority.predict(text, matrix),
-            suggestions=self._articles.steps(text, shares=self._category.share_of_each(text)),
         )
 
-    def nearest(self, text: str) -> "tuple[Match, ...]":
-        """The articles that answer a text best, three at most."""
-        return self._articles.best(text, shares=self._category.share_of_each(text))
-
-    def article(self, slug: str) -> Article | None:
-        return self._articles.find(slug)
+    def shares(self, text: str) -> Mapping[str, float]:
+        """How likely each category is."""
+        return self._category.share_of_each(text)

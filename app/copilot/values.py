@@ -131,7 +131,6 @@ class TriageResult:
 
     category: CategoryPrediction
     priority: PriorityPrediction
-    suggestions: tuple[Step, ...]
 
 
 # Impact x urgency to priority, as ServiceNow's data lookup has it (1 critical .. 5 planning).

@@ -45,6 +45,19 @@ def matching(
     return tuple(_article(row) for row in conn.execute(query).mappings())
 
 
+def every(conn: Connection) -> tuple[Article, ...]:
+    """All that are not deleted."""
+    query = select(*COLUMNS).where(_kept).order_by(articles.c.id)
+    return tuple(_article(row) for row in conn.execute(query).mappings())
+
+
+def state(conn: Connection) -> tuple[int, int]:
+    """Two numbers that change whenever an article is written or deleted."""
+    gone = func.count(articles.c.deleted_at)
+    row = conn.execute(select(func.coalesce(func.sum(articles.c.version), 0), gone)).one()
+    return row[0], row[1]
+
+
 def slugs(conn: Connection, among: Sequence[str]) -> frozenset[str]:
     """Those of the given slugs that are taken, deleted articles included."""
     query = select(articles.c.slug).where(articles.c.slug.in_(among))

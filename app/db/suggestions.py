@@ -1,46 +1,126 @@
-"""The next steps that triage suggested for a ticket."""
+"""The next steps suggested for a ticket, what they rest on, and what became of them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, case, cast, func, or_, select
 
-from app.db.tables import suggestions
-from app.models import Suggestion
+from app.db.tables import (
+    articles,
+    incidents,
+    suggestion_uses,
+    suggestion_votes,
+    suggestions,
+    tickets,
+)
+from app.db.upserts import upsert
+from app.models import SourceFigures, SourceKind, Suggestion, Vote
 
 
 def store(conn: Connection, ticket_id: int, steps: Sequence[Suggestion]) -> None:
     """Replace the steps of a ticket."""
     conn.execute(suggestions.delete().where(suggestions.c.ticket_id == ticket_id))
-    if steps:
-        conn.execute(
-            suggestions.insert(),
-            [
-                {
-                    "ticket_id": ticket_id,
-                    "position": position,
-                    "text": step.text,
-                    "source": step.source,
-                    "source_title": step.source_title,
-                    "public": step.public,
-                }
-                for position, step in enumerate(steps)
-            ],
-        )
+    rows = [
+        {
+            "ticket_id": ticket_id,
+            "position": position,
+            "text": step.text,
+            "source": step.source,
+            "source_title": step.source_title,
+            "public": step.public,
+            "kind": step.kind,
+        }
+        for position, step in enumerate(steps)
+    ]
+    if rows:
+        conn.execute(suggestions.insert(), rows)
 
 
 def of_ticket(conn: Connection, ticket_id: int) -> tuple[Suggestion, ...]:
-    """The steps in their order."""
+    """The steps in their order; public as their article is now, none whose source is gone."""
+    its = suggestions.c
+    rests_on_article = and_(its.kind == SourceKind.ARTICLE, articles.c.id.is_not(None))
+    as_text = cast(tickets.c.id, suggestions.c.source.type)
+    here = select(tickets.c.id).where(as_text == its.source).correlate(suggestions)
+    mirrored = select(incidents.c.sys_id).where(incidents.c.sys_id == its.source)
     query = (
-        select(suggestions)
-        .where(suggestions.c.ticket_id == ticket_id)
-        .order_by(suggestions.c.position)
+        select(
+            its.text,
+            its.source,
+            its.source_title,
+            case((rests_on_article, articles.c.public), else_=False).label("public"),
+            its.kind,
+        )
+        .outerjoin(articles, and_(articles.c.slug == its.source, articles.c.deleted_at.is_(None)))
+        .where(
+            its.ticket_id == ticket_id,
+            or_(
+                rests_on_article,
+                and_(its.kind == SourceKind.TICKET, here.exists()),
+                and_(its.kind == SourceKind.INCIDENT, mirrored.exists()),
+            ),
+        )
+        .order_by(its.position)
     )
     return tuple(
-        Suggestion(
-            text=row["text"],
-            source=row["source"],
-            source_title=row["source_title"],
-            public=row["public"],
-        )
+        Suggestion(**{**row, "kind": SourceKind(row["kind"]), "public": bool(row["public"])})
         for row in conn.execute(query).mappings()
+    )
+
+
+def count_used(
+    conn: Connection, ticket_id: int, text: str | None, *, way: str, now: datetime
+) -> None:
+    """Note which sources' steps stand in a text that people read; None means all of them."""
+    used = {
+        (step.kind, step.source)
+        for step in of_ticket(conn, ticket_id)
+        if text is None or step.text in text
+    }
+    rows = [
+        {"ticket_id": ticket_id, "kind": kind, "source": source, "way": way, "created_at": now}
+        for kind, source in sorted(used)
+    ]
+    upsert(conn, suggestion_uses, rows)
+
+
+def store_vote(conn: Connection, ticket_id: int, vote: Vote, *, now: datetime) -> None:
+    """One vote a person, source and ticket; a second one replaces the first."""
+    row = {
+        "ticket_id": ticket_id,
+        "kind": vote.kind,
+        "source": vote.source,
+        "author": vote.author,
+        "helpful": vote.helpful,
+        "why": vote.why,
+        "created_at": now,
+    }
+    upsert(conn, suggestion_votes, [row])
+
+
+def votes_of(conn: Connection, ticket_id: int, author: str) -> tuple[Vote, ...]:
+    """What this person said of the sources of this ticket."""
+    its = suggestion_votes.c
+    query = select(its.kind, its.source, its.author, its.helpful, its.why)
+    rows = conn.execute(query.where(its.ticket_id == ticket_id, its.author == author))
+    return tuple(Vote(**{**row, "kind": SourceKind(row["kind"])}) for row in rows.mappings())
+
+
+def figures(conn: Connection, kind: SourceKind, source: str) -> SourceFigures:
+    """How often a source was suggested, used, and found helpful or not."""
+    suggested = select(func.count(suggestions.c.ticket_id.distinct())).where(
+        suggestions.c.kind == kind, suggestions.c.source == source
+    )
+    used = select(func.count(suggestion_uses.c.ticket_id.distinct())).where(
+        suggestion_uses.c.kind == kind, suggestion_uses.c.source == source
+    )
+    its = suggestion_votes.c
+    helpful = func.coalesce(func.sum(case((its.helpful, 1), else_=0)), 0)
+    voted = select(helpful, func.count()).where(its.kind == kind, its.source == source)
+    liked, votes = conn.execute(voted).one()
+    return SourceFigures(
+        suggested=conn.execute(suggested).scalar_one(),
+        used=conn.execute(used).scalar_one(),
+        helpful=liked,
+        not_helpful=votes - liked,
     )

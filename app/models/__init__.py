@@ -24,6 +24,7 @@ from app.models.agreement import (
 from app.models.drafts import Draft, DraftKind, DraftPreview
 from app.models.incoming import IncomingState, IncomingView
 from app.models.knowledge import (
+    Answer,
     Article,
     ArticleDraft,
     ArticleList,
@@ -31,8 +32,10 @@ from app.models.knowledge import (
     Match,
     SimilarView,
     Source,
+    SourceFigures,
     SourceKind,
     StoredCalibration,
+    Vote,
     href_of,
 )
 from app.models.people import (
@@ -129,6 +132,7 @@ __all__ = [
     "SYNCED",
     "Accuracy",
     "Agreed",
+    "Answer",
     "ApiToken",
     "Article",
     "ArticleDraft",
@@ -202,6 +206,7 @@ __all__ = [
     "Side",
     "SimilarView",
     "Source",
+    "SourceFigures",
     "SourceKind",
     "StoredCalibration",
     "StoredMaps",
@@ -223,6 +228,7 @@ __all__ = [
     "Values",
     "Verdict",
     "VersionRow",
+    "Vote",
     "href_of",
     "label_of",
 ]

@@ -118,3 +118,34 @@ class StoredCalibration:
 
     bins: tuple[tuple[float, float, int], ...]
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What a person says of a source under a ticket, with a word of why."""
+
+    kind: SourceKind
+    source: str
+    author: str
+    helpful: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFigures:
+    """On how many tickets a source was suggested and used, and how people found it."""
+
+    suggested: int
+    used: int
+    helpful: int
+    not_helpful: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A public article that may answer a question."""
+
+    slug: str
+    title: str
+    steps: tuple[str, ...]
+    worked: str

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from app.models.knowledge import SourceKind, href_of
+
 
 class TicketStatus(StrEnum):
     OPEN = "open"
@@ -82,12 +84,17 @@ class SyncStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """One next step and the article it rests on (`source` is the article's slug)."""
+    """One next step and what it rests on; `source` is an article's slug, an id or a sys_id."""
 
     text: str
     source: str
     source_title: str
     public: bool
+    kind: SourceKind = SourceKind.ARTICLE
+
+    @property
+    def href(self) -> str:
+        return href_of(self.kind, self.source)
 
 
 @dataclass(frozen=True, slots=True)

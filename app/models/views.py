@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.models.knowledge import Vote
 from app.models.servicenow import (
     Incident,
     JournalEntry,
@@ -164,6 +165,7 @@ class TicketDetail:
     events: tuple[TicketEvent, ...]
     suggestions: tuple[Suggestion, ...]
     predictions: tuple[PredictionView, ...] = ()
+    votes: tuple[Vote, ...] = ()
     revealed: bool = False
 
     @property

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Path, Request, Response
 
-from app.deps import Copilot, CurrentUser, Knowledge, require
+from app.deps import Copilot, CurrentUser, Knowledge, Suggesting, require
 from app.errors import Conflict, Invalid
 from app.models import ArticleDraft, Role
 from app.routes.forms import Typed, checked
@@ -76,8 +76,14 @@ def create(
 
 
 @pages.get("/{slug}")
-def show(request: Request, slug: Slug, knowledge: Knowledge, user: CurrentUser) -> Response:
-    return page(request, "articles/show.html", article=knowledge.read(slug, user))
+def show(
+    request: Request, slug: Slug, knowledge: Knowledge, suggesting: Suggesting, user: CurrentUser
+) -> Response:
+    """One article; staff also see how it has done as a suggestion."""
+    article = knowledge.read(slug, user)
+    agent = user.role.may_act_as(Role.AGENT)
+    figures = suggesting.figures(slug) if agent else None
+    return page(request, "articles/show.html", article=article, figures=figures)
 
 
 @pages.get("/{slug}/edit", dependencies=agents)

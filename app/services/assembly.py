@@ -12,6 +12,7 @@ from app.services.copilot import CopilotService
 from app.services.governance import Governance
 from app.services.learning import Learning
 from app.services.similar import SimilarService
+from app.services.suggesting import Suggesting
 from app.services.trained import TrainedModels
 from app.services.training import Training
 from app.services.triage import TriageService
@@ -23,6 +24,7 @@ class CopilotServices:
 
     door: CopilotService
     governance: Governance
+    suggesting: Suggesting
     triage: TriageService
     models: TrainedModels
     training: Training
@@ -32,8 +34,8 @@ class CopilotServices:
 def assemble(
     database: Database,
     *,
-    similar: SimilarService,
     secret_key: str,
+    similar: SimilarService,
     starter: Callable[[], Engine],
     command: Sequence[str],
     now: Callable[[], datetime],
@@ -42,9 +44,15 @@ def assemble(
     models = TrainedModels(database, signer=ModelSigner(secret_key), starter=starter, now=now)
     door = CopilotService(models.load)
     governance = Governance(database, now)
+    suggesting = Suggesting(database, copilot=door, similar=similar, now=now)
     triage = TriageService(
-        engine=database, copilot=door, governance=governance, similar=similar, now=now
+        engine=database,
+        copilot=door,
+        suggesting=suggesting,
+        governance=governance,
+        similar=similar,
+        now=now,
     )
     training = Training(database, models=models, governance=governance, now=now, command=command)
     learning = Learning(copilot=door, models=models, training=training, triage=triage)
-    return CopilotServices(door, governance, triage, models, training, learning)
+    return CopilotServices(door, governance, suggesting, triage, models, training, learning)

@@ -2,14 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.copilot.categories import CATEGORIES
 from app.copilot.engine import Engine
 from app.copilot.redact import masked
 from app.copilot.values import PRIORITY_OF, CategoryPrediction, Level, PriorityPrediction
-from app.models import Field, Matrix, Prediction, Suggestion
+from app.models import Field, Matrix, Prediction
 
 log = logging.getLogger("app.copilot")
 PATIENCE_SECONDS = 10.0
@@ -22,11 +22,10 @@ class Triage:
     """What the engine says of one text; nothing while it is not `ready`."""
 
     said: tuple[Prediction, ...]
-    suggestions: tuple[Suggestion, ...]
     ready: bool = True
 
 
-NOT_READY = Triage((), (), ready=False)
+NOT_READY = Triage((), ready=False)
 
 
 class CopilotService:
@@ -43,26 +42,17 @@ class CopilotService:
         threading.Thread(target=self._load_once, name="copilot", daemon=True).start()
 
     def triage(self, subject: str, description: str, *, matrix: Matrix = PRIORITY_OF) -> Triage:
-        """Category, priority and steps; nothing is predicted when the engine cannot be had."""
+        """Category and priority; nothing is predicted when the engine cannot be had."""
         engine = self._patiently()
         if engine is None:
             return NOT_READY
         found = engine.triage(masked(subject), masked(description), matrix=matrix)
-        return Triage(
-            said=(
-                _category(found.category),
-                _priority(found.priority),
-            ),
-            suggestions=tuple(
-                Suggestion(
-                    text=step.text,
-                    source=step.source_slug,
-                    source_title=step.source_title,
-                    public=step.audience == "public",
-                )
-                for step in found.suggestions
-            ),
-        )
+        return Triage(said=(_category(found.category), _priority(found.priority)))
+
+    def shares(self, text: str) -> Mapping[str, float]:
+        """How likely each category is; nothing when the engine cannot be had."""
+        engine = self._patiently()
+        return engine.shares(masked(text)) if engine else {}
 
     def categories(self) -> tuple[str, ...]:
         return CATEGORIES

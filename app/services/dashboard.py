@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
-from app.db import outcomes, tickets
+from app.db import deflections, outcomes, tickets
 from app.db.engine import reading
 from app.models import Counts, Priority, Role, TicketStatus, TriageCounts, User
 
@@ -26,7 +26,8 @@ class DashboardService:
         with reading(self._engine) as conn:
             triaged = outcomes.triaged(conn, since=since)
             untouched = outcomes.left_untouched(conn, since=since)
-        return TriageCounts(DAYS, triaged, untouched, deflected=0)
+            deflected = deflections.count(conn, since=since)
+        return TriageCounts(DAYS, triaged, untouched, deflected)
 
     def counts(self, viewer: User) -> Counts:
         """The numbers of the viewer's dashboard."""

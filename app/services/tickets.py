@@ -87,9 +87,15 @@ class TicketService:
             timeline = events.of_ticket(conn, ticket_id, internal=agent)
             steps = suggestions.of_ticket(conn, ticket_id)
             said = self._triage.shown(conn, ticket_id) if agent else ()
+            votes = suggestions.votes_of(conn, ticket_id, viewer.email)
         visible = tuple(step for step in steps if agent or step.public)
         detail = TicketDetail(
-            ticket, timeline, suggestions=visible, predictions=said, revealed=revealed
+            ticket,
+            timeline,
+            suggestions=visible,
+            predictions=said,
+            votes=votes,
+            revealed=revealed,
         )
         return detail if revealed else privacy.masked_detail(detail)
 
@@ -214,6 +220,7 @@ class TicketService:
                 now=now,
                 push=when,
             )
+            suggestions.count_used(conn, ticket_id, body, way="note", now=now)
             tickets.touch(conn, ticket_id, now=now)
             if when is NotePush.NOW:
                 self._pushes.owe_note(conn, ticket, note, by=by.email)

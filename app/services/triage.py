@@ -26,6 +26,7 @@ from app.services import lessons
 from app.services.copilot import CopilotService
 from app.services.governance import Governance, Rules
 from app.services.similar import SimilarService
+from app.services.suggesting import Suggesting
 
 BATCH = 20
 
@@ -80,12 +81,14 @@ class TriageService:
         *,
         engine: Engine,
         copilot: CopilotService,
+        suggesting: Suggesting,
         governance: Governance,
         similar: SimilarService,
         now: Callable[[], datetime],
     ) -> None:
         self._engine = engine
         self._copilot = copilot
+        self._suggesting = suggesting
         self._governance = governance
         self._similar = similar
         self._now = now
@@ -111,7 +114,7 @@ class TriageService:
                 replace(one, neighbours=near) if one.field is Field.CATEGORY else one
                 for one in said
             ),
-            suggestions=found.suggestions,
+            suggestions=self._suggesting.steps(subject, description, but=but),
             rules=rules,
             ready=found.ready,
         )

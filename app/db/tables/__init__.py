@@ -22,7 +22,13 @@ from app.db.tables.desk import (
     users,
 )
 from app.db.tables.incoming import incoming
-from app.db.tables.knowledge import articles, calibrations
+from app.db.tables.knowledge import (
+    articles,
+    calibrations,
+    deflections,
+    suggestion_uses,
+    suggestion_votes,
+)
 from app.db.tables.search import article_terms, incident_terms, ticket_terms
 from app.db.tables.servicenow import (
     choices,
@@ -45,6 +51,7 @@ __all__ = [
     "choices",
     "connections",
     "copilot_settings",
+    "deflections",
     "duplicates",
     "exchanges",
     "heartbeats",
@@ -62,6 +69,8 @@ __all__ = [
     "password_resets",
     "predictions",
     "sessions",
+    "suggestion_uses",
+    "suggestion_votes",
     "suggestions",
     "sync_rows",
     "sync_runs",

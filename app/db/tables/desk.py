@@ -169,6 +169,7 @@ suggestions = Table(
     Column("source", String(100), nullable=False),
     Column("source_title", String(200), nullable=False),
     Column("public", Boolean, nullable=False),
+    Column("kind", String(10), nullable=False, server_default=text("'article'")),
 )
 
 # The worker's pulse, for /readyz.

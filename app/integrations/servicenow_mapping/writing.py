@@ -100,11 +100,15 @@ def description(ticket: Ticket, suggestions: Sequence[Suggestion]) -> str:
 
 
 def suggestion_lines(suggestions: Iterable[Suggestion]) -> str:
-    """Numbered steps, each with the title of the article it rests on."""
-    return "\n".join(
-        f"{number}. {step.text} (Source: {step.source_title})"
-        for number, step in enumerate(suggestions, start=1)
-    )
+    """Numbered steps, each with the number of its source, and the sources under them."""
+    steps = tuple(suggestions)
+    titles = list(dict.fromkeys(step.source_title for step in steps))
+    lines = [
+        f"{number}. {step.text} [{titles.index(step.source_title) + 1}]"
+        for number, step in enumerate(steps, start=1)
+    ]
+    sources = [f"[{number}] {title}" for number, title in enumerate(titles, start=1)]
+    return "\n".join([*lines, "Sources (AI-assisted, please check):", *sources])
 
 
 def suggestions_note(suggestions: Sequence[Suggestion]) -> str:

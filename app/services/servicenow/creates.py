@@ -133,6 +133,7 @@ class Creates:
                 group_name=record.get("assignment_group.name", ""),
                 now=now,
             )
+            suggestions.count_used(conn, ticket.id, None, way="description", now=now)
             self._tell(
                 conn,
                 item,

@@ -161,6 +161,7 @@ class Pushes:
         now = self._setup.now()
         kind, since = EventKind.INTERNAL_NOTE, now - SAME_NOTE
         same = events.find_note(conn, ticket.id, kind, author=by, body=text, since=since)
+        suggestions.count_used(conn, ticket.id, text, way="work note", now=now)
         return same or events.add(
             conn,
             ticket.id,

@@ -1,0 +1,95 @@
+"""Ask: the best public steps while a trouble is being described, and a ticket if they fail."""
+
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+
+from app.deps import CurrentUser, Suggesting, Tickets
+from app.errors import Invalid
+from app.models import NewTicket
+from app.routes.forms import Typed, checked
+from app.schemas import SUBJECT_LENGTH, Storable, TicketIn
+from app.web import fragment, is_partial, page, see_other
+
+pages = APIRouter(prefix="/ask", include_in_schema=False)
+Key = Annotated[str, Form(max_length=40), Storable]
+SHORT_SUBJECT = 120
+
+
+@pages.get("")
+def ask(request: Request, _: CurrentUser, helped: bool = False) -> Response:
+    return _page(request, helped=helped)
+
+
+@pages.post("")
+def answers(
+    request: Request, suggesting: Suggesting, _: CurrentUser, text: Typed = "", key: Key = ""
+) -> Response:
+    """The best public steps for what was written; they alone for htmx.
+
+    Posted and not asked for by address, so that what people write stands in no log.
+    """
+    found = suggesting.answers(text)
+    if is_partial(request):
+        return fragment(request, "ask/answers.html", answers=found, asked=bool(text.strip()))
+    return _page(request, answers=found, text=text, key=key)
+
+
+@pages.post("/helped")
+def helped(
+    suggesting: Suggesting,
+    user: CurrentUser,
+    slug: Annotated[str, Form(max_length=100), Storable] = "",
+    text: Typed = "",
+    key: Key = "",
+) -> Response:
+    """The steps were enough: no ticket is opened, and that is counted."""
+    asked = str(checked(TicketIn, {"subject": "x", "description": text}).description)
+    suggesting.helped(slug, asked, key=key or uuid.uuid4().hex, viewer=user)
+    return see_other("/ask?helped=true")
+
+
+@pages.post("/ticket")
+def open_ticket(
+    request: Request, tickets: Tickets, user: CurrentUser, text: Typed = "", key: Key = ""
+) -> Response:
+    """Open the ticket with what was written; its first line is the subject."""
+    typed = {"subject": subject_of(text), "description": text.replace("\r\n", "\n").strip()}
+    try:
+        wanted = NewTicket(**checked(TicketIn, typed).model_dump())
+        ticket, _ = tickets.create(wanted, by=user, idempotency_key=f"ask-{key}" if key else "")
+    except Invalid as exc:
+        return _page(request, text=text, key=key, problem=exc)
+    return see_other(f"/tickets/{ticket.id}")
+
+
+def subject_of(text: str) -> str:
+    """The first line, cut at a word."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    if len(line) <= SHORT_SUBJECT:
+        return line
+    cut = line[: SHORT_SUBJECT - 1]
+    return (cut.rsplit(" ", 1)[0] if " " in cut else cut)[: SUBJECT_LENGTH - 1] + "…"
+
+
+def _page(
+    request: Request,
+    *,
+    answers: object = (),
+    text: str = "",
+    key: str = "",
+    helped: bool = False,
+    problem: Invalid | None = None,
+) -> Response:
+    return page(
+        request,
+        "ask/index.html",
+        status_code=problem.status if problem else 200,
+        answers=answers,
+        asked=bool(text.strip()) and problem is None,
+        text=text,
+        key=key or uuid.uuid4().hex,
+        helped=helped,
+        problem=problem,
+    )
