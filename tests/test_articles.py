@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, func, select, update
 
-from app.copilot.articles import article_of
+from app.copilot.articles import article_of, drafted
 from app.copilot.knowledge import load_articles, load_starters, starter_slugs
 from app.db.engine import reading, writing
 from app.db.tables import articles
@@ -14,6 +14,7 @@ from app.models import Role, User
 from app.services.knowledge import KnowledgeService
 from app.web import markdown
 from tests.conftest import HTMX, SignIn, soup
+from tests.desk import Desk
 
 WRITTEN = {
     "title": "The coffee machine is not on the network",
@@ -200,3 +201,36 @@ def test_who_changed_an_article_is_shown_to_staff_alone(
         conn.execute(update(articles).values(public=True))
     assert "agent@example.com" in soup(agent.get("/articles/mailbox-full").text).article.text
     assert "agent@example.com" not in requester.get("/articles/mailbox-full").text
+
+
+def test_an_article_is_drafted_from_a_resolved_ticket(
+    agent: TestClient, requester: TestClient, desk: Desk
+) -> None:
+    ticket = desk.ticket("Badge reader blinks red", "It blinks.\nPassword: Sommer2024")
+    assert agent.get(f"/articles/new?ticket={ticket.id}").status_code == 409
+    assert not soup(agent.get(f"/tickets/{ticket.id}").text).select("a[href*='articles/new']")
+    changes = {
+        "status": "resolved",
+        "resolution_code": "Solution provided",
+        "resolution_notes": "1. Opened the cover\n- Set the PIN: 4711\nClosed it",
+    }
+    desk.services.tickets.change(ticket.id, changes, by=desk.user)
+    link = soup(agent.get(f"/tickets/{ticket.id}").text).select_one("a[href*='articles/new']")
+    assert link
+    page = soup(agent.get(link["href"]).text)
+    body = page.textarea.text
+    assert page.select_one("#title")["value"] == "Badge reader blinks red"
+    assert "- Badge reader blinks red\n- It blinks." in body
+    assert "1. Opened the cover\n2. Set the PIN:" in body
+    assert "3. Closed it" in body
+    assert "Sommer2024" not in body
+    assert "4711" not in body
+    assert page.select_one("input[name=audience][checked]")["value"] == "internal"
+    assert requester.get(link["href"]).status_code == 403
+    assert agent.get("/articles/new?ticket=999").status_code == 404
+
+
+def test_notes_of_one_line_become_a_step_a_sentence() -> None:
+    body = drafted("Subject", "", "Replaced the fuse. Tested it! All fine.")
+    read = article_of(slug="s", title="t", category="c", audience="a", keywords="", body=body)
+    assert read.steps == ("Replaced the fuse.", "Tested it!", "All fine.")

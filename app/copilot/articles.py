@@ -2,10 +2,14 @@
 
 import re
 
+from app.copilot.redact import masked
+from app.copilot.text import cleaned
 from app.copilot.values import Article
 
 NUMBERED = re.compile(r"\d{1,3}[.)]\s+(.*)")
 BULLET = re.compile(r"[-*+]\s+(.*)")
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+TOLD_LINES = 8
 LINK = re.compile(r"!?\[([^\]\n]*)\]\([^)\n]*\)")
 MARKS = re.compile(r"(\*\*|__|`)(?=\S)(.+?)(?<=\S)\1")
 
@@ -28,6 +32,26 @@ def article_of(
         worked=" ".join(sections.get("it worked when", "").split()),
         escalate=" ".join(sections.get("escalate when", "").split()),
     )
+
+
+def drafted(subject: str, description: str, resolution: str) -> str:
+    """An article's body from a resolved ticket, to be gone over by a person; secrets masked."""
+    told = [line.strip() for line in cleaned(masked(description)).splitlines() if line.strip()]
+    symptoms = "\n".join(f"- {line}" for line in [masked(subject), *told[:TOLD_LINES]])
+    done = [line.strip() for line in masked(resolution).splitlines() if line.strip()]
+    if len(done) == 1:
+        done = SENTENCE_END.split(done[0])
+    steps = "\n".join(f"{number}. {_bare(line)}" for number, line in enumerate(done, start=1))
+    return (
+        f"## Symptoms\n{symptoms}\n\n## Steps\n{steps}\n\n"
+        "## It worked when\n\n\n## Escalate when\n\n"
+    )
+
+
+def _bare(line: str) -> str:
+    """The line without the mark of a list that it may have been in."""
+    found = NUMBERED.match(line) or BULLET.match(line)
+    return found[1] if found else line
 
 
 def _sections(body: str) -> dict[str, str]:

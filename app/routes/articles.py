@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Path, Request, Response
+from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 
 from app.deps import Copilot, CurrentUser, Knowledge, Suggesting, require
 from app.errors import Conflict, Invalid
 from app.models import ArticleDraft, Role
 from app.routes.forms import Typed, checked
-from app.schemas import ArticleIn, Wanted
+from app.schemas import HIGHEST_ID, ArticleIn, Wanted
 from app.web import fragment, is_partial, page, see_other
 
 pages = APIRouter(prefix="/articles", include_in_schema=False)
@@ -38,8 +38,15 @@ def index(
 
 
 @pages.get("/new", dependencies=agents)
-def new(request: Request, copilot: Copilot) -> Response:
-    return _form(request, copilot, typed={"body": SKELETON})
+def new(
+    request: Request,
+    knowledge: Knowledge,
+    copilot: Copilot,
+    ticket: Annotated[int | None, Query(ge=1, le=HIGHEST_ID)] = None,
+) -> Response:
+    """The form of a new article, empty or drafted from a resolved ticket."""
+    typed = asdict(knowledge.draft_from(ticket)) if ticket else {"body": SKELETON}
+    return _form(request, copilot, typed=typed)
 
 
 def draft_of(

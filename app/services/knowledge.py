@@ -8,9 +8,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
+from app.copilot.articles import drafted
 from app.copilot.categories import CATEGORIES
 from app.copilot.knowledge import load_starters, starter_slugs
-from app.db import articles, search
+from app.copilot.redact import masked
+from app.db import articles, search, tickets
 from app.db.engine import reading, utc_now, writing
 from app.errors import Conflict, Invalid, NotAllowed
 from app.models import Article, ArticleDraft, ArticleList, Role, User
@@ -18,6 +20,7 @@ from app.models import Article, ArticleDraft, ArticleList, Role, User
 LISTED_AT_MOST = 500
 INDEXED_AT_ONCE = 200
 SLUG_LENGTH = 80
+TITLE_LENGTH = 200
 # Addresses under /articles that are not articles.
 RESERVED = ("new",)
 
@@ -80,6 +83,26 @@ class KnowledgeService:
             slug = _free_slug(conn, draft.title)
             articles.add(conn, [(slug, draft)], by=by.email, now=self._now())
         return slug
+
+    def draft_from(self, ticket_id: int) -> ArticleDraft:
+        """The start of an article from a resolved ticket, masked, internal until it is gone over.
+
+        Raises NotFound, Conflict for a ticket that does not tell how it was resolved.
+        """
+        with reading(self._engine) as conn:
+            ticket = tickets.get(conn, ticket_id)
+        if not ticket.status.ended or not ticket.resolution_notes:
+            raise Conflict(
+                f"Ticket {ticket_id} does not tell yet how it was resolved.",
+                hint="Resolve it with notes first.",
+            )
+        return ArticleDraft(
+            title=masked(ticket.subject)[:TITLE_LENGTH],
+            category=ticket.effective_category or "",
+            public=False,
+            keywords="",
+            body=drafted(ticket.subject, ticket.description, ticket.resolution_notes),
+        )
 
     def change(self, slug: str, draft: ArticleDraft, *, by: User, version: int) -> None:
         """Write a new version; `version` is what the form was filled from.
