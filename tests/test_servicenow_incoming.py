@@ -315,7 +315,8 @@ def test_notes_from_there_do_not_count_as_a_persons_touch(
     service.pulls.run_due()
     instance.edit(made["sys_id"], work_notes="Noted there")
     pull(service)
-    assert service.imports.undo(run.id, by="admin@example.com") == (1, 0)
+    undone = service.imports.undo(run.id, by="admin@example.com")
+    assert (undone.removed, undone.kept_touched) == (1, 0)
 
 
 # -- sweeping -----------------------------------------------------------------------------------
