@@ -72,12 +72,14 @@ def test_a_resolved_incident_counts_until_it_is_a_ticket(
     pulls = desk.services.servicenow.pulls
     pulls.start(by="desk@example.com", limit=10)
     pulls.run_due()
+    desk.services.knowledge.index_missing()  # as the worker does after a pull
     [match] = similar.to_text(*JAM)
     assert match.source.kind is SourceKind.INCIDENT
     assert match.source.name == "INC0000007"
     assert match.source.resolution == "Replaced the roller."
     pulls.start(by="desk@example.com", limit=10, import_tickets=True)
     pulls.run_due()
+    desk.services.knowledge.index_missing()  # as the worker does after a pull
     assert [m.source.kind for m in similar.to_text(*JAM)] == [SourceKind.TICKET]
 
 

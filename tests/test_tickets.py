@@ -44,7 +44,7 @@ def test_a_ticket_is_opened_and_triaged_at_once(agent: TestClient, desk: Desk) -
     assert "hardware" in facts
     steps = ticket.select("#suggestions li")
     assert steps
-    source = steps[0].select_one("a")["href"]
+    source = ticket.select_one("#suggestions p > a")["href"]
     assert page(agent, source).select("article ol li")
     assert "Category hardware" in ticket.select_one("#timeline").get_text()
 
