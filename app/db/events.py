@@ -1,6 +1,6 @@
 """The timeline of a ticket."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -100,10 +100,11 @@ def find_note(
     return _event(row) if row else None
 
 
-def known_journal_ids(conn: Connection, journal_ids: Sequence[str]) -> set[tuple[int, str]]:
-    """(ticket id, journal id) of those rows of a journal that are in a timeline."""
+def known_journal_ids(conn: Connection, ticket_ids: Iterable[int]) -> set[tuple[int, str]]:
+    """(ticket id, journal id) of the rows of a journal that are in these timelines."""
     query = select(ticket_events.c.ticket_id, ticket_events.c.sn_journal_id).where(
-        ticket_events.c.sn_journal_id.in_(journal_ids)
+        ticket_events.c.ticket_id.in_(list(ticket_ids)),
+        ticket_events.c.sn_journal_id.is_not(None),
     )
     return {(row[0], row[1]) for row in conn.execute(query)}
 

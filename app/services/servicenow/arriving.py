@@ -67,7 +67,9 @@ class Arrival:
 
     def _tell_notes(self, linked: Mapping[str, Ticket], journal: Sequence[Record]) -> None:
         """Each row once. Our own coming back is recognised by its reference."""
-        known = events.known_journal_ids(self.conn, [row["sys_id"] for row in journal])
+        if not journal:
+            return
+        known = events.known_journal_ids(self.conn, [ticket.id for ticket in linked.values()])
         told: set[int] = set()
         for row in journal:
             ticket = linked.get(row.get("element_id", ""))
