@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from fastapi import FastAPI
@@ -12,9 +13,10 @@ from app.connecting import make_client
 from app.db import predictions
 from app.db.engine import reading
 from app.integrations.servicenow_client import ServiceNowClient
+from app.integrations.servicenow_mapping import FIELDS
 from app.models import EventKind, Field, IncomingState, TicketEvent
 from app.services.servicenow import ServiceNowService
-from app.services.servicenow.following import Following
+from app.services.servicenow.following import Followed, Following
 from app.services.servicenow.incoming import PAGE
 from app.settings import Settings
 from app.simulator import Instance
@@ -62,8 +64,13 @@ def client(settings: Settings) -> Iterator[ServiceNowClient]:
     made.close()
 
 
+def pages_of(client: ServiceNowClient, *, page_size: int) -> Iterator[Followed]:
+    read = partial(client.get_incidents, fields=FIELDS)
+    return Following(read, page_size=page_size).since(LONG_AGO)
+
+
 def followed(client: ServiceNowClient, *, page_size: int) -> list[str]:
-    pages = Following(client, page_size=page_size).since(LONG_AGO)
+    pages = pages_of(client, page_size=page_size)
     return [row["sys_id"] for page in pages for row in page.records]
 
 
@@ -96,7 +103,7 @@ def test_rows_that_change_while_they_are_read_are_not_lost(
         for second in range(30)
     ]
     found = []
-    pages = Following(client, page_size=5).since(LONG_AGO)
+    pages = pages_of(client, page_size=5)
     for number, page in enumerate(pages):
         found += [row["sys_id"] for row in page.records]
         if number < 20:

@@ -53,10 +53,14 @@ def write(conn: Connection, state: IncomingState, **values: Any) -> IncomingStat
 
 
 def raise_watermark(conn: Connection, host: str, stamp: datetime) -> None:
-    """Everything up to this `sys_updated_on` was read; one that stands higher stays."""
+    """Everything up to this `sys_updated_on` was read; one that stands higher stays.
+
+    The notes of what was imported were not: the next pull looks at everything known.
+    """
     _add_missing(conn, host)
     lower = or_(incoming.c.watermark.is_(None), incoming.c.watermark < stamp)
     conn.execute(update(incoming).where(incoming.c.host == host, lower).values(watermark=stamp))
+    sweep_again(conn, host)
 
 
 def ask(conn: Connection, host: str, *, now: datetime) -> None:

@@ -67,7 +67,11 @@ def demo_settings(settings: Settings, folder: Path, url: str) -> Settings:
         database_url=f"sqlite:///{folder / 'desk.db'}",
         secret_key=kept_secret(folder / "secret_key"),
         servicenow=ServiceNowSettings(
-            instance_url=url, auth_type="basic", username="copilot", password="copilot-secret"
+            instance_url=url,
+            auth_type="basic",
+            username="copilot",
+            password="copilot-secret",
+            pull_seconds=60,
         ),
     )
 

@@ -8,9 +8,10 @@ Access rules act after the limit, so a short or empty page is not the end (servi
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 from app.integrations import servicenow_mapping as mapping
-from app.integrations.servicenow_client import IncidentPage, Query, Record, ServiceNowClient
+from app.integrations.servicenow_client import IncidentPage, Query, Record
 
 STAMP = "sys_updated_on"
 SECOND = timedelta(seconds=1)
@@ -24,11 +25,17 @@ class Followed:
     matching: int
 
 
+class ReadPage(Protocol):
+    """One page of incidents with all the fields of the mapping."""
+
+    def __call__(self, query: Query, *, limit: int, offset: int) -> IncidentPage: ...
+
+
 class Following:
     """One walk through the changes of an instance."""
 
-    def __init__(self, client: ServiceNowClient, *, page_size: int) -> None:
-        self._client = client
+    def __init__(self, read: ReadPage, *, page_size: int) -> None:
+        self._read = read
         self._size = page_size
         self._given: set[tuple[str, str]] = set()
         self._matching: int | None = None
@@ -66,9 +73,7 @@ class Following:
                 offset += self._size
 
     def _page(self, query: Query, offset: int) -> IncidentPage:
-        page = self._client.get_incidents(
-            query.order_by("sys_id"), limit=self._size, offset=offset, fields=mapping.FIELDS
-        )
+        page = self._read(query.order_by("sys_id"), limit=self._size, offset=offset)
         if self._matching is None:
             self._matching = page.total or 0
         return page

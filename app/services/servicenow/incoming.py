@@ -2,14 +2,17 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
+
+from sqlalchemy import Connection as DbConnection
 
 from app.db import incoming, switches
 from app.db.engine import reading, writing
 from app.errors import Kind, ServiceNowError, ServiceNowRejected, ServiceNowUnavailable
 from app.integrations import servicenow_mapping as mapping
-from app.integrations.servicenow_client import Query
+from app.integrations.servicenow_client import IncidentPage, Query
 from app.integrations.servicenow_listening import latest, listening
 from app.models import IncomingState, IncomingView
 from app.services.servicenow.arriving import Arrival, Record
@@ -88,79 +91,85 @@ class Incoming:
             )
         if state is None:
             return False
+        turn = Turn(setup, state)
         try:
-            with self._connection.watch(), listening():
-                state = self._pull(state, stopping)
-                self._sweep(state, stopping)
+            with listening():
+                self._pull(turn, stopping)
+                self._sweep(turn, stopping)
+            turn.end(error=None, due_at=self._next(turn.state))
         except Overtaken:
             log.info("another process goes on with the pull of changes")
         except ServiceNowError as exc:
-            self._fail(exc.message, after=_asked_for(exc))
+            self._fail(turn, exc.message, after=_asked_for(exc))
         except Exception:  # A broken pull must not stop the next one.
             log.exception("the pull of changes broke")
-            self._fail(OUR_FAULT)
+            self._fail(turn, OUR_FAULT)
         return True
 
     # -- pulling ------------------------------------------------------------------------------
 
-    def _pull(self, state: IncomingState, stopping: Callable[[], bool]) -> IncomingState:
+    def _pull(self, turn: "Turn", stopping: Callable[[], bool]) -> None:
         """Everything since the watermark, a page at a time."""
-        client = self._setup.connected_client()
-        state = self._write(state, rows=0, hidden=0)
-        if state.watermark is None:
-            state = self._start(state)
-        if state.watermark is None:
-            return self._write(state, pulled_at=self._setup.now(), error=None)
-        since = mapping.format_stamp(state.watermark - OVERLAP)
+        turn.write(rows=0, hidden=0)
+        if turn.state.watermark is None:
+            self._start(turn)
+        if turn.state.watermark is None:
+            return
+        since = mapping.format_stamp(turn.state.watermark - OVERLAP)
         matching = 0
-        for page in Following(client, page_size=PAGE).since(since):
-            state = self._store(state, page.records, since=since)
+        for page in Following(self._page, page_size=PAGE).since(since):
+            self._store(turn, page.records, since=since)
             matching = page.matching
             if stopping():
-                return state
-        hidden = max(0, matching - state.rows)
-        return self._write(state, pulled_at=self._setup.now(), error=None, hidden=hidden)
+                return
+        hidden = max(0, matching - turn.state.rows)
+        turn.write(pulled_at=self._setup.now(), hidden=hidden)
 
-    def _start(self, state: IncomingState) -> IncomingState:
+    def _start(self, turn: "Turn") -> None:
         """Where nothing was read yet, the newest stamp there is; the sweep looks at the rest."""
         newest = Query().order_by_descending("sys_updated_on").order_by_descending("sys_id")
-        page = self._setup.connected_client().get_incidents(
-            newest, limit=PAGE, fields=("sys_id", "sys_updated_on"), count=False
-        )
-        stamps = [row["sys_updated_on"] for row in page.records if row.get("sys_updated_on")]
-        return self._write(state, watermark=mapping.parse_stamp(max(stamps)) if stamps else None)
+        page = self._page(newest, limit=PAGE, offset=0)
+        turn.write(watermark=max(stamps_of(page.records), default=None))
+
+    def _page(self, query: Query, *, limit: int, offset: int) -> IncidentPage:
+        client = self._setup.connected_client()
+        with self._connection.watch():
+            return client.get_incidents(query, limit=limit, offset=offset, fields=mapping.FIELDS)
 
     def _store(
         self,
-        state: IncomingState,
+        turn: "Turn",
         records: Sequence[Record],
         *,
         since: str = "",
         asked: Sequence[str] = (),
-        **values: Any,
-    ) -> IncomingState:
+    ) -> None:
         """One page into the database; `asked` are the sys_ids of a page of a sweep."""
         setup = self._setup
         maps = self._lookups.maps()
-        journal, standing = self._journal(state, records, since)
-        now = setup.now()
+        journal, standing = self._journal(turn.state, records, since)
         page = latest(INCIDENTS)
-        calls = (page,) if page else ()
-        stamps = [row["sys_updated_on"] for row in records if row.get("sys_updated_on")]
-        if stamps and not asked:
-            newest = mapping.parse_stamp(max(stamps))
-            values["watermark"] = max(newest, state.watermark or newest)
-            values["rows"] = state.rows + len(records)
+        progress: dict[str, Any] = {"journal": standing}
+        if asked:
+            progress["sweep_after"] = asked[-1]
+        else:
+            known = [turn.state.watermark] if turn.state.watermark else []
+            progress["watermark"] = max([*stamps_of(records), *known], default=None)
+            progress["rows"] = turn.state.rows + len(records)
         with writing(setup.engine) as conn:
-            pulling = switches.pulling(conn, setup.host)
-            arrival = Arrival(conn, setup.host, setup.installation, maps, pulling, now, calls=calls)
+            arrival = Arrival(
+                conn,
+                setup.host,
+                setup.installation,
+                maps,
+                switches.pulling(conn, setup.host),
+                setup.now(),
+                calls=(page,) if page else (),
+            )
             arrival.store(records, journal)
             shown = {row["sys_id"] for row in records}
             arrival.miss([sys_id for sys_id in asked if sys_id not in shown])
-            after = incoming.write(conn, state, claimed_at=now, journal=standing, **values)
-            if after is None:
-                raise Overtaken
-        return after
+            turn.write_in(conn, claimed_at=setup.now(), **progress)
 
     def _journal(
         self, state: IncomingState, records: Sequence[Record], since: str
@@ -186,34 +195,27 @@ class Incoming:
 
     # -- sweeping -----------------------------------------------------------------------------
 
-    def _sweep(self, state: IncomingState, stopping: Callable[[], bool]) -> None:
+    def _sweep(self, turn: "Turn", stopping: Callable[[], bool]) -> None:
         """Look at what we know, by sys_id: some changes carry no new stamp, and what was deleted
         leaves no trace.
         """
-        setup = self._setup
-        client = setup.connected_client()
-        due = state.swept_at is None or setup.now() >= state.swept_at + BETWEEN_SWEEPS
-        for _ in range(SWEPT_AT_ONCE if due or state.sweep_after else 0):
+        setup, last = self._setup, turn.state.swept_at
+        due = last is None or setup.now() >= last + BETWEEN_SWEEPS
+        for _ in range(SWEPT_AT_ONCE if due or turn.state.sweep_after else 0):
             if stopping():
-                break
+                return
             with reading(setup.engine) as conn:
-                known = incoming.known_ids(conn, setup.host, after=state.sweep_after, limit=PAGE)
+                after = turn.state.sweep_after
+                known = incoming.known_ids(conn, setup.host, after=after, limit=PAGE)
+                gone = incoming.count_missing(conn, setup.host)
             if not known:
-                state = self._end_sweep(state)
-                break
+                turn.write(swept_at=setup.now(), sweep_after="", gone=gone)
+                return
             query = Query().any_of("sys_id", known).order_by("sys_id")
-            page = client.get_incidents(query, limit=PAGE, fields=mapping.FIELDS)
+            page = self._page(query, limit=PAGE, offset=0)
             wanted = set(known)
             records = [row for row in page.records if row["sys_id"] in wanted]
-            state = self._store(state, records, asked=known, sweep_after=known[-1])
-        self._write(state, claimed_at=None, due_at=self._next(state))
-
-    def _end_sweep(self, state: IncomingState) -> IncomingState:
-        with reading(self._setup.engine) as conn:
-            gone = incoming.count_missing(conn, self._setup.host)
-        return self._write(state, swept_at=self._setup.now(), sweep_after="", gone=gone)
-
-    # -- writing --------------------------------------------------------------------------------
+            self._store(turn, records, asked=known)
 
     def _next(self, state: IncomingState) -> datetime | None:
         """When to look again; never by itself where it is not scheduled."""
@@ -222,20 +224,45 @@ class Incoming:
         every = self._setup.pull_every
         return self._setup.now() + every if every else None
 
-    def _write(self, state: IncomingState, **values: Any) -> IncomingState:
-        with writing(self._setup.engine) as conn:
-            after = incoming.write(conn, state, **values)
-        if after is None:
-            raise Overtaken
-        return after
-
-    def _fail(self, error: str, *, after: timedelta = timedelta()) -> None:
+    def _fail(self, turn: "Turn", error: str, *, after: timedelta = timedelta()) -> None:
         setup = self._setup
         wait = max(setup.pull_every or setup.first_retry, setup.first_retry, after)
-        with writing(setup.engine) as conn:
-            state = incoming.find(conn, setup.host)
-            due_at = setup.now() + wait
-            incoming.write(conn, state, error=error, claimed_at=None, due_at=due_at)
+        try:
+            turn.end(error=error, due_at=setup.now() + wait)
+        except Overtaken:
+            log.info("another process goes on with the pull of changes")
+
+
+class Turn:
+    """The claim of one pull, and how far it has come."""
+
+    def __init__(self, setup: Setup, state: IncomingState) -> None:
+        self._setup = setup
+        self.state = state
+
+    def write(self, **values: Any) -> None:
+        """Raises Overtaken when somebody else has it by now."""
+        with writing(self._setup.engine) as conn:
+            self.write_in(conn, **values)
+
+    def write_in(self, conn: DbConnection, **values: Any) -> None:
+        """As `write`, in a transaction that is taken back when it is not ours any more."""
+        after = incoming.write(conn, self.state, **values)
+        if after is None:
+            raise Overtaken
+        self.state = after
+
+    def end(self, *, error: str | None, due_at: datetime | None) -> None:
+        self.write(error=error, due_at=due_at, claimed_at=None)
+
+
+def stamps_of(records: Sequence[Record]) -> list[datetime]:
+    """When these were updated there; what is no moment is left out."""
+    found = []
+    for record in records:
+        with suppress(ValueError):
+            found.append(mapping.parse_stamp(record.get("sys_updated_on", "")))
+    return found
 
 
 def _asked_for(exc: ServiceNowError) -> timedelta:
