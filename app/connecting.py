@@ -12,6 +12,7 @@ from app.errors import SettingsError
 from app.integrations.llm_client import LLMClient
 from app.integrations.servicenow_auth import BasicAuth, OAuth
 from app.integrations.servicenow_client import ServiceNowClient, build_slots
+from app.integrations.servicenow_pace import Pace
 from app.services.drafting import DraftingService
 from app.services.servicenow import Defaults, ServiceNowService, Setup
 from app.services.tickets import TicketService
@@ -21,7 +22,10 @@ LEASE_MARGIN = 5
 
 
 def make_client(
-    settings: ServiceNowSettings, transport: httpx.BaseTransport | None = None
+    settings: ServiceNowSettings,
+    *,
+    now: Callable[[], datetime],
+    transport: httpx.BaseTransport | None = None,
 ) -> ServiceNowClient | None:
     """The client, or None while variables are missing; `transport` is how it gets there."""
     if not settings.configured:
@@ -52,6 +56,7 @@ def make_client(
         slots,
         click_seconds=settings.timeout_seconds,
         bulk_seconds=settings.bulk_timeout_seconds,
+        pace=Pace(now),
     )
 
 
@@ -70,7 +75,7 @@ def make_servicenow(
     return ServiceNowService(
         Setup(
             engine=engine,
-            client=make_client(sn, transport),
+            client=make_client(sn, now=now, transport=transport),
             installation=installation,
             instance_url=sn.instance_url,
             host=sn.host,

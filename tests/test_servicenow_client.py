@@ -20,6 +20,7 @@ from app.errors import (
 )
 from app.integrations.servicenow_auth import BasicAuth, OAuth
 from app.integrations.servicenow_client import Query, ServiceNowClient, build_slots
+from app.integrations.servicenow_pace import Pace
 from app.simulator import Instance, RunningSimulator
 
 
@@ -62,7 +63,8 @@ def basic(instance: Instance) -> BasicAuth:
 
 @pytest.fixture
 def client(connect: Connect, basic: BasicAuth, sleeps: Sleeps) -> ServiceNowClient:
-    return connect(basic, sleep=sleeps)
+    pace = Pace(lambda: datetime.now(UTC) + timedelta(seconds=sum(sleeps)))
+    return connect(basic, sleep=sleeps, pace=pace)
 
 
 def oauth(running: RunningSimulator, instance: Instance, **grant: str) -> OAuth:

@@ -57,8 +57,8 @@ def entries(both: BothSides, kind: EventKind) -> list[TicketEvent]:
 
 
 @pytest.fixture
-def client(settings: Settings) -> Iterator[ServiceNowClient]:
-    made = make_client(settings.servicenow)
+def client(settings: Settings, clock: Clock) -> Iterator[ServiceNowClient]:
+    made = make_client(settings.servicenow, now=clock)
     assert made
     yield made
     made.close()

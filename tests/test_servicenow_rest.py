@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.models import PushState
+from app.models import PushState, RunState
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 from app.worker import tick
@@ -78,6 +78,26 @@ def test_failures_of_different_kinds_are_no_reason_to_rest(
         service.pushes.create_from_ticket(desk.ticket().id, by="agent@example.com")
         instance.faults.clear()
     assert service.connection.rest() is None
+
+
+def test_pulls_wait_while_the_connection_rests_and_go_on_after_it(
+    service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
+) -> None:
+    exhaust(service, instance, desk)
+    instance.faults.clear()
+    instance.add_incident(number="INC1")
+    run = service.pulls.start(by="admin@example.com", import_tickets=True)
+    service.incoming.ask()
+    called = len(instance.requests)
+    tick(service)
+    assert len(instance.requests) == called
+    assert not service.pulls.get(run.id).finished
+
+    clock.forward(minutes=1)
+    tick(service)
+    ended = service.pulls.get(run.id)
+    assert (ended.state, ended.created) == (RunState.DONE, 1)
+    assert service.incoming.view().state.pulled_at == clock()
 
 
 def test_retry_now_may_try_while_the_connection_rests(

@@ -12,6 +12,7 @@ import tenacity
 from app.errors import Kind, ServiceNowError, ServiceNowUnavailable, TooSlow
 from app.integrations.servicenow_answers import transport_failure
 from app.integrations.servicenow_listening import Call, heard
+from app.integrations.servicenow_pace import Pace
 from app.integrations.servicenow_slots import Slots
 
 Answer = TypeVar("Answer")
@@ -32,11 +33,13 @@ class Calls:
     def __init__(
         self,
         slots: Slots,
+        pace: Pace,
         *,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._slots = slots
+        self._pace = pace
         self._sleep = sleep
         self._monotonic = monotonic
 
@@ -75,7 +78,10 @@ class Calls:
         return random.uniform(0, max(0.0, min(longest, 0.25 * 2**state.attempt_number)))
 
     def once(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One exchange, logged without query and body. Raises ServiceNowError without an answer."""
+        """One exchange, logged without query and body.
+
+        Raises ServiceNowError without an answer, HeldBack where no call may be made now.
+        """
         started = self._monotonic()
 
         def ended(status: object, headers: Mapping[str, str] = NO_HEADERS) -> None:
@@ -91,6 +97,8 @@ class Calls:
             _tell(call)
 
         with self._slots.take() as slot:
+            if not self._slots.for_a_person():
+                self._pace.hold_back(under_way=self._slots.under_way())
             left = self._slots.left()
             try:
                 response = slot.request(method, path, timeout=max(0.05, left), **options)
@@ -101,6 +109,7 @@ class Calls:
             except ServiceNowError as exc:
                 ended(exc.kind)
                 raise
+            self._pace.learn(response)
         ended(response.status_code, response.headers)
         return response
 

@@ -19,6 +19,7 @@ from app.integrations.servicenow_answers import Record, record_of, result_of, un
 from app.integrations.servicenow_auth import BasicAuth, OAuth
 from app.integrations.servicenow_calls import Calls
 from app.integrations.servicenow_listening import answered
+from app.integrations.servicenow_pace import Pace
 from app.integrations.servicenow_query import Query
 from app.integrations.servicenow_slots import Slots, build_slots
 
@@ -62,23 +63,21 @@ class ServiceNowClient:
         *,
         click_seconds: float = 15,
         bulk_seconds: float = 65,
+        pace: Pace | None = None,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._slots = Slots(
             slots, click_seconds=click_seconds, bulk_seconds=bulk_seconds, monotonic=monotonic
         )
-        self._calls = Calls(self._slots, sleep=sleep, monotonic=monotonic)
+        self._calls = Calls(self._slots, pace or Pace(), sleep=sleep, monotonic=monotonic)
 
     def close(self) -> None:
         """Give the connections back; the client is of no use after that."""
         self._slots.close()
 
     def click(self, *, own_slot: bool = True) -> AbstractContextManager[None]:
-        """All calls inside share one deadline of `click_seconds`: waiting, retries and all.
-
-        With `own_slot` they may use the slot that is kept for people.
-        """
+        """All calls inside share a deadline, waiting, retries and all (see `Slots.click`)."""
         return self._slots.click(own_slot=own_slot)
 
     # -- incidents --------------------------------------------------------------------------

@@ -82,7 +82,11 @@ class Slots:
 
     @contextmanager
     def click(self, *, own_slot: bool) -> Iterator[None]:
-        """All calls inside share one deadline; with `own_slot` they may use the kept slot."""
+        """All calls inside share one deadline of `click_seconds`: waiting, retries and all.
+
+        With `own_slot` they are a person's, who may use the slot that is kept and the last calls
+        that a rate rule allows.
+        """
         made = _Deadline(self._monotonic() + self._click_seconds, own_slot)
         token = _deadline.set(made)
         try:
@@ -95,11 +99,20 @@ class Slots:
         deadline = _deadline.get()
         return deadline.at - self._monotonic() if deadline else self._bulk_seconds
 
+    def for_a_person(self) -> bool:
+        """True inside a click; other calls are the background's."""
+        deadline = _deadline.get()
+        return deadline is not None and deadline.own_slot
+
+    def under_way(self) -> int:
+        """How many calls have a client at this moment."""
+        with self._condition:
+            return len(self._clients) - len(self._free)
+
     @contextmanager
     def take(self) -> Iterator[httpx.Client]:
         """One of the clients, for one call. Raises HeldBack when none is free in time."""
-        deadline = _deadline.get()
-        kept = 0 if len(self._clients) == 1 or (deadline and deadline.own_slot) else 1
+        kept = 0 if len(self._clients) == 1 or self.for_a_person() else 1
         with self._condition:
             free = self._condition.wait_for(lambda: len(self._free) > kept, self.left())
             if not free or self.left() <= 0:

@@ -76,9 +76,9 @@ class Incoming:
             incoming.release(conn, self._setup.host)
 
     def run_due(self, *, stopping: Callable[[], bool] = lambda: False) -> bool:
-        """Pull what changed and sweep when that is due; False when nothing was."""
+        """Pull what changed and sweep when that is due; False when nothing was, or it rests."""
         setup = self._setup
-        if setup.client is None:
+        if setup.client is None or self._connection.rest():
             return False
         with writing(setup.engine) as conn:
             now = setup.now()

@@ -113,9 +113,12 @@ class Pulls:
             runs.release_all(conn, long_ago=LONG_AGO)
 
     def run_due(self, *, stopping: Callable[[], bool] = lambda: False) -> bool:
-        """Work on the open run until it ends or has to wait; False when there was none."""
+        """Work on the open run until it ends or has to wait; False when there was none.
+
+        Nothing is asked of a connection that rests: the run goes on after that.
+        """
         setup = self._setup
-        if setup.client is None:
+        if setup.client is None or self._connection.rest():
             return False
         with writing(setup.engine) as conn:
             now = setup.now()
