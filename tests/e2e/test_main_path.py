@@ -70,7 +70,6 @@ def test_import_with_progress(either: Visitor, instance: Instance) -> None:
     either.sign_in("admin")
     either.follow("ServiceNow")
     page.get_by_label("Import as local tickets").check()
-    page.get_by_label("Dry run").uncheck()
     either.press("Start the pull")
     page.get_by_text("Dry run of 450 incidents").wait_for()
     either.press("Import these")
