@@ -24,7 +24,7 @@ from app.db.tables import metadata
 from app.integrations.servicenow_bulk import SMALLEST_PAGE
 from app.main import create_app
 from app.models import Role, User
-from app.security import hash_password
+from app.security import SESSION_COOKIE, hash_password
 from app.services.knowledge import KnowledgeService
 from app.settings import ServiceNowSettings, Settings
 from app.simulator import Instance, RunningSimulator
@@ -230,11 +230,9 @@ def account(app: FastAPI, email: str, role: Role) -> User:
 
 
 def signed_in(app: FastAPI, role: str) -> TestClient:
-    email = f"{role}@example.com"
-    account(app, email, Role(role))
+    user = account(app, f"{role}@example.com", Role(role))
     client = TestClient(app, headers=SAME_ORIGIN, follow_redirects=False)
-    answer = client.post("/login", data={"email": email, "password": PASSWORD})
-    assert answer.status_code == 303, answer.text
+    client.cookies.set(SESSION_COOKIE, app.state.services.accounts.open_session(user))
     return client
 
 

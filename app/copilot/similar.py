@@ -18,18 +18,23 @@ BINS = 10
 
 
 class Vocabulary:
-    """How common words are, from a sample of texts; `total` is how many texts there are."""
+    """How common words are, from a sample of texts; `total` is how many texts there are.
 
-    def __init__(self, texts: Iterable[Sequence[str]], *, total: int = 0) -> None:
-        counts: Counter[str] = Counter()
-        sampled = 0
+    The texts that `beside` was made from count as if they were in the sample.
+    """
+
+    def __init__(
+        self, texts: Iterable[Sequence[str]], *, total: int = 0, beside: "Vocabulary | None" = None
+    ) -> None:
+        counts: Counter[str] = Counter(beside._counts if beside else {})
+        sampled: int = beside._sampled if beside else 0
         for words in texts:
             sampled += 1
             counts.update(set(words))
-        self._sampled = max(sampled, 1)
+        self._sampled: int = max(sampled, 1)
         self._total = max(total, sampled)
         # A word seen once weighs as one never seen; keeping them all would cost the most room.
-        self._counts = {word: count for word, count in counts.items() if count > 1}
+        self._counts: dict[str, int] = {word: n for word, n in counts.items() if n > 1}
 
     def weight(self, word: str) -> float:
         """The inverse document frequency: rare words say more."""
@@ -143,8 +148,12 @@ def starter_texts() -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 @cache
+def starter_vocabulary() -> Vocabulary:
+    return Vocabulary(words for _, words in starter_texts())
+
+
+@cache
 def starter_calibration() -> Calibration:
     """What a score means among the starter examples; takes half a second, once."""
-    texts = starter_texts()
-    vocabulary = Vocabulary(words for _, words in texts)
-    return calibrate(pairs_among(texts, vocabulary), basis="starter")
+    pairs = pairs_among(starter_texts(), starter_vocabulary())
+    return calibrate(pairs, basis="starter")

@@ -1,5 +1,6 @@
 """Bring a database to the newest form, and say whether it is."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -19,6 +20,8 @@ def _config() -> Config:
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Run the migrations that are missing, each in a transaction. Safe to call at every start."""
+    if revision == "head" and at_head(engine):
+        return
     config = _config()
     with engine.connect().execution_options(write=True) as conn, conn.begin():
         if conn.dialect.name == "postgresql":
@@ -32,4 +35,9 @@ def at_head(engine: Engine) -> bool:
     """True when no migration is missing."""
     with engine.connect() as conn:
         current = MigrationContext.configure(conn).get_current_revision()
-    return current == ScriptDirectory.from_config(_config()).get_current_head()
+    return current == _head()
+
+
+@cache
+def _head() -> str | None:
+    return ScriptDirectory.from_config(_config()).get_current_head()

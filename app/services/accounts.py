@@ -139,6 +139,10 @@ class AccountService:
         account = email.strip().casefold()
         with self._throttle.attempt(account, address=address):
             user = self._verified(account, password)
+        return self.open_session(user)
+
+    def open_session(self, user: User) -> str:
+        """The cookie of a new session, for somebody who has shown who they are."""
         session_id = new_secret()
         now = self._now()
         with writing(self._engine) as conn:

@@ -18,7 +18,7 @@ from app.copilot.similar import (
     cosine,
     pairs_among,
     starter_calibration,
-    starter_texts,
+    starter_vocabulary,
 )
 from app.copilot.words import problem_words
 from app.db import similar, tickets
@@ -136,10 +136,9 @@ class SimilarService:
             if stored
             else starter_calibration()
         )
-        starter = [] if len(sampled) == SAMPLE else [words for _, words in starter_texts()]
-        return Measure(
-            Vocabulary([*sampled, *starter], total=total), calibration, since=self._now()
-        )
+        starter = starter_vocabulary() if len(sampled) < SAMPLE else None
+        vocabulary = Vocabulary(sampled, total=total, beside=starter)
+        return Measure(vocabulary, calibration, since=self._now())
 
 
 def _candidates(

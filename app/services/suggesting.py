@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
 from app.copilot.articles import article_of
 from app.copilot.redact import masked
-from app.copilot.suggest import Articles
 from app.db import articles, deflections, suggestions, tickets
 from app.db.engine import reading, writing
 from app.errors import NotFound
 from app.models import (
     Answer,
+    Article,
     Match,
     Role,
     SourceFigures,
@@ -23,6 +25,9 @@ from app.models import (
 )
 from app.services.copilot import CopilotService
 from app.services.similar import SimilarService
+
+if TYPE_CHECKING:
+    from app.copilot.suggest import Articles
 
 # From resolved tickets and incidents, beside the steps of articles.
 RESOLUTIONS = 2
@@ -114,28 +119,36 @@ class Suggesting:
         with reading(self._engine) as conn:
             return suggestions.figures(conn, SourceKind.ARTICLE, slug)
 
-    def _index(self) -> Articles | None:
+    def _index(self) -> "Articles | None":
         """The articles as they are now, read anew when one was written; None without any."""
         with reading(self._engine) as conn:
             state = articles.state(conn)
             if state == self._indexed[0]:
                 return self._indexed[1]
-            every = articles.every(conn)
-        read = [
-            article_of(
-                slug=one.slug,
-                title=one.title,
-                category=one.category,
-                audience=one.audience,
-                keywords=one.keywords,
-                body=masked(one.body),
-            )
-            for one in every
-        ]
-        usable = [one for one in read if one.steps]
-        index = Articles(usable) if usable else None
+            index = _index_of(articles.every(conn))
         self._indexed = (state, index)
         return index
+
+
+@lru_cache(maxsize=2)
+def _index_of(every: tuple[Article, ...]) -> "Articles | None":
+    """The index of these articles, made once for them; None when none has a step."""
+    # scikit-learn takes a second to import: with the first ticket, not before the first page.
+    from app.copilot.suggest import Articles
+
+    read = [
+        article_of(
+            slug=one.slug,
+            title=one.title,
+            category=one.category,
+            audience=one.audience,
+            keywords=one.keywords,
+            body=masked(one.body),
+        )
+        for one in every
+    ]
+    usable = [one for one in read if one.steps]
+    return Articles(usable) if usable else None
 
 
 def _resolution(match: Match) -> Suggestion:
