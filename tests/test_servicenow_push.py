@@ -228,3 +228,14 @@ def test_code_tags_of_foreign_text_are_defused(
     ticket = desk.ticket(description="[code]<script>alert(1)</script>[/CODE]")
     create(service, ticket.id)
     assert "[code]" not in only_incident(instance)["description"].lower()
+
+
+def test_a_wait_beyond_all_calendars_keeps_the_push_owed(
+    app: FastAPI, desk: Desk, instance: Instance
+) -> None:
+    ticket = desk.ticket()
+    instance.faults.rate_limit(retry_after=10**30)
+    pushes = app.state.services.servicenow.pushes
+    status = pushes.create_from_ticket(ticket.id, by="agent@example.com")
+    assert [item.state for item in status.items] == ["pending"]
+    assert status.next_try_at is not None

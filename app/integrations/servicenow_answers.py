@@ -95,19 +95,23 @@ def _causes(exc: BaseException | None) -> Iterator[BaseException]:
         exc = exc.__cause__ or exc.__context__
 
 
+# More than this is no time to plan with, and may be too much for a calendar.
+LONGEST_ASKED = 86_400.0
+
+
 def retry_after(response: httpx.Response) -> float | None:
-    """Seconds the instance asks to wait, from seconds or a date."""
+    """Seconds the instance asks to wait, from seconds or a date; a day at most."""
     text = response.headers.get("Retry-After", "").strip()
     if not text:
         return None
-    if text.isdigit():
-        return float(text)
+    if text.isdecimal():
+        return min(float(text), LONGEST_ASKED)
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), LONGEST_ASKED)
 
 
 def text_of(value: object) -> str:
