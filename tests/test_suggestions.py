@@ -246,5 +246,7 @@ def test_similar_tickets_need_words_to_be_steps(app: FastAPI, desk: Desk) -> Non
     old = desk.ticket(*JAM)
     done = {"status": "resolved", "resolution_code": "User error", "resolution_notes": "Done."}
     desk.services.tickets.change(old.id, done, by=desk.user)
-    steps = app.state.services.suggesting.steps(*JAM)
+    like = app.state.services.similar.to_text(*JAM)
+    assert like
+    steps = app.state.services.suggesting.steps(*JAM, like=like)
     assert not [step for step in steps if step.kind is SourceKind.TICKET]

@@ -44,7 +44,7 @@ def assemble(
     models = TrainedModels(database, signer=ModelSigner(secret_key), starter=starter, now=now)
     door = CopilotService(models.load)
     governance = Governance(database, now)
-    suggesting = Suggesting(database, copilot=door, similar=similar, now=now)
+    suggesting = Suggesting(database, copilot=door, now=now)
     triage = TriageService(
         engine=database,
         copilot=door,

@@ -58,6 +58,16 @@ class Measure:
     since: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What lies near a text: what may be shown of it, and what a prediction may be held against."""
+
+    matches: tuple[Match, ...]
+    """The likest first."""
+    labelled: tuple[Neighbour, ...]
+    """The nearest resolved tickets whose category a person confirmed, at most three."""
+
+
 class SimilarService:
     """Candidates come from the database's full-text index; memory does not grow with it."""
 
@@ -77,27 +87,24 @@ class SimilarService:
         self, subject: str, description: str, *, but: int | None = None
     ) -> tuple[Match, ...]:
         """What resembles a text, the likest first, and was right often enough."""
-        asked = problem_words(subject, description)
         measure = self._current()
         with reading(self._engine) as conn:
-            found = _candidates(conn, asked, measure.vocabulary, but=but)
-            best = _nearest(asked, found, measure)
-            return _with_sources(conn, best)
+            scored = _scored(conn, problem_words(subject, description), measure, but=but)
+            return _with_sources(conn, _likest(scored, measure))
 
-    def labelled_tickets(
-        self, subject: str, description: str, *, but: int | None = None
-    ) -> tuple[Neighbour, ...]:
-        """The nearest resolved tickets whose category a person confirmed, at most three."""
-        asked = problem_words(subject, description)
+    def around(self, subject: str, description: str, *, but: int | None = None) -> Around:
+        """As `to_text`, and the labelled tickets that the same search finds."""
         measure = self._current()
         with reading(self._engine) as conn:
-            found = _candidates(conn, asked, measure.vocabulary, but=but)
-            known = similar.confirmed(conn, [one.ref for one in found if _is_ticket(one)])
-        near = _nearest(asked, [one for one in found if one.ref in known], measure)
-        return tuple(
+            scored = _scored(conn, problem_words(subject, description), measure, but=but)
+            matches = _with_sources(conn, _likest(scored, measure))
+            known = similar.confirmed(conn, [one.ref for _, one in scored if _is_ticket(one)])
+        near = _likest([pair for pair in scored if pair[1].ref in known], measure)
+        labelled = tuple(
             Neighbour(int(one.ref), masked(known[one.ref][0]), known[one.ref][1], alike.share)
             for one, _, alike in near[:NEIGHBOURS]
         )
+        return Around(matches, labelled)
 
     def keep_fresh(self) -> None:
         """For the worker: count words anew every ten minutes, and calibrate once a day."""
@@ -184,12 +191,19 @@ def _within_bounds(rarest: Iterable[str], vocabulary: Vocabulary) -> list[str]:
     return chosen
 
 
-def _nearest(
-    asked: Sequence[str], candidates: Iterable[Candidate], measure: Measure
-) -> list[tuple[Candidate, float, Bin]]:
+def _scored(
+    conn: Connection, asked: Sequence[str], measure: Measure, *, but: int | None
+) -> list[tuple[float, Candidate]]:
+    """The candidates for a text, the likest first."""
     mine = measure.vocabulary.vector(asked)
-    scored = [(cosine(mine, measure.vocabulary.vector(one.words)), one) for one in candidates]
-    scored.sort(key=lambda pair: pair[0], reverse=True)
+    found = _candidates(conn, asked, measure.vocabulary, but=but)
+    scored = [(cosine(mine, measure.vocabulary.vector(one.words)), one) for one in found]
+    return sorted(scored, key=lambda pair: pair[0], reverse=True)
+
+
+def _likest(
+    scored: Sequence[tuple[float, Candidate]], measure: Measure
+) -> list[tuple[Candidate, float, Bin]]:
     found = []
     for score, one in scored[:SHOWN]:
         alike = measure.calibration.of(score) if score >= LEAST_SCORE else None

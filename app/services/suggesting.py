@@ -1,6 +1,6 @@
 """Suggestions: next steps with the source each rests on, and what people say of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -24,7 +24,6 @@ from app.models import (
     Vote,
 )
 from app.services.copilot import CopilotService
-from app.services.similar import SimilarService
 
 if TYPE_CHECKING:
     from app.copilot.suggest import Articles
@@ -44,22 +43,17 @@ class Suggesting:
         engine: Engine,
         *,
         copilot: CopilotService,
-        similar: SimilarService,
         now: Callable[[], datetime],
     ) -> None:
         self._engine = engine
         self._copilot = copilot
-        self._similar = similar
         self._now = now
         self._indexed: tuple[object, Articles | None] = (None, None)
 
     def steps(
-        self, subject: str, description: str, *, but: int | None = None
+        self, subject: str, description: str, *, like: Sequence[Match]
     ) -> tuple[Suggestion, ...]:
-        """What to do next: from the best articles, then what solved the like before.
-
-        `but` is the ticket that has this text, if there is one.
-        """
+        """What to do next: from the best articles, then what solved the like before."""
         text = masked(f"{subject}\n{description}")
         index = self._index()
         found = index.steps(text, shares=self._copilot.shares(text)) if index else ()
@@ -69,7 +63,7 @@ class Suggesting:
         ]
         resolved = [
             match
-            for match in self._similar.to_text(subject, description, but=but)
+            for match in like
             if match.source.kind is not SourceKind.ARTICLE
             and len(match.source.resolution.split()) >= FEWEST_WORDS
         ]

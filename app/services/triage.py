@@ -108,13 +108,13 @@ class TriageService:
             for one in found.said
             if rules.modes[one.field] is not Mode.OFF
         ]
-        near = self._similar.labelled_tickets(subject, description, but=but) if said else ()
+        around = self._similar.around(subject, description, but=but)
         return Reading(
             said=tuple(
-                replace(one, neighbours=near) if one.field is Field.CATEGORY else one
+                replace(one, neighbours=around.labelled) if one.field is Field.CATEGORY else one
                 for one in said
             ),
-            suggestions=self._suggesting.steps(subject, description, but=but),
+            suggestions=self._suggesting.steps(subject, description, like=around.matches),
             rules=rules,
             ready=found.ready,
         )
