@@ -21,27 +21,7 @@ from app.db import migrate
 from app.db.engine import make_engine, utc_now
 from app.deps import Services
 from app.middleware import BodyLimit, SameOrigin, SecurityHeaders
-from app.routes import (
-    account,
-    admin,
-    admin_copilot,
-    articles,
-    ask,
-    copilot,
-    dashboard,
-    drafts,
-    health,
-    servicenow,
-    servicenow_conflicts,
-    servicenow_history,
-    servicenow_incoming,
-    servicenow_mapping,
-    servicenow_outbox,
-    servicenow_pulls,
-    suggestions,
-    tickets,
-    tickets_api,
-)
+from app.routing import routes
 from app.services.accounts import AccountService
 from app.services.accuracy import AccuracyService
 from app.services.assembly import assemble
@@ -150,10 +130,14 @@ def create_app(
     load_triage: Callable[[], TriageEngine] = TriageEngine.from_starter,
     training: Sequence[str] = COMMAND,
     now: Callable[[], datetime] = utc_now,
+    engine: Engine | None = None,
 ) -> FastAPI:
-    """The app for these settings: its database is migrated, its worker runs with its lifespan."""
+    """The app for these settings: its database is migrated, its worker runs with its lifespan.
+
+    `engine` is one made before for the same `DATABASE_URL`.
+    """
     settings = with_secret_key(settings)
-    engine = make_engine(settings.database_url)
+    engine = engine or make_engine(settings.database_url)
     migrate.upgrade(engine)
     bells = Bells()
     services = make_services(
@@ -181,6 +165,7 @@ def create_app(
         ),
         docs_url=None,
         redoc_url=None,
+        routes=list(routes()),
     )
     app.state.settings = settings
     app.state.services = services
@@ -218,32 +203,6 @@ def _lifespan(worker: Worker) -> Callable[[FastAPI], AbstractAsyncContextManager
 
 def _install(app: FastAPI, settings: Settings) -> None:
     install_error_handlers(app)
-    for module in (
-        account,
-        admin,
-        admin_copilot,
-        articles,
-        ask,
-        dashboard,
-        drafts,
-        health,
-        suggestions,
-        tickets,
-    ):
-        app.include_router(module.pages)
-    app.include_router(tickets_api.api)
-    app.include_router(servicenow_history.pages)
-    app.include_router(servicenow_mapping.pages)
-    for module in (
-        copilot,
-        servicenow,
-        servicenow_conflicts,
-        servicenow_incoming,
-        servicenow_outbox,
-        servicenow_pulls,
-    ):
-        app.include_router(module.pages)
-        app.include_router(module.api)
     app.mount("/static", StaticFiles(directory=ROOT / "static"), name="static")
     app.add_middleware(BodyLimit)
     app.add_middleware(SameOrigin, public_url=settings.public_url)
