@@ -1,5 +1,6 @@
 """A real app, a real database, a real instance over HTTP, and a clock that obeys."""
 
+import gc
 import os
 import threading
 import time
@@ -8,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -15,6 +17,7 @@ from anyio.from_thread import start_blocking_portal
 from bs4 import BeautifulSoup
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import Engine, make_url, text
 
 from app.copilot.engine import Engine as TriageEngine
@@ -22,6 +25,7 @@ from app.db import accounts, incidents, migrate
 from app.db.engine import make_engine, utc_now, writing
 from app.db.tables import metadata
 from app.integrations.servicenow_bulk import SMALLEST_PAGE
+from app.integrations.servicenow_client import ServiceNowClient
 from app.main import create_app
 from app.models import Role, User
 from app.security import SESSION_COOKIE, hash_password
@@ -31,6 +35,10 @@ from app.simulator import Instance, RunningSimulator
 from app.simulator.running import listening_socket
 from tests.both_sides import BothSides
 from tests.desk import Desk
+
+# Properties are tried often enough to notice; `--hypothesis-profile default` tries them harder.
+hypothesis_settings.register_profile("quick", max_examples=25)
+hypothesis_settings.load_profile("quick")
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -52,6 +60,13 @@ class Clock:
 
     def forward(self, **span: float) -> None:
         self.moment += timedelta(**span)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_waits() -> None:
+    """Between the tries of a read the client waits a tenth of what it would."""
+    defaults = ServiceNowClient.__init__.__kwdefaults__
+    defaults["sleep"] = lambda seconds: time.sleep(seconds / 10)
 
 
 @pytest.fixture
@@ -89,17 +104,35 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def database_url(migrated_sqlite: Path, tmp_path: Path) -> str:
-    """An empty, migrated database: SQLite, or the PostgreSQL of TEST_DATABASE_URL."""
+@pytest.fixture(scope="session")
+def kept_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One engine for all tests: it keeps what it compiled, which costs more than running it."""
     url = os.environ.get("TEST_DATABASE_URL", "")
+    path = tmp_path_factory.mktemp("desk") / "desk.db"
+    made = make_engine(own_postgresql(url) if url else f"sqlite:///{path}")
     if url:
-        url = own_postgresql(url)
-        empty_postgresql(url)
-        return url
-    path = tmp_path / "desk.db"
-    path.write_bytes(migrated_sqlite.read_bytes())
-    return f"sqlite:///{path}"
+        migrate.upgrade(made)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def engine(kept_engine: Engine, migrated_sqlite: Path) -> Iterator[Engine]:
+    """An empty, migrated database: SQLite, or the PostgreSQL of TEST_DATABASE_URL."""
+    if kept_engine.dialect.name == "sqlite":
+        path = Path(kept_engine.url.database or "")
+        for file in path.parent.glob(f"{path.name}*"):
+            file.unlink()
+        path.write_bytes(migrated_sqlite.read_bytes())
+    else:
+        empty_postgresql(kept_engine)
+    yield kept_engine
+    kept_engine.dispose()
+
+
+@pytest.fixture
+def database_url(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)
 
 
 @cache
@@ -119,20 +152,10 @@ def own_postgresql(url: str) -> str:
     return own.render_as_string(hide_password=False)
 
 
-def empty_postgresql(url: str) -> None:
-    engine = make_engine(url)
-    migrate.upgrade(engine)
+def empty_postgresql(engine: Engine) -> None:
     names = ", ".join(name for name in metadata.tables if name != "installation")
     with engine.begin() as conn:
         conn.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
-    engine.dispose()
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = make_engine(database_url)
-    yield made
-    made.dispose()
 
 
 def servicenow_settings(url: str) -> ServiceNowSettings:
@@ -162,12 +185,13 @@ def settings(
 
 
 @pytest.fixture
-def app(settings: Settings, clock: Clock, triage: TriageEngine) -> Iterator[FastAPI]:
+def app(
+    settings: Settings, clock: Clock, triage: TriageEngine, engine: Engine
+) -> Iterator[FastAPI]:
     """The whole app without its worker: tests look with `tick`."""
-    made = create_app(settings, load_triage=lambda: triage, now=clock)
+    made = create_app(settings, load_triage=lambda: triage, now=clock, engine=engine)
     yield made
     made.state.services.servicenow.close()
-    made.state.engine.dispose()
 
 
 @pytest.fixture
@@ -179,18 +203,32 @@ def small_pages(engine: Engine, settings: Settings) -> None:
 
 
 @pytest.fixture
-def unconfigured(settings: Settings, clock: Clock, triage: TriageEngine) -> Iterator[FastAPI]:
+def unconfigured(settings: Settings, clock: Clock, triage: TriageEngine, engine: Engine) -> FastAPI:
     """The app as it is when no variable of ServiceNow is set."""
     bare = replace(settings, servicenow=ServiceNowSettings())
-    made = create_app(bare, load_triage=lambda: triage, now=clock)
-    yield made
-    made.state.engine.dispose()
+    return create_app(bare, load_triage=lambda: triage, now=clock, engine=engine)
 
 
 @pytest.fixture(scope="session")
 def triage() -> TriageEngine:
-    """Trained once for all tests: the starter examples do not change."""
-    return TriageEngine.from_starter()
+    """Trained once for all tests, each text read once: neither examples nor engine change."""
+    made = TriageEngine.from_starter()
+    gc.freeze()
+    for name in ("triage", "shares"):
+        setattr(made, name, read_once(getattr(made, name)))
+    return made
+
+
+def read_once(read: Callable[..., Any]) -> Callable[..., Any]:
+    known: dict[str, Any] = {}
+
+    def reading_of(*texts: str, **options: Any) -> Any:
+        key = repr((texts, options))
+        if key not in known:
+            known[key] = read(*texts, **options)
+        return known[key]
+
+    return reading_of
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -277,9 +315,9 @@ class Live:
 
 
 @pytest.fixture
-def live(settings: Settings, triage: TriageEngine) -> Iterator[Live]:
+def live(settings: Settings, triage: TriageEngine, engine: Engine) -> Iterator[Live]:
     quick = replace(settings, worker_seconds=0.1)
-    app = create_app(quick, load_triage=lambda: triage)
+    app = create_app(quick, load_triage=lambda: triage, engine=engine)
     for role in Role:
         account(app, f"{role}@example.com", role)
     listening = listening_socket()

@@ -98,6 +98,7 @@ def test_the_generated_secret_is_kept_and_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 def test_the_demo_has_history_and_one_push_owed_and_one_blocked(tmp_path: Path) -> None:
     keeper = Keeper(tmp_path / "instance.json")
     with RunningSimulator(keeper.instance) as simulator:

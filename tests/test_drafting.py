@@ -12,6 +12,7 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import Engine
 
 from app.copilot.engine import Engine as TriageEngine
 from app.errors import LanguageModelError
@@ -41,14 +42,15 @@ def model(running_model: LanguageModel) -> LanguageModel:
 
 @pytest.fixture
 def app(
-    settings: Settings, clock: Clock, triage: TriageEngine, model: LanguageModel
+    settings: Settings, clock: Clock, triage: TriageEngine, engine: Engine, model: LanguageModel
 ) -> Iterator[FastAPI]:
     llm = LanguageModelSettings(base_url=model.url, model="small-model", api_key=KEY)
-    made = create_app(replace(settings, llm=llm), load_triage=lambda: triage, now=clock)
+    made = create_app(
+        replace(settings, llm=llm), load_triage=lambda: triage, now=clock, engine=engine
+    )
     yield made
     made.state.services.drafting.close()
     made.state.services.servicenow.close()
-    made.state.engine.dispose()
 
 
 @pytest.fixture

@@ -206,6 +206,7 @@ def test_a_text_that_holds_its_own_label_is_reported_as_a_leak() -> None:
     assert found.leaks == ("90 of 90 texts hold the name of their own category",)
 
 
+@pytest.mark.slow
 def test_a_file_of_nearly_one_category_still_has_a_learning_curve() -> None:
     examples = [LabelledText(f"{r['subject']} {r['body']}", "Common") for r in rows(1200)]
     examples += [LabelledText(f"parking space {n}", "Parking") for n in range(5)]

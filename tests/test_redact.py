@@ -169,6 +169,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hundred_thousand_hostile_characters_take_linear_time(unit: str) -> None:
     def seconds(length: int) -> float:

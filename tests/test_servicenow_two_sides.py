@@ -119,8 +119,9 @@ def another(desk: Desk, both: BothSides, app: FastAPI) -> Callable[[], BothSides
     return made
 
 
+@pytest.mark.slow
 @settings(
-    max_examples=20,
+    max_examples=30,
     deadline=None,
     # A failure names its steps; to shorten them takes minutes against a real instance.
     phases=(Phase.explicit, Phase.generate),

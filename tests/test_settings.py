@@ -1,13 +1,13 @@
 """Settings: every variable is told of, a bad one is named, a secret never shown."""
 
+import os
 import re
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from app.__main__ import main
 from app.errors import SettingsError
 from app.settings import Settings
 
@@ -123,19 +123,20 @@ def test_secrets_are_not_in_a_repr() -> None:
     ],
 )
 def test_a_bad_setting_stops_the_start_with_one_line(
-    tmp_path: Path, name: str, value: str, said: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    said: str,
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "app"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "DATABASE_URL": "sqlite:///desk.db"} | BASIC | {name: value},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stderr.strip() == said
+    monkeypatch.chdir(tmp_path)
+    for variable in variables_told() & set(os.environ):
+        monkeypatch.delenv(variable)
+    for variable, text in (BASIC | {"DATABASE_URL": "sqlite:///desk.db"} | {name: value}).items():
+        monkeypatch.setenv(variable, text)
+    assert main([]) == 2
+    assert capsys.readouterr().err.strip() == said
 
 
 LLM = {

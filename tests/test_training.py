@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, update
 
 from app.copilot.engine import Engine as TriageEngine
-from app.copilot.task import read_task
+from app.copilot.task import read_task, write_task
 from app.db import tables, trained_models
 from app.db.engine import reading, writing
 from app.main import create_app
@@ -19,6 +19,7 @@ from app.settings import Settings
 from tests.conftest import PASSWORD, SAME_ORIGIN, Clock, signed_in, soup
 from tests.desk import Desk
 from tests.test_predictions import opened
+from tests.tiny_training import tiny_training
 
 TINY = (sys.executable, "-m", "tests.tiny_training")
 CRASHES = (sys.executable, "-c", "raise SystemExit(3)")
@@ -37,10 +38,21 @@ def desk_app(
     return create_app(settings, load_triage=lambda: triage, training=command, now=clock)
 
 
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Sequence[str]:
+    """A training process that leaves a model learned before: what becomes of it is the point."""
+    folder = tmp_path_factory.mktemp("learned")
+    write_task(folder / "task", (), ())
+    tiny_training(folder / "task", folder / "model")
+    leave = "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[3])"
+    return (sys.executable, "-c", leave, str(folder / "model"))
+
+
 @pytest.fixture
-def training_app(settings: Settings, clock: Clock, triage: TriageEngine) -> Iterator[FastAPI]:
-    """The app with a small training set beside it."""
-    made = desk_app(settings, clock, triage, TINY)
+def training_app(
+    settings: Settings, clock: Clock, triage: TriageEngine, learned: Sequence[str]
+) -> Iterator[FastAPI]:
+    made = desk_app(settings, clock, triage, learned)
     yield made
     made.state.engine.dispose()
 
@@ -66,14 +78,17 @@ def states(engine: Engine) -> list[ModelState]:
         return [model.state for model in trained_models.latest(conn, limit=9)]
 
 
+@pytest.mark.slow
 def test_a_training_learns_from_the_desk_and_is_used_at_once(
-    training_app: FastAPI, boss: TestClient, engine: Engine
+    settings: Settings, clock: Clock, triage: TriageEngine, engine: Engine
 ) -> None:
-    desk = Desk(training_app)
+    app = desk_app(settings, clock, triage, TINY)
+    boss = signed_in(app, "admin")
+    desk = Desk(app)
     for text, category in OWN:
         desk.ticket(text, "", category=category)
     before = model_of(boss)
-    trained(training_app, boss)
+    trained(app, boss)
     card = soup(boss.get("/admin/copilot").text).select_one("#model")
     assert card is not None
     assert "4 tickets of this desk" in card.get_text()
@@ -87,6 +102,7 @@ def test_a_training_learns_from_the_desk_and_is_used_at_once(
     assert kept.data_hash
     assert kept.figures["category"]["own"] == 4
     assert "4 tickets of this desk" in boss.get("/copilot/accuracy").text
+    app.state.engine.dispose()
 
 
 def test_an_admin_goes_back_to_an_earlier_model(
@@ -105,7 +121,7 @@ def test_an_admin_goes_back_to_an_earlier_model(
 def test_another_process_follows_the_chosen_model(
     training_app: FastAPI, boss: TestClient, settings: Settings, clock: Clock, triage: TriageEngine
 ) -> None:
-    other = desk_app(settings, clock, triage, TINY)
+    other = desk_app(settings, clock, triage, SILENT)
     there = signed_in(other, "agent")
     before = model_of(there)
     trained(training_app, boss)
@@ -126,7 +142,7 @@ def test_a_stored_model_with_another_signature_is_refused_and_said_so(
     with writing(engine) as conn:
         content, _ = trained_models.get_content(conn, 1) or (b"", "")
         conn.execute(update(tables.trained_models).values(content=content + b"x"))
-    restarted = desk_app(settings, clock, triage, TINY)
+    restarted = desk_app(settings, clock, triage, SILENT)
     again = TestClient(restarted, headers=SAME_ORIGIN, follow_redirects=False)
     again.post("/login", data={"email": "admin@example.com", "password": PASSWORD})
     assert model_of(again).startswith("starter-")
@@ -193,6 +209,7 @@ def test_stopping_the_app_leaves_the_training_for_the_next_start(
     app.state.engine.dispose()
 
 
+@pytest.mark.slow
 def test_enough_new_labels_start_a_training_by_themselves(
     settings: Settings, clock: Clock, triage: TriageEngine, engine: Engine
 ) -> None:

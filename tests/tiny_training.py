@@ -11,10 +11,15 @@ from app.copilot.training import learn
 
 EVERY = 12
 
-if __name__ == "__main__":
+
+def tiny_training(task: Path, result: Path) -> None:
     learn(
-        Path(sys.argv[1]),
-        Path(sys.argv[2]),
+        task,
+        result,
         categories=starter_categories()[::EVERY],
         priorities=starter_priorities()[::EVERY],
     )
+
+
+if __name__ == "__main__":
+    tiny_training(Path(sys.argv[1]), Path(sys.argv[2]))
