@@ -15,6 +15,8 @@ from app.models import OutboxState, TicketStatus
 from tests.world import JOURNAL, World, a_world, check_exactly_once, check_in_step
 
 pytestmark = pytest.mark.slow
+# Played side by side.
+PARTS = 4
 STATUSES = ("open", "in_progress", "pending", "resolved")
 # Applied or not, answered or not: each meets the next requests of its kind.
 FAULTS: tuple[dict[str, Any], ...] = (
@@ -149,11 +151,12 @@ def world(database_url: str) -> Iterator[World]:
         yield made
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 def test_every_schedule_ends_with_what_was_asked_for_once(
-    world: World, pytestconfig: pytest.Config
+    world: World, pytestconfig: pytest.Config, part: int
 ) -> None:
     @settings(
-        max_examples=pytestconfig.getoption("--schedules"),
+        max_examples=pytestconfig.getoption("--schedules") // PARTS,
         deadline=None,
         database=None,
         print_blob=True,
