@@ -96,7 +96,7 @@ class Play:
             (fault, method, times) = args
             world.instance.faults.add(method=method, times=times, path="/table/", **fault)
         elif name == "wait":
-            world.clock.forward(seconds=args[0])
+            world.wait(args[0])
             world.tick()
         elif name == "die in":
             world.fuse.burn_at(args[0])

@@ -33,6 +33,10 @@ ENDING = {"resolution_code": "Solution provided", "resolution_notes": "New cable
 JOURNAL = {True: "work_notes", False: "comments"}
 
 
+# An instance gives a request up after 60 s; SN_SETTLE_SECONDS is longer than that.
+ARRIVES_WITHIN = 60
+
+
 class Killed(BaseException):
     """The process is gone: nothing catches this, and nothing after it happens."""
 
@@ -106,6 +110,7 @@ class World:
     clock: Clock
     user: User = field(init=False)
     under_way: list[httpx.Request] = field(default_factory=list)
+    on_the_way: float = 0
 
     def __post_init__(self) -> None:
         self.start()
@@ -148,11 +153,18 @@ class World:
             while self.under_way:
                 network.handle_request(self.under_way.pop(0)).read()
 
+    def wait(self, seconds: float) -> None:
+        """Time passes. A request arrives within ARRIVES_WITHIN of being sent, or never."""
+        self.on_the_way = self.on_the_way + seconds if self.under_way else 0
+        if self.on_the_way > ARRIVES_WITHIN:
+            self.arrive()
+        self.clock.forward(seconds=seconds)
+
     def come_to_rest(self) -> None:
         """The trouble is over, hours pass, and a person retries what is blocked."""
         self.fuse.burn_at(None)
         self.tick()
-        self.clock.forward(seconds=20)
+        self.wait(20)
         self.arrive()
         self.instance.faults.clear()
         for _ in range(8):
