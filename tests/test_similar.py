@@ -83,6 +83,19 @@ def test_a_resolved_incident_counts_until_it_is_a_ticket(
     assert [m.source.kind for m in similar.to_text(*JAM)] == [SourceKind.TICKET]
 
 
+def test_what_was_solved_alike_many_times_is_shown_once(
+    similar: SimilarService, desk: Desk
+) -> None:
+    for _ in range(7):
+        resolved(desk, *JAM, "Replaced the roller.")
+    resolved(desk, *JAM, "Removed the label from the tray.")
+    found = similar.to_text(*JAM)
+    assert sorted(match.source.resolution for match in found) == [
+        "Removed the label from the tray.",
+        "Replaced the roller.",
+    ]
+
+
 def test_an_article_is_found_by_what_it_is_about(similar: SimilarService) -> None:
     found = similar.to_text("The VPN drops", "The VPN disconnects every few minutes and is slow")
     assert found[0].source.ref == "vpn-drops-or-is-slow"

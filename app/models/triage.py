@@ -124,7 +124,8 @@ class TrackRecord:
 
     @property
     def in_ten(self) -> int:
-        return round(10 * self.right / self.total)
+        """Never more than there were: 76 of 79 are 9 in 10."""
+        return 10 * self.right // self.total
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ from app.models import (
 )
 
 SHOWN = 5
+# The like that have the same title and resolution are shown once.
+LOOKED_AT = 15
 NEIGHBOURS = 3
 # A source is shown when most texts as much alike had the same category.
 LEAST_SHARE = 0.5
@@ -205,7 +207,7 @@ def _likest(
     scored: Sequence[tuple[float, Candidate]], measure: Measure
 ) -> list[tuple[Candidate, float, Bin]]:
     found = []
-    for score, one in scored[:SHOWN]:
+    for score, one in scored[:LOOKED_AT]:
         alike = measure.calibration.of(score) if score >= LEAST_SCORE else None
         if alike and alike.share >= LEAST_SHARE:
             found.append((one, score, alike))
@@ -219,11 +221,13 @@ def _with_sources(
         kind: similar.sources(conn, kind, [one.ref for one, _, _ in best if one.kind is kind])
         for kind in SourceKind
     }
-    return tuple(
-        Match(_shareable(found[one.kind][one.ref]), score, alike.share, alike.pairs)
-        for one, score, alike in best
-        if one.ref in found[one.kind]
-    )
+    shown: dict[tuple[str, str], Match] = {}
+    for one, score, alike in best:
+        source = found[one.kind].get(one.ref)
+        told = (source.title, source.resolution) if source else None
+        if source and told and told not in shown and len(shown) < SHOWN:
+            shown[told] = Match(_shareable(source), score, alike.share, alike.pairs)
+    return tuple(shown.values())
 
 
 def _shareable(source: Source) -> Source:
