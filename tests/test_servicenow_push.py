@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.copilot.engine import Engine as TriageEngine
+from app.errors import Conflict
 from app.main import create_app
 from app.models import NotePush, PushState, TicketStatus
 from app.services.servicenow import ServiceNowService
@@ -220,6 +221,26 @@ def test_an_incident_is_linked_by_its_number(
     ticket = desk.ticket()
     service.linking.link(ticket.id, "inc0000042", by="agent@example.com")
     assert service.pushes.status(ticket.id).ticket.sn_sys_id == theirs["sys_id"]
+
+
+def test_a_create_that_may_have_arrived_yields_only_to_its_own_incident(
+    service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
+) -> None:
+    instance.add_incident(number="INC0000042")
+    ticket = desk.ticket()
+    instance.faults.add("fail", times=None, method="GET", path="/incident", status=403)
+    instance.faults.add("lose_reply", times=1, method="POST")
+    create(service, ticket.id)
+    clock.forward(seconds=120)
+    tick(service)
+    instance.faults.clear()
+    assert service.pushes.status(ticket.id).state is PushState.BLOCKED
+
+    with pytest.raises(Conflict, match="may have created"):
+        service.linking.link(ticket.id, "INC0000042", by="agent@example.com")
+    (made,) = (one for one in instance.incidents.values() if one["number"] != "INC0000042")
+    service.linking.link(ticket.id, made["number"], by="agent@example.com")
+    assert service.pushes.status(ticket.id).state is PushState.LINKED
 
 
 def test_code_tags_of_foreign_text_are_defused(

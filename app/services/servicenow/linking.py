@@ -8,7 +8,7 @@ from app.db.engine import writing
 from app.errors import Conflict, Invalid, NotFound
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_listening import listening
-from app.models import EventKind, OutboxState
+from app.models import EventKind, OutboxItem, OutboxState
 from app.services.servicenow.history import History
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup, checked_reason
@@ -51,8 +51,8 @@ class Linking:
         if ticket.linked:
             raise Conflict(f"Ticket {ticket_id} is linked to {ticket.sn_number} already.")
         owed = outbox.find_create(conn, ticket.id, ticket.sn_generation)
-        if owed and owed.state is not OutboxState.BLOCKED:
-            raise Conflict("An incident is being created for this ticket. Wait for its end.")
+        if owed:
+            self._refuse_unless_given_up(owed, record)
         if other := links.ticket_of(conn, record["sys_id"]):
             raise Conflict(f"{number} is linked to ticket {other} already.")
         reason = f"Linked to {number} instead."
@@ -70,6 +70,17 @@ class Linking:
             now=setup.now(),
         )
         self._tell(conn, ticket.id, f"Linked to incident {number}.", by=by)
+
+    def _refuse_unless_given_up(self, owed: OutboxItem, record: mapping.Record) -> None:
+        """A create may be dropped when it made nothing here, or made this very record."""
+        if owed.state is not OutboxState.BLOCKED:
+            raise Conflict("An incident is being created for this ticket. Wait for its end.")
+        its_own = owed.correlation_id == record.get("correlation_id")
+        if owed.unconfirmed_since and owed.host == self._setup.host and not its_own:
+            raise Conflict(
+                "An earlier push may have created an incident of this ticket. "
+                "Press Retry now to find out, or link that incident."
+            )
 
     def unlink(self, ticket_id: int, reason: str, *, by: str) -> None:
         """Undo the link; the next create of this ticket is a new incident.
