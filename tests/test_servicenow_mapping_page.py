@@ -144,3 +144,22 @@ def test_agents_read_the_maps_and_admins_put_the_defaults_back(
     assert form_of(admin) != good
     admin.post(f"{MAPPING}/reset")
     assert form_of(admin) == good
+
+
+def test_the_page_shows_who_changed_which_map_when(
+    admin: TestClient, agent: TestClient, instance: Instance
+) -> None:
+    good = form_of(agent)
+    admin.post(MAPPING, data=good)
+    assert "Who changed what" not in agent.get(MAPPING).text, "saved as it was"
+    admin.post(MAPPING, data=good | {"state_of_status.pending": "2", "our_priority.5": ""})
+    admin.post(f"{MAPPING}/reset")
+
+    undone, changed = soup(agent.get(MAPPING).text).select("#map-changes tbody tr")
+    who = changed.select_one("[data-label=Who]").get_text()
+    assert who == "admin@example.com"
+    what = changed.select_one("[data-label=What]").get_text(" ")
+    assert "State Pending is sent as: On Hold → In Progress" in what
+    assert "Priority 5 - Planning is read as: Low → nothing" in what
+    assert "State Pending is sent as: In Progress → On Hold" in undone.get_text(" ")
+    assert "nobody has changed them" not in agent.get(MAPPING).text

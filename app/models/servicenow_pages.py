@@ -71,11 +71,20 @@ class StoredMaps:
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field of an exchange. `after` is what the incident had then, or was asked to have."""
+    """One value before and after: of an exchange what the incident had, or was asked to have."""
 
     field: str
     before: str
     after: str
+
+
+@dataclass(frozen=True, slots=True)
+class MapsChange:
+    """One change of the maps: the entries it changed, in the words of its day."""
+
+    changes: tuple[FieldChange, ...]
+    changed_by: str
+    changed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,4 +204,5 @@ class MappingView:
     read_at: datetime | None
     changed_at: datetime | None
     changed_by: str | None
+    history: tuple[MapsChange, ...]
     tried: bool

@@ -57,8 +57,8 @@ def change(servicenow: ServiceNow, user: CurrentUser, typed: Typed) -> Response:
 
 
 @pages.post("/mapping/reset", dependencies=admins)
-def reset(servicenow: ServiceNow) -> Response:
-    servicenow.mapping.reset()
+def reset(servicenow: ServiceNow, user: CurrentUser) -> Response:
+    servicenow.mapping.reset(by=user.email)
     return see_other(MAPPING)
 
 

@@ -240,6 +240,17 @@ mappings = Table(
     Column("changed_by", String(254), nullable=False),
 )
 
+# Each change of them in the words of its day: written only, so that the trail is kept.
+mapping_changes = Table(
+    "mapping_changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("host", String(253), nullable=False, index=True),
+    Column("changes", JSON, nullable=False),
+    Column("changed_by", String(254), nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+)
+
 # Small lists of the instance: choices per element, and its assignment groups.
 choices = Table(
     "choices",

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from app.copilot.categories import CATEGORIES
 from app.copilot.redact import masked
 from app.db import incidents, mappings
@@ -10,6 +12,7 @@ from app.db.engine import reading, writing
 from app.errors import Invalid
 from app.integrations import servicenow_mapping as mapping
 from app.models import (
+    FieldChange,
     Incident,
     MapLine,
     MappedIncident,
@@ -26,6 +29,7 @@ from app.services.servicenow.setup import Setup
 
 ELEMENTS = ("state", "priority", "category")
 SHOWN = 20
+HISTORY_SHOWN = 20
 # Values of the mirror that are offered beside the instance's choices.
 MOST_VALUES = 100
 Pairs = tuple[tuple[str, str], ...]
@@ -77,6 +81,7 @@ class MappingPage:
         with reading(self._setup.engine) as conn:
             stored = mappings.find(conn, self._setup.host)
             read_at = incidents.choices_read_at(conn, self._setup.host, ELEMENTS)
+            history = mappings.history(conn, self._setup.host, limit=HISTORY_SHOWN)
             recent = incidents.recent(conn, search="", state="", limit=SHOWN, offset=0)
         maps = _maps_of(stored) if typed is None else _checked(typed, known)
         return MappingView(
@@ -87,6 +92,7 @@ class MappingPage:
             read_at=read_at,
             changed_at=stored.changed_at if stored else None,
             changed_by=stored.changed_by if stored else None,
+            history=history,
             tried=typed is not None,
         )
 
@@ -105,15 +111,27 @@ class MappingPage:
     def change(self, typed: Mapping[str, str], *, by: str) -> None:
         """Store the maps. Raises NotConfigured, and Invalid for what the instance does not have."""
         self._setup.connected_client()
-        maps = _checked(typed, self._known())
-        now = self._setup.now()
+        known = self._known()
+        maps = _checked(typed, known)
+        host, now = self._setup.host, self._setup.now()
         with writing(self._setup.engine) as conn:
-            mappings.store(conn, self._setup.host, maps.stored, by=by, now=now)
+            if self._note_change(conn, maps, known, by=by):
+                mappings.store(conn, host, maps.stored, by=by, now=now)
 
-    def reset(self) -> None:
+    def reset(self, *, by: str) -> None:
         """Back to the defaults."""
+        known = self._known()
         with writing(self._setup.engine) as conn:
+            self._note_change(conn, _maps_of(None), known, by=by)
             mappings.forget(conn, self._setup.host)
+
+    def _note_change(self, conn: Connection, maps: mapping.Maps, known: _Known, *, by: str) -> bool:
+        """Keep what these maps change and who wanted it; False when they change nothing."""
+        host = self._setup.host
+        changes = tuple(_changes(_maps_of(mappings.find(conn, host)), maps, known))
+        if changes:
+            mappings.note_change(conn, host, changes, by=by, now=self._setup.now())
+        return bool(changes)
 
     def _known(self) -> _Known:
         with reading(self._setup.engine) as conn:
@@ -147,6 +165,20 @@ def _checked(typed: Mapping[str, str], known: _Known) -> mapping.Maps:
         named = "; ".join(f"{name}: {said}" for name, said in list(wrong.items())[:3])
         raise Invalid(f"The mapping cannot be used. {named}", fields=wrong)
     return mapping.Maps.of(stored)
+
+
+def _changes(before: mapping.Maps, after: mapping.Maps, known: _Known) -> Iterable[FieldChange]:
+    """The entries that differ, in words."""
+    for field, (out, back) in NAMES.items():
+        theirs, ours = known.theirs(field), dict(OURS[field])
+        ways = ((out, ours, theirs, "is sent as"), (back, theirs, ours, "is read as"))
+        for name, keys, values, way in ways:
+            old, new = before.stored[name], after.stored[name]
+            for key in dict.fromkeys((*old, *new)):
+                was, now = old.get(key, ""), new.get(key, "")
+                if was != now:
+                    what = f"{field.capitalize()} {keys.get(key, key)} {way}"
+                    yield FieldChange(what, values.get(was, was), values.get(now, now))
 
 
 def _section(field: str, maps: mapping.Maps, known: _Known) -> MapSection:
