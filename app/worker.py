@@ -16,6 +16,7 @@ log = logging.getLogger("app.worker")
 def tick(servicenow: ServiceNowService, *, stopping: Callable[[], bool] = lambda: False) -> None:
     """One look at everything that is due."""
     servicenow.delivery.deliver_due(stopping=stopping)
+    servicenow.imports.undo_due(stopping=stopping)
     servicenow.pulls.run_due(stopping=stopping)
     servicenow.incoming.run_due(stopping=stopping)
     servicenow.history.purge_due()
@@ -87,6 +88,7 @@ class Worker:
         self._loop("pulls", self._pull_and_purge, self._bells.pulls)
 
     def _pull_and_purge(self) -> None:
+        self._servicenow.imports.undo_due(stopping=self._stop.is_set)
         if self._servicenow.pulls.run_due(stopping=self._stop.is_set):
             self._bells.unread.set()
             self._bells.learning.set()

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from app.errors import Conflict, Invalid
 from app.integrations.servicenow_bulk import SMALLEST_PAGE
 from app.models import RunState, SyncRun, TicketFilter, TicketStatus
-from app.services.servicenow import ServiceNowService
+from app.services.servicenow import ServiceNowService, imports
 from app.simulator import Instance
 from app.simulator.base import sys_id_of
 from tests.conftest import HTMX, soup
@@ -121,6 +121,48 @@ def test_an_import_is_undone_but_for_what_somebody_touched(
     assert tickets_here(desk) == 2
     assert api.post(path).status_code == 409
     assert pull(service).created == 9
+
+
+def test_a_long_undo_goes_on_in_the_worker(
+    service: ServiceNowService,
+    mixed: Instance,
+    desk: Desk,
+    api: TestClient,
+    admin: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = pull(service)
+    monkeypatch.setattr(imports, "CHUNK", 4)
+    monkeypatch.setattr(imports, "CLICK_SECONDS", 0)
+    answer = api.post(f"/api/sn/sync/runs/{run.id}/undo")
+    assert (answer.status_code, answer.json()["removed"]) == (202, 0)
+    assert answer.headers["Location"] == f"/api/sn/sync/runs/{run.id}"
+    card = soup(admin.post(f"/servicenow/pulls/{run.id}/undo", headers=HTMX).text).section
+    assert "0 tickets deleted so far" in card.get_text()
+    assert card["hx-get"] == f"/servicenow/pulls/{run.id}"
+
+    looks = iter([False, True])
+    assert service.imports.undo_due(stopping=lambda: next(looks))
+    assert 0 < tickets_here(desk) < 11, "stopped in the middle"
+    assert service.imports.undo_due()
+    assert not service.imports.undo_due()
+    assert tickets_here(desk) == 0
+    done = service.pulls.get(run.id)
+    assert (done.removed, done.kept_touched, done.undoing) == (11, 0, False)
+    card = soup(admin.get(f"/servicenow/pulls/{run.id}", headers=HTMX).text).section
+    assert "11 tickets deleted" in card.get_text()
+    assert "hx-get" not in card.attrs
+
+
+def test_a_ticket_whose_link_was_undone_counts_as_kept(
+    service: ServiceNowService, mixed: Instance, desk: Desk
+) -> None:
+    run = pull(service)
+    found, _ = desk.services.tickets.after(TicketFilter(), desk.user, last=None, limit=50)
+    service.linking.unlink(found[0].id, "Wrong one", by="agent@example.com")
+    undone = service.imports.undo(run.id, by="admin@example.com")
+    assert (undone.removed, undone.kept_touched) == (10, 1)
+    assert tickets_here(desk) == 1
 
 
 def test_a_dry_run_cannot_be_undone(service: ServiceNowService, mixed: Instance) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, RowMapping, delete, exists, func, select
-from sqlalchemy.sql import Select
 
 from app.db import bulk
 from app.db.tables import outbox, sync_rows, sync_runs, ticket_events, tickets
@@ -58,20 +57,10 @@ def forget_dry_runs(conn: Connection, *, before: int) -> None:
     conn.execute(delete(sync_rows).where(sync_rows.c.run_id.in_(old)))
 
 
-def _made(run_id: int) -> Select[tuple[int]]:
-    """The tickets that a run created and that are still here."""
-    return (
-        select(tickets.c.id)
-        .join(sync_rows, sync_rows.c.ticket_id == tickets.c.id)
-        .where(sync_rows.c.run_id == run_id, sync_rows.c.outcome == Outcome.CREATED)
-        .where(tickets.c.sn_sys_id == sync_rows.c.sys_id)
-    )
-
-
-def remove_untouched(conn: Connection, found: Sequence[PulledRow]) -> None:
-    """Delete the tickets that these rows made, those left out that were touched or pushed."""
+def remove_untouched(conn: Connection, found: Sequence[PulledRow]) -> int:
+    """Delete the tickets that these rows made but were neither touched nor pushed; how many."""
     made = [row for row in found if row.outcome is Outcome.CREATED and row.ticket_id]
-    conn.execute(
+    gone = conn.execute(
         delete(tickets).where(
             tickets.c.id.in_([row.ticket_id for row in made]),
             tickets.c.sn_sys_id.in_([row.sys_id for row in made]),
@@ -79,12 +68,16 @@ def remove_untouched(conn: Connection, found: Sequence[PulledRow]) -> None:
             ~_pushed,
         )
     )
+    return gone.rowcount
 
 
-def kept(conn: Connection, run_id: int) -> tuple[int, int]:
-    """How many of a run's tickets are left because of a person, and because of a push alone."""
-    left = _made(run_id).add_columns(_touched.label("touched")).subquery()
-    touched, every = conn.execute(
-        select(func.count().filter(left.c.touched), func.count()).select_from(left)
-    ).one()
-    return touched, every - touched
+def kept_pushed(conn: Connection, run_id: int) -> int:
+    """How many of the tickets that a run made are left because of a push alone."""
+    query = (
+        select(func.count())
+        .select_from(tickets)
+        .join(sync_rows, sync_rows.c.ticket_id == tickets.c.id)
+        .where(sync_rows.c.run_id == run_id, sync_rows.c.outcome == Outcome.CREATED)
+        .where(tickets.c.sn_sys_id == sync_rows.c.sys_id, _pushed, ~_touched)
+    )
+    return conn.execute(query).scalar_one()

@@ -107,12 +107,40 @@ def cancel(conn: Connection, run_id: int, *, now: datetime) -> bool:
     return row.rowcount == 1
 
 
-def mark_undone(conn: Connection, run_id: int, *, now: datetime, **counts: int) -> bool:
-    """False when it was undone before."""
+def ask_undo(conn: Connection, run_id: int, *, by: str, due_at: datetime) -> bool:
+    """Begin an undo, which is ours until `due_at`; False when somebody has begun it."""
     row = conn.execute(
         update(sync_runs)
-        .where(sync_runs.c.id == run_id, sync_runs.c.undone_at.is_(None))
-        .values(undone_at=now, **counts)
+        .where(
+            sync_runs.c.id == run_id,
+            sync_runs.c.undone_at.is_(None),
+            sync_runs.c.undo_due_at.is_(None),
+        )
+        .values(undo_due_at=due_at, undone_by=by)
+    )
+    return row.rowcount == 1
+
+
+def claim_undo(conn: Connection, *, now: datetime, due_at: datetime) -> SyncRun | None:
+    """Go on with an undo that nobody works on, which is ours until `due_at`; None without one."""
+    free = sync_runs.c.undo_due_at <= now
+    first = select(sync_runs.c.id).where(free).order_by(sync_runs.c.id).limit(1)
+    row = conn.execute(
+        update(sync_runs)
+        .where(sync_runs.c.id == first.scalar_subquery(), free)
+        .values(undo_due_at=due_at)
+        .returning(sync_runs)
+    )
+    found = row.mappings().first()
+    return _run(found) if found else None
+
+
+def write_undo(conn: Connection, run_id: int, *, removed: int = 0, **values: Any) -> bool:
+    """Write how an undo stands, `removed` more tickets taken away; False when it is over."""
+    row = conn.execute(
+        update(sync_runs)
+        .where(sync_runs.c.id == run_id, sync_runs.c.undo_due_at.is_not(None))
+        .values(removed=sync_runs.c.removed + removed, **values)
     )
     return row.rowcount == 1
 
@@ -131,7 +159,10 @@ def store_streams(conn: Connection, run_id: int, *found: Mapping[str, Any]) -> N
 
 
 def release_all(conn: Connection, *, long_ago: datetime) -> None:
-    """After a restart of the only process: every running run may be taken again."""
+    """After a restart of the only process: what was under way may be taken again."""
     conn.execute(
         update(sync_runs).where(sync_runs.c.state == RunState.RUNNING).values(claimed_at=long_ago)
+    )
+    conn.execute(
+        update(sync_runs).where(sync_runs.c.undo_due_at.is_not(None)).values(undo_due_at=long_ago)
     )

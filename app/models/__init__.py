@@ -43,6 +43,7 @@ from app.models.people import (
     Role,
     User,
 )
+from app.models.pulls import Outcome, PulledRow, RunState, SyncRun
 from app.models.servicenow import (
     Duplicate,
     Incident,
@@ -51,14 +52,10 @@ from app.models.servicenow import (
     OutboxItem,
     OutboxKind,
     OutboxState,
-    Outcome,
     Pause,
-    PulledRow,
     PushState,
     PushStatus,
     Rest,
-    RunState,
-    SyncRun,
 )
 from app.models.servicenow_pages import (
     Exchange,

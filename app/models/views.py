@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.models.knowledge import Vote
+from app.models.pulls import PulledRow, SyncRun
 from app.models.servicenow import (
     Incident,
     JournalEntry,
     OutboxItem,
     Pause,
-    PulledRow,
     Rest,
-    SyncRun,
 )
 from app.models.tickets import Suggestion, Ticket, TicketEvent, TicketStatus
 from app.models.triage import PredictionView

@@ -154,9 +154,16 @@ def api_cancel(run_id: Id, servicenow: ServiceNow) -> RunOut:
 
 
 @api.post("/sync/runs/{run_id}/undo")
-def api_undo(run_id: Id, servicenow: ServiceNow, user: CurrentUser) -> UndoOut:
-    """Take an import's untouched tickets away; 409 when there is nothing to take."""
-    return UndoOut.of(servicenow.imports.undo(run_id, by=user.email))
+def api_undo(run_id: Id, servicenow: ServiceNow, user: CurrentUser, response: Response) -> UndoOut:
+    """Take an import's untouched tickets away; 409 when there is nothing to take.
+
+    A long one answers 202 with Location and what is gone so far; at its end the run has
+    `undone_at`.
+    """
+    run = servicenow.imports.undo(run_id, by=user.email)
+    response.status_code = 202 if run.undoing else 200
+    response.headers["Location"] = f"/api/sn/sync/runs/{run.id}"
+    return UndoOut.of(run)
 
 
 @api.get("/sync/runs/{run_id}/report.csv", response_class=StreamingResponse)

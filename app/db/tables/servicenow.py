@@ -102,7 +102,10 @@ sync_runs = Table(
     Column("claimed_at", UtcDateTime),
     Column("updated_from", UtcDateTime),
     Column("updated_until", UtcDateTime),
+    # Set while an undo is under way: when a worker may go on with it.
+    Column("undo_due_at", UtcDateTime),
     Column("undone_at", UtcDateTime),
+    Column("undone_by", String(254)),
     # The newest N rows end with this one; without it there is nothing beyond the limit.
     Column("oldest_stamp", UtcDateTime),
     Column("oldest_sys_id", String(32)),

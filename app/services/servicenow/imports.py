@@ -1,7 +1,8 @@
 """The levers of an import: look at its rows, stop it, take it back."""
 
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 from app.db import pulled, runs
 from app.db.engine import reading, writing
@@ -12,6 +13,8 @@ from app.services.servicenow.setup import Setup
 log = logging.getLogger("app.pulls")
 SAMPLES = 20
 CHUNK = 1_000
+# What of an undo is not done by then goes on in the worker.
+CLICK_SECONDS = 2.0
 
 
 class Imports:
@@ -57,30 +60,57 @@ class Imports:
     def undo(self, run_id: int, *, by: str) -> SyncRun:
         """Take an import's new tickets away again; the run says how many, and what was kept.
 
-        Kept is what a person touched since or what was pushed. A second click, or the next one
-        after a crash, goes on where the first left off. Raises NotFound, Conflict.
+        Kept is what a person touched since or what was pushed. What takes longer than a click
+        may wait goes on in the worker; a second click joins the first. Raises NotFound, Conflict.
         """
-        run = self._undoable(run_id)
-        for rows in self._chunks(run_id):
-            with writing(self._setup.engine) as conn:
-                pulled.remove_untouched(conn, rows)
-        with writing(self._setup.engine) as conn:
-            touched, pushed = pulled.kept(conn, run_id)
-            removed = run.created - touched - pushed
-            counts = {"removed": removed, "kept_touched": touched, "kept_pushed": pushed}
-            if not runs.mark_undone(conn, run_id, now=self._setup.now(), **counts):
-                raise _nothing_to_undo(run_id)
-            after = runs.get(conn, run_id)
-        log.info("import undone", extra={"fields": {"run": run_id, "by": by, **counts}})
-        return after
-
-    def _undoable(self, run_id: int) -> SyncRun:
-        with reading(self._setup.engine) as conn:
+        setup = self._setup
+        with writing(setup.engine) as conn:
             run = runs.get(conn, run_id)
-        if not run.undoable:
-            raise _nothing_to_undo(run_id)
-        return run
+            if not (run.undoable or run.undoing):
+                raise Conflict(f"Run {run_id} made no tickets that could be taken away.")
+            begun = runs.ask_undo(conn, run_id, by=by, due_at=setup.now() + setup.lease)
+        if begun:
+            until = time.monotonic() + CLICK_SECONDS
+            self._go_on(run_id, stopping=lambda: time.monotonic() >= until)
+        with reading(setup.engine) as conn:
+            return runs.get(conn, run_id)
 
+    def undo_due(self, *, stopping: Callable[[], bool] = lambda: False) -> bool:
+        """Go on with an undo that nobody works on; False when there was none."""
+        setup = self._setup
+        with writing(setup.engine) as conn:
+            now = setup.now()
+            run = runs.claim_undo(conn, now=now, due_at=now + setup.lease)
+        if run is None:
+            return False
+        self._go_on(run.id, stopping=stopping)
+        return True
 
-def _nothing_to_undo(run_id: int) -> Conflict:
-    return Conflict(f"Run {run_id} made no tickets that could be taken away.")
+    def _go_on(self, run_id: int, *, stopping: Callable[[], bool]) -> None:
+        """Chunk by chunk to the end, or until `stopping`: then others may go on at once."""
+        setup = self._setup
+        for rows in self._chunks(run_id):
+            if stopping():
+                with writing(setup.engine) as conn:
+                    runs.write_undo(conn, run_id, undo_due_at=setup.now())
+                setup.wake()
+                return
+            with writing(setup.engine) as conn:
+                removed = pulled.remove_untouched(conn, rows)
+                due_at = setup.now() + setup.lease
+                runs.write_undo(conn, run_id, removed=removed, undo_due_at=due_at)
+        self._end_undo(run_id)
+
+    def _end_undo(self, run_id: int) -> None:
+        now = self._setup.now()
+        with writing(self._setup.engine) as conn:
+            run = runs.get(conn, run_id)
+            pushed = pulled.kept_pushed(conn, run_id)
+            kept = {
+                "kept_touched": run.created - run.removed - pushed,
+                "kept_pushed": pushed,
+            }
+            ended = runs.write_undo(conn, run_id, undo_due_at=None, undone_at=now, **kept)
+        if ended:
+            fields = {"run": run_id, "by": run.undone_by, "removed": run.removed, **kept}
+            log.info("import undone", extra={"fields": fields})
