@@ -8,7 +8,11 @@ import pytest
 from app.models import TicketStatus
 from tests.world import World, a_world, check_exactly_once
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # A process that dies closes nothing.
+    pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning"),
+]
 WAYS = {"honours our sys_id": "accept", "ignores our sys_id": "ignore"}
 NOTE = "Rebooted the router"
 

@@ -14,7 +14,11 @@ from app.db.tables import outbox
 from app.models import OutboxState, TicketStatus
 from tests.world import JOURNAL, World, a_world, check_exactly_once, check_in_step
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # A process that dies closes nothing.
+    pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning"),
+]
 # Played side by side.
 PARTS = 4
 STATUSES = ("open", "in_progress", "pending", "resolved")
