@@ -30,7 +30,6 @@ from app.services.decisions import Decisions
 from app.services.health import HealthService
 from app.services.knowledge import KnowledgeService
 from app.services.privacy import PrivacyService
-from app.services.similar import SimilarService
 from app.services.tickets import TicketService
 from app.services.training import COMMAND
 from app.settings import Settings
@@ -70,39 +69,29 @@ def make_services(
     transport: httpx.BaseTransport | None = None,
 ) -> Services:
     """Every service of the app; `engine` is migrated."""
-    servicenow_service = make_servicenow(settings, engine, wake, now=now, transport=transport)
+    servicenow = make_servicenow(settings, engine, wake, now=now, transport=transport)
     knowledge = KnowledgeService(engine, now=now)
     knowledge.load_starters()
-    similar = SimilarService(engine, now=now)
     copilot = assemble(
-        engine,
-        secret_key=settings.secret_key,
-        similar=similar,
-        starter=load_triage,
-        command=training,
-        now=now,
+        engine, secret_key=settings.secret_key, starter=load_triage, command=training, now=now
     )
-    tickets_service = TicketService(
-        engine=engine,
-        copilot=copilot.door,
-        triage=copilot.triage,
-        pushes=servicenow_service.pushes,
-        now=now,
+    tickets = TicketService(
+        engine, copilot=copilot.door, triage=copilot.triage, pushes=servicenow.pushes, now=now
     )
     return Services(
         accounts=AccountService(engine, secret_key=settings.secret_key, now=now),
-        tickets=tickets_service,
+        tickets=tickets,
         copilot=copilot.door,
         knowledge=knowledge,
-        similar=similar,
+        similar=copilot.similar,
         suggesting=copilot.suggesting,
         privacy=PrivacyService(engine, now),
-        drafting=make_drafting(settings, tickets_service),
-        servicenow=servicenow_service,
+        drafting=make_drafting(settings, tickets),
+        servicenow=servicenow,
         governance=copilot.governance,
         dashboard=DashboardService(engine, now),
         accuracy=AccuracyService(engine, now),
-        decisions=Decisions(engine, tickets_service, copilot.triage),
+        decisions=Decisions(engine, tickets, copilot.triage),
         triage=copilot.triage,
         models=copilot.models,
         training=copilot.training,
@@ -143,44 +132,37 @@ def create_app(
     services = make_services(
         settings, engine, bells.ring, load_triage=load_triage, training=training, now=now
     )
-    pulse = HealthService(engine, worker_seconds=settings.worker_seconds)
     if engine.dialect.name == "sqlite":
         # One process per SQLite file: whoever was sending or training before this start is gone.
         services.servicenow.recover()
         services.training.recover()
+    pulse = HealthService(engine, worker_seconds=settings.worker_seconds)
     app = FastAPI(
         title="Smart IT Copilot",
         version="1.0.0",
         description="The help desk in step with ServiceNow. Send `Authorization: Bearer <token>`.",
-        lifespan=_lifespan(
-            Worker(
-                services.servicenow,
-                services.learning,
-                services.similar,
-                services.knowledge,
-                pulse,
-                bells,
-                seconds=settings.worker_seconds,
-            )
-        ),
+        lifespan=_lifespan(_worker(services, pulse, bells, seconds=settings.worker_seconds)),
         docs_url=None,
         redoc_url=None,
         routes=list(routes()),
     )
-    app.state.settings = settings
     app.state.services = services
     app.state.health = pulse
     app.state.engine = engine
-    app.state.demo_accounts = ()
-    app.state.templates = make_templates(
-        time_zone=settings.time_zone,
-        demo=settings.demo,
-        click_seconds=settings.servicenow.timeout_seconds,
-        drafting=settings.llm.configured,
-        llm_missing=settings.llm.missing,
-    )
     _install(app, settings)
     return app
+
+
+def _worker(services: Services, pulse: HealthService, bells: Bells, *, seconds: float) -> Worker:
+    return Worker(
+        services.servicenow,
+        services.learning,
+        services.similar,
+        services.knowledge,
+        pulse,
+        bells,
+        seconds=seconds,
+    )
 
 
 def _lifespan(worker: Worker) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -202,6 +184,16 @@ def _lifespan(worker: Worker) -> Callable[[FastAPI], AbstractAsyncContextManager
 
 
 def _install(app: FastAPI, settings: Settings) -> None:
+    """What the settings say of pages and doors."""
+    app.state.settings = settings
+    app.state.demo_accounts = ()
+    app.state.templates = make_templates(
+        time_zone=settings.time_zone,
+        demo=settings.demo,
+        click_seconds=settings.servicenow.timeout_seconds,
+        drafting=settings.llm.configured,
+        llm_missing=settings.llm.missing,
+    )
     install_error_handlers(app)
     app.mount("/static", StaticFiles(directory=ROOT / "static"), name="static")
     app.add_middleware(BodyLimit)

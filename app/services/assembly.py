@@ -24,6 +24,7 @@ class CopilotServices:
 
     door: CopilotService
     governance: Governance
+    similar: SimilarService
     suggesting: Suggesting
     triage: TriageService
     models: TrainedModels
@@ -35,7 +36,6 @@ def assemble(
     database: Database,
     *,
     secret_key: str,
-    similar: SimilarService,
     starter: Callable[[], Engine],
     command: Sequence[str],
     now: Callable[[], datetime],
@@ -44,6 +44,7 @@ def assemble(
     models = TrainedModels(database, signer=ModelSigner(secret_key), starter=starter, now=now)
     door = CopilotService(models.load)
     governance = Governance(database, now)
+    similar = SimilarService(database, now=now)
     suggesting = Suggesting(database, copilot=door, now=now)
     triage = TriageService(
         engine=database,
@@ -55,4 +56,6 @@ def assemble(
     )
     training = Training(database, models=models, governance=governance, now=now, command=command)
     learning = Learning(copilot=door, models=models, training=training, triage=triage)
-    return CopilotServices(door, governance, suggesting, triage, models, training, learning)
+    return CopilotServices(
+        door, governance, similar, suggesting, triage, models, training, learning
+    )

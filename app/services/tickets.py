@@ -49,8 +49,8 @@ class TicketService:
 
     def __init__(
         self,
-        *,
         engine: Engine,
+        *,
         copilot: CopilotService,
         triage: TriageService,
         pushes: PushesOwed,

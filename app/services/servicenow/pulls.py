@@ -60,11 +60,9 @@ class Pulls:
         Raises NotConfigured, Invalid, and Conflict while another run is open.
         """
         self._setup.connected_client()
-        if not 1 <= limit <= HIGHEST_LIMIT:
-            raise Invalid(
-                f"The limit must lie between 1 and {HIGHEST_LIMIT:,}.",
-                fields={"limit": f"1 to {HIGHEST_LIMIT:,}"},
-            )
+        _check_limit(limit)
+        _check_query(query.strip())
+        _check_days(updated_from, updated_until)
         wanted = {
             "row_limit": limit,
             "query": query.strip(),
@@ -74,17 +72,6 @@ class Pulls:
             "updated_from": updated_from,
             "updated_until": updated_until,
         }
-        if updated_from and updated_until and updated_from > updated_until:
-            raise Invalid(
-                "The dates leave nothing over.",
-                fields={"updated_until": "This must not lie before the first date."},
-            )
-        try:
-            Query.parse(query.strip())
-        except ServiceNowRejected as exc:
-            raise Invalid(
-                "The pull was not started.", fields={"query": exc.message}, hint=exc.hint
-            ) from exc
         with writing(self._setup.engine) as conn:
             open_run = runs.find_open(conn)
             if open_run is None:
@@ -162,6 +149,31 @@ def pause_after(exc: ServiceNowError, stumbles: int) -> timedelta | None:
     if exc.kind not in PASSING or stumbles >= STUMBLES:
         return None
     return min(LONGEST_WAIT, FIRST_WAIT * float(2**stumbles))
+
+
+def _check_limit(limit: int) -> None:
+    if not 1 <= limit <= HIGHEST_LIMIT:
+        raise Invalid(
+            f"The limit must lie between 1 and {HIGHEST_LIMIT:,}.",
+            fields={"limit": f"1 to {HIGHEST_LIMIT:,}"},
+        )
+
+
+def _check_query(query: str) -> None:
+    try:
+        Query.parse(query)
+    except ServiceNowRejected as exc:
+        raise Invalid(
+            "The pull was not started.", fields={"query": exc.message}, hint=exc.hint
+        ) from exc
+
+
+def _check_days(first: datetime | None, last: datetime | None) -> None:
+    if first and last and first > last:
+        raise Invalid(
+            "The dates leave nothing over.",
+            fields={"updated_until": "This must not lie before the first date."},
+        )
 
 
 def _known_states(text: str) -> str:
