@@ -47,6 +47,13 @@ def add(
     return _event(row.mappings().one())
 
 
+def tell(
+    conn: Connection, ticket_id: int, text: str, *, by: str | None = None, now: datetime
+) -> None:
+    """What happened between a ticket and ServiceNow, for agents."""
+    add(conn, ticket_id, EventKind.SERVICENOW, text, author=by, internal=True, now=now)
+
+
 def get(conn: Connection, event_id: int) -> TicketEvent:
     query = select(ticket_events).where(ticket_events.c.id == event_id)
     return _event(conn.execute(query).mappings().one())

@@ -13,7 +13,7 @@ from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_listening import Call
 from app.models import EventKind, FieldChange, Incident, JournalEntry, Ticket
 from app.services.servicenow.history import shortened, told
-from app.services.servicenow.reconciling import reconcile, tell, write
+from app.services.servicenow.reconciling import reconcile, write
 
 log = logging.getLogger("app.pulls")
 Record = Mapping[str, str]
@@ -49,7 +49,8 @@ class Arrival:
     def _refresh(self, ticket: Ticket, record: Record) -> None:
         if ticket.sn_missing_since is not None:
             ticket = tickets.annotate(self.conn, ticket, sn_missing_since=None)
-            tell(self.conn, ticket, f"{ticket.sn_number} can be seen again.", now=self.now)
+            text = f"{ticket.sn_number} can be seen again."
+            events.tell(self.conn, ticket.id, text, now=self.now)
         found = reconcile(ticket, record, maps=self.maps, pulling=self.pulling, now=self.now)
         write(self.conn, ticket, found, now=self.now, calls=self.calls)
 
@@ -61,7 +62,7 @@ class Arrival:
             if ticket.sn_missing_since is None:
                 tickets.annotate(self.conn, ticket, sn_missing_since=self.now)
                 text = f"{ticket.sn_number} is deleted or hidden from the integration account."
-                tell(self.conn, ticket, text, now=self.now)
+                events.tell(self.conn, ticket.id, text, now=self.now)
 
     # -- journals ---------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from app.models import (
 from app.services.privacy import masked_ticket
 from app.services.servicenow.delivery import Delivery
 from app.services.servicenow.lookups import Lookups
-from app.services.servicenow.reconciling import agreeing, shown, tell
+from app.services.servicenow.reconciling import agreeing, shown
 from app.services.servicenow.setup import Setup
 
 OURS, THEIRS = "ours", "theirs"
@@ -102,7 +102,7 @@ class Conflicts:
         agreed["theirs"] |= theirs
         after = tickets.change(conn, ticket, now=now, sn_agreed=agreed, **columns)
         predictions.follow_instance(conn, ticket, after, now=now)
-        tell(conn, ticket, _told(card, choices, ticket), now=now, by=by)
+        events.tell(conn, ticket.id, _told(card, choices, ticket), now=now, by=by)
         host = ticket.sn_host or self._setup.host
         return links.owe_update(conn, after, host=host, by=by, now=now)
 

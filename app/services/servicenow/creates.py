@@ -8,7 +8,7 @@ from app.db import duplicates, events, links, outbox, suggestions, tickets
 from app.db.engine import reading, writing
 from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
-from app.models import EventKind, OutboxItem, OutboxState, Ticket
+from app.models import OutboxItem, OutboxState, Ticket
 from app.services.privacy import masked_steps, masked_ticket
 from app.services.servicenow.certainty import refuse_if_too_early, write_ahead
 from app.services.servicenow.lookups import Lookups
@@ -134,11 +134,9 @@ class Creates:
                 now=now,
             )
             suggestions.count_used(conn, ticket.id, None, way="description", now=now)
-            self._tell(
-                conn,
-                item,
-                f"Incident {number} created in ServiceNow.{_priority_there(record, ticket, maps)}",
-            )
+            said = _priority_there(record, ticket, maps)
+            told = f"Incident {number} created in ServiceNow.{said}"
+            events.tell(conn, ticket.id, told, by=item.created_by, now=now)
             for twin in twins:
                 self._note_twin(conn, item, twin, kept=number)
             theirs = record.get("state", "")
@@ -152,23 +150,11 @@ class Creates:
         duplicates.add(
             conn, item.ticket_id, sys_id=twin["sys_id"], number=number, host=host, now=now
         )
-        self._tell(
-            conn,
-            item,
+        told = (
             f"{number} is a second incident of this ticket; the older {kept} was kept. "
-            f"Cancel {number} on the ServiceNow card.",
+            f"Cancel {number} on the ServiceNow card."
         )
-
-    def _tell(self, conn: DbConnection, item: OutboxItem, text: str) -> None:
-        events.add(
-            conn,
-            item.ticket_id,
-            EventKind.SERVICENOW,
-            text,
-            author=item.created_by,
-            internal=True,
-            now=self._setup.now(),
-        )
+        events.tell(conn, item.ticket_id, told, by=item.created_by, now=now)
 
 
 def _is_ours(row: Record, item: OutboxItem) -> bool:

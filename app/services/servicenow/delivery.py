@@ -18,7 +18,6 @@ from app.errors import (
 )
 from app.integrations.servicenow_listening import listening
 from app.models import (
-    EventKind,
     OutboxItem,
     OutboxState,
 )
@@ -204,12 +203,5 @@ class Delivery:
             if outbox.settle(conn, item, state, error=error, error_kind=kind, **values):
                 links.note_failure(conn, item.ticket_id, error)
                 if state is OutboxState.BLOCKED or item.attempts == 1:
-                    events.add(
-                        conn,
-                        item.ticket_id,
-                        EventKind.SERVICENOW,
-                        f"Not sent to ServiceNow: {error}",
-                        author=None,
-                        internal=True,
-                        now=self._setup.now(),
-                    )
+                    told = f"Not sent to ServiceNow: {error}"
+                    events.tell(conn, item.ticket_id, told, now=self._setup.now())

@@ -4,7 +4,7 @@ from app.db import duplicates, events, tickets
 from app.db.engine import reading, writing
 from app.errors import Conflict, Kind, NotFound, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
-from app.models import Duplicate, EventKind, Ticket
+from app.models import Duplicate, Ticket
 from app.services.servicenow.connection import Connection
 from app.services.servicenow.setup import Setup
 
@@ -71,12 +71,5 @@ class Duplicates:
         with writing(self._setup.engine) as conn:
             if not duplicates.cancel(conn, twin.sys_id, by=by, now=now):
                 return
-            events.add(
-                conn,
-                ticket.id,
-                EventKind.SERVICENOW,
-                f"Duplicate {twin.number} canceled in ServiceNow.",
-                author=by,
-                internal=True,
-                now=now,
-            )
+            told = f"Duplicate {twin.number} canceled in ServiceNow."
+            events.tell(conn, ticket.id, told, by=by, now=now)

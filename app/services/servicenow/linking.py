@@ -8,7 +8,7 @@ from app.db.engine import writing
 from app.errors import Conflict, Invalid, NotFound
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_listening import listening
-from app.models import EventKind, OutboxItem, OutboxState
+from app.models import OutboxItem, OutboxState
 from app.services.servicenow.history import History
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup, checked_reason
@@ -69,7 +69,7 @@ class Linking:
             group_name=record.get("assignment_group.name", ""),
             now=setup.now(),
         )
-        self._tell(conn, ticket.id, f"Linked to incident {number}.", by=by)
+        events.tell(conn, ticket.id, f"Linked to incident {number}.", by=by, now=setup.now())
 
     def _refuse_unless_given_up(self, owed: OutboxItem, record: mapping.Record) -> None:
         """A create may be dropped when it made nothing here, or made this very record."""
@@ -98,8 +98,5 @@ class Linking:
                 raise Conflict("Something is being sent this moment. Try again.")
             outbox.discard_waiting(conn, ticket_id, now=setup.now(), reason=reason)
             links.unlink(conn, ticket)
-            self._tell(conn, ticket_id, f"Link to {ticket.sn_number} undone: {reason}", by=by)
-
-    def _tell(self, conn: DbConnection, ticket_id: int, text: str, *, by: str) -> None:
-        now = self._setup.now()
-        events.add(conn, ticket_id, EventKind.SERVICENOW, text, author=by, internal=True, now=now)
+            told = f"Link to {ticket.sn_number} undone: {reason}"
+            events.tell(conn, ticket_id, told, by=by, now=setup.now())

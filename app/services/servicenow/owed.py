@@ -9,7 +9,6 @@ from app.db import events, outbox, pauses, tickets
 from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid, NotFound, ServiceNowError
 from app.models import (
-    EventKind,
     OutboxFilter,
     OutboxItem,
     OutboxKind,
@@ -122,15 +121,8 @@ class Owed:
 
     def _tell(self, conn: DbConnection, ticket_id: int, changed: list[str], *, by: str) -> None:
         what = ", ".join(name.replace("_", " ") for name in changed) or "nothing"
-        events.add(
-            conn,
-            ticket_id,
-            EventKind.SERVICENOW,
-            f"Push edited (changed: {what}) and tried again.",
-            author=by,
-            internal=True,
-            now=self._setup.now(),
-        )
+        told = f"Push edited (changed: {what}) and tried again."
+        events.tell(conn, ticket_id, told, by=by, now=self._setup.now())
 
     def _checked(
         self, row: OutboxRow, close_code: str, assignment_group: str

@@ -188,7 +188,8 @@ class Pushes:
                 raise NotFound(f"There is no push {item_id}.")
             values = {"close_code": close_code} if close_code else {}
             if outbox.revive(conn, item_id, now=setup.now(), **values):
-                self._tell(conn, item.ticket_id, "Another try was asked for.", by=by)
+                told = "Another try was asked for."
+                events.tell(conn, item.ticket_id, told, by=by, now=setup.now())
         self._delivery.try_now(item_id, probe=True)
         return self._status(item.ticket_id)
 
@@ -210,7 +211,8 @@ class Pushes:
                 )
             if item.event_id is not None:
                 events.keep_here(conn, item.event_id)
-            self._tell(conn, item.ticket_id, f"Push discarded ({item.kind}): {said}", by=by)
+            told = f"Push discarded ({item.kind}): {said}"
+            events.tell(conn, item.ticket_id, told, by=by, now=setup.now())
         return self._status(item.ticket_id)
 
     def suggestions_note(self, ticket_id: int) -> str:
@@ -223,10 +225,6 @@ class Pushes:
 
     def _host_of(self, ticket: Ticket) -> str:
         return ticket.sn_host or self._setup.host
-
-    def _tell(self, conn: Connection, ticket_id: int, text: str, *, by: str) -> None:
-        now = self._setup.now()
-        events.add(conn, ticket_id, EventKind.SERVICENOW, text, author=by, internal=True, now=now)
 
     def _status(self, ticket_id: int, *, created: bool = False) -> PushStatus:
         with reading(self._setup.engine) as conn:

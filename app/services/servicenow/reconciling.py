@@ -14,7 +14,6 @@ from app.integrations.servicenow_listening import Call
 from app.models import (
     RESOLUTION,
     Agreed,
-    EventKind,
     FieldChange,
     OutboxState,
     Ticket,
@@ -68,11 +67,7 @@ def reconcile(
         seen=seen,
     )
     conflicts = _conflicts(ticket, verdict, theirs, mapping.seen_of(before or record))
-    columns: dict[str, Any] = dict(take)
-    if "assignment_group" in take:
-        columns["assignment_group_name"] = record.get("assignment_group.name") or None
-    if "priority" in take:
-        columns |= {name: _severity(record, name) for name in ("impact", "urgency")}
+    columns = _taken(take, record)
     if agreed != ticket.sn_agreed:
         columns["sn_agreed"] = agreed
     if conflicts != ticket.sn_conflicts:
@@ -81,6 +76,16 @@ def reconcile(
     asked = tuple(name for name in conflicts if conflicts[name] != ticket.sn_conflicts.get(name))
     released = bool(set(ticket.sn_conflicts) - set(conflicts))
     return Reconciled(verdict, columns, asked, released)
+
+
+def _taken(take: Values, record: Record) -> dict[str, Any]:
+    """The columns of the values that are taken over, and of what the record says beside them."""
+    columns: dict[str, Any] = dict(take)
+    if "assignment_group" in take:
+        columns["assignment_group_name"] = record.get("assignment_group.name") or None
+    if "priority" in take:
+        columns |= {name: _severity(record, name) for name in ("impact", "urgency")}
+    return columns
 
 
 def _severity(record: Record, name: str) -> int | None:
@@ -158,13 +163,13 @@ def write(
             **told(calls),
         )
         text = "; ".join(f"{label_of(one.field)}: {one.before} → {one.after}" for one in changes)
-        tell(conn, ticket, f"Taken from {ticket.sn_number}: {text}.", now=now)
+        events.tell(conn, ticket.id, f"Taken from {ticket.sn_number}: {text}.", now=now)
     else:
         after = tickets.annotate(conn, ticket, **found.columns)
     if found.asked:
         names = ", ".join(label_of(name) for name in found.asked)
         text = f"Changed here and in {ticket.sn_number}: {names}. Choose which to keep."
-        tell(conn, ticket, text, now=now)
+        events.tell(conn, ticket.id, text, now=now)
     if found.released:
         release(conn, after, now=now)
     return after
@@ -175,12 +180,6 @@ def release(conn: DbConnection, ticket: Ticket, *, now: datetime) -> None:
     waiting = outbox.find_update(conn, ticket.id)
     if waiting is not None and waiting.state is OutboxState.BLOCKED:
         outbox.revive(conn, waiting.id, now=now, error=None)
-
-
-def tell(
-    conn: DbConnection, ticket: Ticket, text: str, *, now: datetime, by: str | None = None
-) -> None:
-    events.add(conn, ticket.id, EventKind.SERVICENOW, text, author=by, internal=True, now=now)
 
 
 def shown(ticket: Ticket, name: str) -> str:

@@ -92,12 +92,5 @@ class Sending:
                 return
             links.confirm(conn, ticket.id, now=now)
             events.mark_pushed(conn, note.id, now=now)
-            events.add(
-                conn,
-                ticket.id,
-                EventKind.SERVICENOW,
-                f"Note sent to {ticket.sn_number}.",
-                author=item.created_by,
-                internal=True,
-                now=now,
-            )
+            told = f"Note sent to {ticket.sn_number}."
+            events.tell(conn, ticket.id, told, by=item.created_by, now=now)

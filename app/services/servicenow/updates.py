@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.db import links, outbox, switches, tickets
+from app.db import events, links, outbox, switches, tickets
 from app.db.engine import writing
 from app.errors import Kind, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
@@ -12,7 +12,7 @@ from app.services.privacy import masked_ticket
 from app.services.servicenow.certainty import link_of, refuse_if_too_early, write_ahead
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.payload import Payload, Payloads
-from app.services.servicenow.reconciling import agreeing, older, reconcile, shown, tell, write
+from app.services.servicenow.reconciling import agreeing, older, reconcile, shown, write
 from app.services.servicenow.setup import Setup
 
 Record = Mapping[str, str]
@@ -89,7 +89,7 @@ class Updates:
                 outbox.settle(conn, item, OutboxState.DONE, settled_at=now, error=None)
                 links.confirm(conn, ticket.id, now=now)
             if told := sent.told(record, ticket, in_step=not trouble):
-                tell(conn, ticket, told, now=now, by=item.created_by)
+                events.tell(conn, ticket.id, told, now=now, by=item.created_by)
         return trouble
 
 
