@@ -147,7 +147,7 @@ def test_an_instance_that_does_not_sort_is_refused(settings: Settings, instance:
     sn = settings.servicenow
     slots = build_slots(url=sn.instance_url, auth=BasicAuth(sn.username, sn.password), timeout=5)
     client = ServiceNowClient(slots)
-    reader = BulkReader(client, Query().order_by("sys_updated_on"), ("sys_id",))
+    reader = BulkReader(client, Query().order_by("sys_updated_on"), ("sys_id",), len)
     with pytest.raises(ServiceNowRejected):
         reader.read(Stream(0))
     client.close()

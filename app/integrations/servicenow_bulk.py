@@ -4,16 +4,19 @@ A stream asks for what lies beyond its last sys_id, so rows that are changed, ad
 meanwhile neither shift a page nor come twice (servicenow.md 5.6).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Generic, TypeVar
 
 from app.errors import Kind, ServiceNowRejected, TooSlow
 from app.integrations.servicenow_answers import Record
 from app.integrations.servicenow_client import IncidentPage, ServiceNowClient
 from app.integrations.servicenow_query import Query
+
+Page = TypeVar("Page")
 
 PAGE = 1_000
 SMALLEST_PAGE = 50
@@ -47,11 +50,11 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Generic[Page]):
     """One page: its stream as it stands after it, its rows, how many were hidden before them."""
 
     stream: Stream
-    records: tuple[Record, ...]
+    page: Page
     hidden: int
     page_size: int
 
@@ -63,23 +66,28 @@ def streams(count: int) -> tuple[Stream, ...]:
     return tuple(Stream(one, bounds[one], bounds[one + 1]) for one in range(count))
 
 
-class BulkReader:
-    """Reads streams side by side; `page_size` is what the instance has coped with."""
+class BulkReader(Generic[Page]):
+    """Reads streams side by side; `page_size` is what the instance has coped with.
+
+    Each stream makes its pages of its records by `read_as`, while the reader stores others.
+    """
 
     def __init__(
         self,
         client: ServiceNowClient,
         query: Query,
         fields: Sequence[str],
+        read_as: Callable[[tuple[Record, ...]], Page],
         *,
         page_size: int = PAGE,
     ) -> None:
         self._client = client
         self._query = query
         self._fields = fields
+        self._read_as = read_as
         self.page_size = page_size
 
-    def batches(self, streams: Iterable[Stream]) -> Iterator[Batch]:
+    def batches(self, streams: Iterable[Stream]) -> Iterator[Batch[Page]]:
         """Page after page as they arrive, those of one stream in order, until all are read.
 
         Each stream is at most one page ahead of the reader. Raises ServiceNowError; what came
@@ -99,11 +107,11 @@ class BulkReader:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _ask(self, pool: ThreadPoolExecutor, stream: Stream) -> Future[Batch]:
+    def _ask(self, pool: ThreadPoolExecutor, stream: Stream) -> Future[Batch[Page]]:
         """The next page in a thread, which tells the same listener as this one."""
         return pool.submit(copy_context().run, self.read, stream)
 
-    def read(self, stream: Stream) -> Batch:
+    def read(self, stream: Stream) -> Batch[Page]:
         """The next rows of one stream.
 
         Access rules act after the limit, so a short or empty page is not the end: an empty one is
@@ -130,7 +138,7 @@ class BulkReader:
             finished=finished,
             expected=None if full else left,
         )
-        return Batch(after, page.records, hidden, size)
+        return Batch(after, self._read_as(page.records), hidden, size)
 
     def _page(self, query: Query, offset: int) -> tuple[IncidentPage, int]:
         """One page, smaller ones until the instance copes; and the size that it coped with."""

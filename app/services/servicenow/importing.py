@@ -79,6 +79,9 @@ class Page:
                 theirs = mapping.ticket_values(record, maps)
                 self._rows.append(Row(record, incident, theirs))
 
+    def __len__(self) -> int:
+        return len(self._rows) + len(self._unreadable)
+
     def store(self, conn: DbConnection, run: SyncRun, *, host: str, now: datetime) -> Tally:
         """The rows into the mirror, and as tickets when the run imports; a dry run only looks.
 

@@ -1,7 +1,7 @@
 """The work on one run: where it ends, its streams, and every page in one transaction."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -57,6 +57,7 @@ class Scan:
             self._setup.connected_client(),
             self._query(),
             mapping.FIELDS,
+            self._page,
             page_size=self._page_size(),
         )
         for batch in self._watched(reader.batches(left.values())):
@@ -66,7 +67,7 @@ class Scan:
                 self._write(state=RunState.QUEUED)
                 return
 
-    def _watched(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def _watched(self, batches: Iterator[Batch[Page]]) -> Iterator[Batch[Page]]:
         """The first page and a failure tell how the connection stands."""
         with self._connection.watch():
             first = next(batches)
@@ -149,25 +150,27 @@ class Scan:
 
     # -- page after page ------------------------------------------------------------------------
 
-    def _store(self, batch: Batch, *, ended: bool) -> None:
-        records = [record for record in batch.records if not self._beyond_the_edge(record)]
-        page = Page(records, self._lookups.maps())
+    def _page(self, records: Sequence[Record]) -> Page:
+        within = [record for record in records if not self._beyond_the_edge(record)]
+        return Page(within, self._lookups.maps())
+
+    def _store(self, batch: Batch[Page], *, ended: bool) -> None:
         try:
-            self._store_once(page, batch, len(records), ended=ended)
+            self._store_once(batch, ended=ended)
         except IntegrityError:
             # Somebody linked one of these incidents meanwhile; a second look finds their ticket.
-            self._store_once(page, batch, len(records), ended=ended)
+            self._store_once(batch, ended=ended)
 
-    def _store_once(self, page: Page, batch: Batch, fetched: int, *, ended: bool) -> None:
+    def _store_once(self, batch: Batch[Page], *, ended: bool) -> None:
         setup, run = self._setup, self.run
         now = setup.now()
         with writing(setup.engine) as conn:
-            tally = page.store(conn, run, host=setup.host, now=now)
+            tally = batch.page.store(conn, run, host=setup.host, now=now)
             counts = {one.value: getattr(run, one.value) + tally.counts[one] for one in Outcome}
             self._write_in(
                 conn,
                 claimed_at=now,
-                fetched=run.fetched + fetched,
+                fetched=run.fetched + len(batch.page),
                 hidden=run.hidden + batch.hidden,
                 reasons=_added(run.reasons, tally),
                 stumbles=0,
@@ -178,17 +181,17 @@ class Scan:
             runs.store_streams(conn, run.id, asdict(batch.stream))
             if run.import_tickets or run.dry_run:
                 pulled.add(conn, run.id, tally.rows)
-            self._remember(conn, batch, ended=ended, now=now)
+            self._remember(conn, batch, ended=ended)
             after = runs.get(conn, run.id)
         self.run = after
 
-    def _remember(self, conn: DbConnection, batch: Batch, *, ended: bool, now: datetime) -> None:
+    def _remember(self, conn: DbConnection, batch: Batch[Page], *, ended: bool) -> None:
         """What the run tells of the instance."""
         setup, run = self._setup, self.run
         if batch.page_size < setup.page_size:
             incidents.remember_connection(conn, setup.host, page_size=batch.page_size)
         if ended and not run.dry_run:
-            incidents.remember_connection(conn, setup.host, fetched_at=now)
+            incidents.remember_connection(conn, setup.host, fetched_at=setup.now())
         if ended and run.whole and run.import_tickets and not run.dry_run and run.newest_stamp:
             incoming.raise_watermark(conn, setup.host, run.newest_stamp)
 
