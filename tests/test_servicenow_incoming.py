@@ -227,6 +227,18 @@ def test_a_pull_whose_process_died_is_taken_up_after_its_lease(
     assert both.ticket.subject == "Theirs"
 
 
+def test_a_pull_that_was_asked_for_goes_on_after_a_restart(both: BothSides) -> None:
+    pull(both.service)
+    for number in range(PAGE):
+        both.instance.add_incident(number=f"INC{number:07}", caller_id=BETH)
+    both.there(short_description="Theirs")
+    both.service.incoming.ask()
+    assert both.service.incoming.run_due(stopping=lambda: True)
+    assert both.service.incoming.run_due()
+    assert both.ticket.subject == "Theirs"
+    assert not both.service.incoming.run_due()
+
+
 def _die() -> bool:
     raise KeyboardInterrupt
 

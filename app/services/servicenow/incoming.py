@@ -96,7 +96,9 @@ class Incoming:
             with listening():
                 self._pull(turn, stopping)
                 self._sweep(turn, stopping)
-            turn.end(error=None, due_at=self._next(turn.state))
+            # Cut short by the end of this process: the rest is due at once, scheduled or not.
+            due_at = setup.now() if stopping() else self._next(turn.state)
+            turn.end(error=None, due_at=due_at)
         except Overtaken:
             log.info("another process goes on with the pull of changes")
         except ServiceNowError as exc:
