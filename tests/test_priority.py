@@ -8,7 +8,7 @@ import pytest
 
 from app.copilot.knowledge import starter_priorities
 from app.copilot.measures import priority_quality
-from app.copilot.priority import PriorityModel, implied, train_priority
+from app.copilot.priority import PriorityModel, train_priority
 from app.copilot.signs import Signs
 from app.copilot.values import PRIORITY_OF, LabelledPriority
 from app.models import Priority
@@ -107,15 +107,6 @@ def test_overrides_teach() -> None:
     assert after.version != before.version
     assert "8 tickets of this desk" in after.figures.rests_on
     assert after.predict("How do I change my signature?").value is Priority.LOW
-
-
-def test_what_a_person_meant_who_set_only_the_priority(model: PriorityModel) -> None:
-    found = model.predict("My mouse double clicks, annoying")
-    assert implied(Priority.MEDIUM, found) in {(2, 2), (3, 1)}
-    assert implied(Priority.LOW, found) == (3, 2)
-    assert implied(Priority.URGENT, found) == (1, 1)
-    nothing = dict.fromkeys(PRIORITY_OF, Priority.LOW)
-    assert implied(Priority.URGENT, found, nothing) == (3, 2)
 
 
 def test_a_text_of_which_nothing_is_known_has_no_priority(model: PriorityModel) -> None:

@@ -23,7 +23,7 @@ from app.copilot.measures import Floats, PriorityQuality, priority_quality
 from app.copilot.signs import LEVELS, Sign, Signs
 from app.copilot.text import cleaned
 from app.copilot.values import PRIORITY_OF, LabelledPriority, Level, PriorityPrediction
-from app.models import Matrix, Priority
+from app.models import Matrix
 
 SEED = 7
 PENALTY = 1.0
@@ -192,20 +192,6 @@ def train_priority(
         seconds=time.perf_counter() - started,
     )
     return PriorityModel(*scales, figures)
-
-
-def implied(
-    priority: Priority, prediction: PriorityPrediction, matrix: Matrix = PRIORITY_OF
-) -> tuple[int, int]:
-    """Impact and urgency that a person meant who set only the priority.
-
-    Of the pairs with that priority the one nearest to what was predicted.
-    """
-    impact, urgency = prediction.impact.value or 3, prediction.urgency.value or 2
-    pairs = [pair for pair, value in matrix.items() if value == priority]
-    if not pairs:
-        return impact, urgency
-    return min(pairs, key=lambda pair: (abs(pair[0] - impact) + abs(pair[1] - urgency), pair))
 
 
 def _held_back(

@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 
 from app.db.tables import outbox, tickets
+from app.errors import NotFound
 from app.models import OutboxFilter, OutboxItem, OutboxKind, OutboxState
 
 CLAIMABLE = (OutboxState.PENDING, OutboxState.UNCONFIRMED)
@@ -83,18 +84,12 @@ def find_note(conn: Connection, event_id: int) -> OutboxItem | None:
     return _item(row) if row else None
 
 
-def find_by_correlation(conn: Connection, correlation_id: str) -> OutboxItem | None:
-    """The waiting create that carries this key."""
-    query = select(outbox).where(
-        outbox.c.correlation_id == correlation_id, outbox.c.state.in_(WAITING)
-    )
-    row = conn.execute(query).mappings().first() if correlation_id else None
-    return _item(row) if row else None
-
-
-def get(conn: Connection, item_id: int) -> OutboxItem | None:
+def get(conn: Connection, item_id: int) -> OutboxItem:
+    """One push. Raises NotFound."""
     row = conn.execute(select(outbox).where(outbox.c.id == item_id)).mappings().first()
-    return _item(row) if row else None
+    if row is None:
+        raise NotFound(f"There is no push {item_id}.")
+    return _item(row)
 
 
 def of_ticket(conn: Connection, ticket_id: int) -> tuple[OutboxItem, ...]:

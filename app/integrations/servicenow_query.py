@@ -96,9 +96,6 @@ class Query:
     def greater_than(self, field: str, value: str) -> "Query":
         return self._and(f"{_field(field)}>{_value(value)}")
 
-    def contains(self, field: str, value: str) -> "Query":
-        return self._and(f"{_field(field)}LIKE{_value(value)}")
-
     def any_of(self, field: str, values: Iterable[str]) -> "Query":
         """`field` is one of the values; a comma inside one cannot be escaped and is refused."""
         wanted = tuple(values)

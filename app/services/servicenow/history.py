@@ -44,8 +44,6 @@ class History:
         """One attempt of a push, as the outbox shows it now."""
         with writing(self._setup.engine) as conn:
             settled = outbox.get(conn, item.id)
-            if settled is None:
-                return
             ticket = tickets.get(conn, item.ticket_id)
             exchanges.add(
                 conn,

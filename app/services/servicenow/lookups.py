@@ -30,11 +30,14 @@ class Lookups:
 
     def choices(self, element: str) -> tuple[tuple[str, str], ...]:
         """(value, label) pairs of an incident field; empty when the account may not read them."""
-        return self._list(element)
+        setup = self._setup
+        with reading(setup.engine) as conn:
+            known = incidents.known_choices(conn, setup.host, element, since=setup.now() - FRESH)
+        return known if known is not None else self.read_choices(element)
 
     def groups(self) -> tuple[tuple[str, str], ...]:
         """(sys_id, name) of the active assignment groups; empty when they are hidden."""
-        return self._list(GROUPS)
+        return self.choices(GROUPS)
 
     def maps(self) -> Maps:
         """What states, priorities and categories translate by, as an admin left it."""
@@ -42,19 +45,8 @@ class Lookups:
             found = mappings.find(conn, self._setup.host)
         return Maps.of(found.maps if found else None)
 
-    def _list(self, element: str) -> tuple[tuple[str, str], ...]:
-        setup = self._setup
-        with reading(setup.engine) as conn:
-            known = incidents.known_choices(conn, setup.host, element, since=setup.now() - FRESH)
-        if known is not None:
-            return known
-        return self._read(element)
-
     def read_choices(self, element: str) -> tuple[tuple[str, str], ...]:
         """As `choices`, read from the instance this moment."""
-        return self._read(element)
-
-    def _read(self, element: str) -> tuple[tuple[str, str], ...]:
         setup = self._setup
         try:
             pairs = self._fetch(element)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection as DbConnection
 from app.copilot.redact import unmasked
 from app.db import events, outbox, pauses, tickets
 from app.db.engine import reading, writing
-from app.errors import Conflict, Invalid, NotFound, ServiceNowError
+from app.errors import Conflict, Invalid, ServiceNowError
 from app.models import (
     OutboxFilter,
     OutboxItem,
@@ -51,7 +51,7 @@ class Owed:
     def row(self, item_id: int) -> OutboxRow:
         """One push. Raises NotFound."""
         with reading(self._setup.engine) as conn:
-            return _rows(conn, [_item(conn, item_id)])[0]
+            return _rows(conn, [outbox.get(conn, item_id)])[0]
 
     def pause(self) -> Pause | None:
         """Who paused the pushes, when and why; None while they flow."""
@@ -150,13 +150,6 @@ class Owed:
             except ServiceNowError:
                 pass  # The page is still of use with what was read before.
         return self._lookups.known_choices(element)
-
-
-def _item(conn: DbConnection, item_id: int) -> OutboxItem:
-    item = outbox.get(conn, item_id)
-    if item is None:
-        raise NotFound(f"There is no push {item_id}.")
-    return item
 
 
 def _rows(conn: DbConnection, items: Sequence[OutboxItem]) -> tuple[OutboxRow, ...]:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from app.db import duplicates, events, links, outbox, pauses, rests, suggestions, tickets
 from app.db.engine import reading, writing
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Conflict, Invalid
 from app.integrations import servicenow_mapping as mapping
 from app.models import (
     EventKind,
@@ -184,8 +184,6 @@ class Pushes:
         setup = self._setup
         with writing(setup.engine) as conn:
             item = outbox.get(conn, item_id)
-            if item is None:
-                raise NotFound(f"There is no push {item_id}.")
             values = {"close_code": close_code} if close_code else {}
             if outbox.revive(conn, item_id, now=setup.now(), **values):
                 told = "Another try was asked for."
@@ -203,8 +201,6 @@ class Pushes:
         setup = self._setup
         with writing(setup.engine) as conn:
             item = outbox.get(conn, item_id)
-            if item is None:
-                raise NotFound(f"There is no push {item_id}.")
             if not outbox.discard(conn, item_id, now=setup.now(), reason=said):
                 raise Conflict(
                     "This push cannot be discarded: it is being sent, may have arrived, or is over."
