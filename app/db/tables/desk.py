@@ -139,14 +139,19 @@ tickets = Table(
     Index("ix_tickets_requester_email", "requester_email"),
     Index("ix_tickets_assignee", "assignee"),
     Index("ix_tickets_triaged_at", "triaged_at"),
-    Index("ix_tickets_sn_conflict_since", "sn_conflict_since"),
+    Index(
+        "ix_tickets_sn_conflict_since",
+        "sn_conflict_since",
+        sqlite_where=text("sn_conflict_since IS NOT NULL"),
+        postgresql_where=text("sn_conflict_since IS NOT NULL"),
+    ),
 )
 
 ticket_events = Table(
     "ticket_events",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("ticket_id", ForeignKey("tickets.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("ticket_id", ForeignKey("tickets.id", ondelete="CASCADE"), nullable=False),
     Column("kind", String(20), nullable=False),
     Column("author", String(254)),
     Column("body", Text, nullable=False),
