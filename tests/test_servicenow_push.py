@@ -243,6 +243,49 @@ def test_a_create_that_may_have_arrived_yields_only_to_its_own_incident(
     assert service.pushes.status(ticket.id).state is PushState.LINKED
 
 
+def test_a_note_that_waited_for_a_link_undone_goes_to_the_next_incident(
+    service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    theirs = instance.add_incident(number="INC0000042")
+    ticket = desk.ticket()
+    create(service, ticket.id)
+    service.owed.pause_pushes("Maintenance", by="admin@example.com")
+    desk.note(ticket.id, "Tried another cable", internal=True)
+    service.linking.unlink(ticket.id, "Wrong one", by="agent@example.com")
+    service.owed.resume_pushes()
+    tick(service)
+    service.linking.link(ticket.id, "INC0000042", by="agent@example.com")
+    assert service.pushes.status(ticket.id).unsent_notes
+
+    service.pushes.sync(ticket.id, by="agent@example.com")
+    tick(service)
+    noted = [row["value"] for row in instance.journal(theirs["sys_id"])]
+    assert len([text for text in noted if "Tried another cable" in text]) == 1
+    assert not service.pushes.status(ticket.id).unsent_notes
+
+
+def test_a_note_that_may_have_arrived_is_looked_for_when_the_link_is_made_again(
+    service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
+) -> None:
+    ticket = desk.ticket()
+    create(service, ticket.id)
+    number = only_incident(instance)["number"]
+    instance.faults.add("lose_reply", method="PATCH")
+    instance.faults.add("fail", times=None, method="GET", status=503)
+    desk.note(ticket.id, "Tried another cable", internal=True)
+    tick(service)
+    instance.faults.clear()
+    service.linking.unlink(ticket.id, "Wrong one", by="agent@example.com")
+    service.linking.link(ticket.id, number, by="agent@example.com")
+    for _ in range(2):
+        service.pushes.sync(ticket.id, by="agent@example.com")
+        clock.forward(minutes=5)
+        tick(service)
+    journal = instance.journal(only_incident(instance)["sys_id"])
+    assert len([row for row in journal if "Tried another cable" in row["value"]]) == 1
+    assert not service.pushes.status(ticket.id).unsent_notes
+
+
 def test_code_tags_of_foreign_text_are_defused(
     service: ServiceNowService, instance: Instance, desk: Desk
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from sqlalchemy import Engine
 
-from app.db import outbox, tickets
+from app.db import outbox_list, tickets
 from app.db.engine import make_engine, reading
 from app.integrations.servicenow_mapping import STATE_OF_STATUS
 from app.main import make_services
@@ -210,7 +210,7 @@ class World:
 
     def owed(self) -> tuple[OutboxItem, ...]:
         with reading(self.engine) as conn:
-            return outbox.page(conn, OutboxFilter(state="waiting"), limit=100, offset=0)
+            return outbox_list.page(conn, OutboxFilter(state="waiting"), limit=100, offset=0)
 
     def incidents_of(self, ticket_id: int) -> list[dict[str, str]]:
         """Those that carry the ticket's key."""

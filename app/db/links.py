@@ -10,6 +10,7 @@ from app.models import (
     SYNCED,
     OutboxItem,
     OutboxKind,
+    OutboxState,
     SyncStatus,
     Ticket,
     TicketEvent,
@@ -127,7 +128,7 @@ def owe_update(
     """Owe ServiceNow the ticket's own fields; a push not yet taken for sending is joined."""
     waiting = outbox.find_update(conn, ticket.id)
     if waiting is not None:
-        if waiting.state == "blocked":
+        if waiting.state is OutboxState.BLOCKED:
             outbox.revive(conn, waiting.id, now=now, error=None, close_code=None)
         return waiting
     return outbox.add(
@@ -144,8 +145,13 @@ def owe_update(
 def owe_note(
     conn: Connection, ticket: Ticket, note: TicketEvent, *, host: str, by: str, now: datetime
 ) -> OutboxItem:
-    """Owe ServiceNow one note, once."""
-    return outbox.find_note(conn, note.id) or outbox.add(
+    """Owe ServiceNow one note, once; again when it was given up with an earlier link."""
+    owed = outbox.find_note(conn, note.id)
+    if owed is not None and owed.state is OutboxState.DISCARDED:
+        return outbox.owe_again(
+            conn, owed, generation=ticket.sn_generation, host=host, by=by, now=now
+        )
+    return owed or outbox.add(
         conn,
         ticket_id=ticket.id,
         generation=ticket.sn_generation,

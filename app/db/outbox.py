@@ -10,7 +10,6 @@ from sqlalchemy import (
     and_,
     case,
     exists,
-    func,
     or_,
     select,
     update,
@@ -18,14 +17,15 @@ from sqlalchemy import (
 
 from app.db.tables import outbox, tickets
 from app.errors import NotFound
-from app.models import OutboxFilter, OutboxItem, OutboxKind, OutboxState
+from app.models import OutboxItem, OutboxKind, OutboxState
 
 CLAIMABLE = (OutboxState.PENDING, OutboxState.UNCONFIRMED)
 WAITING = (*CLAIMABLE, OutboxState.SENDING, OutboxState.BLOCKED)
 LONGEST_DELAY = timedelta(hours=4)
 
 
-def _item(row: RowMapping) -> OutboxItem:
+def item_of_row(row: RowMapping) -> OutboxItem:
+    """A whole row of the table as a value."""
     names = OutboxItem.__dataclass_fields__
     values = {name: row[name] for name in names}
     return OutboxItem(
@@ -54,7 +54,7 @@ def add(conn: Connection, *, now: datetime, **values: Any) -> OutboxItem:
         .values(state=OutboxState.PENDING, not_before=now, created_at=now, **values)
         .returning(outbox)
     )
-    return _item(row.mappings().one())
+    return item_of_row(row.mappings().one())
 
 
 def find_create(conn: Connection, ticket_id: int, generation: int) -> OutboxItem | None:
@@ -64,7 +64,7 @@ def find_create(conn: Connection, ticket_id: int, generation: int) -> OutboxItem
         *mine, outbox.c.kind == OutboxKind.CREATE, outbox.c.state != OutboxState.DISCARDED
     )
     row = conn.execute(query).mappings().first()
-    return _item(row) if row else None
+    return item_of_row(row) if row else None
 
 
 def find_update(conn: Connection, ticket_id: int) -> OutboxItem | None:
@@ -76,12 +76,12 @@ def find_update(conn: Connection, ticket_id: int) -> OutboxItem | None:
         outbox.c.state.in_(joinable),
     )
     row = conn.execute(query.order_by(outbox.c.id.desc())).mappings().first()
-    return _item(row) if row else None
+    return item_of_row(row) if row else None
 
 
 def find_note(conn: Connection, event_id: int) -> OutboxItem | None:
     row = conn.execute(select(outbox).where(outbox.c.event_id == event_id)).mappings().first()
-    return _item(row) if row else None
+    return item_of_row(row) if row else None
 
 
 def get(conn: Connection, item_id: int) -> OutboxItem:
@@ -89,61 +89,13 @@ def get(conn: Connection, item_id: int) -> OutboxItem:
     row = conn.execute(select(outbox).where(outbox.c.id == item_id)).mappings().first()
     if row is None:
         raise NotFound(f"There is no push {item_id}.")
-    return _item(row)
+    return item_of_row(row)
 
 
 def of_ticket(conn: Connection, ticket_id: int) -> tuple[OutboxItem, ...]:
     """What waits for this ticket, in the order it will be sent."""
     query = select(outbox).where(outbox.c.ticket_id == ticket_id, outbox.c.state.in_(WAITING))
-    return tuple(_item(row) for row in conn.execute(query.order_by(outbox.c.id)).mappings())
-
-
-def _matching(wanted: OutboxFilter) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = []
-    if wanted.state == "waiting":
-        where.append(outbox.c.state.in_(WAITING))
-    elif wanted.state:
-        # Kept from the index on states: most are done, and sorting them takes longer than a
-        # look at the newest.
-        where.append(func.coalesce(outbox.c.state, "") == wanted.state)
-    if wanted.kind:
-        where.append(outbox.c.kind == wanted.kind)
-    if wanted.ticket is not None:
-        where.append(outbox.c.ticket_id == wanted.ticket)
-    return where
-
-
-def page(
-    conn: Connection, wanted: OutboxFilter, *, limit: int, offset: int
-) -> tuple[OutboxItem, ...]:
-    """Blocked first, then what waits by its next try, then what is over, newest first."""
-    waits = outbox.c.state.in_(WAITING)
-    first = (
-        select(outbox)
-        .where(waits, *_matching(wanted))
-        .order_by(outbox.c.state != OutboxState.BLOCKED, outbox.c.not_before, outbox.c.id)
-    )
-    found = [_item(row) for row in conn.execute(first.limit(limit).offset(offset)).mappings()]
-    if len(found) < limit:
-        # What is over can be very much: it is read in the order of its key, unsorted.
-        waiting = _count(conn, waits, *_matching(wanted))
-        over = select(outbox).where(~waits, *_matching(wanted)).order_by(outbox.c.id.desc())
-        rest = over.limit(limit - len(found)).offset(max(0, offset - waiting))
-        found += [_item(row) for row in conn.execute(rest).mappings()]
-    return tuple(found)
-
-
-def count(conn: Connection, wanted: OutboxFilter) -> int:
-    return _count(conn, *_matching(wanted))
-
-
-def _count(conn: Connection, *where: ColumnElement[bool]) -> int:
-    return conn.execute(select(func.count()).select_from(outbox).where(*where)).scalar_one()
-
-
-def count_waiting(conn: Connection) -> int:
-    query = select(func.count()).select_from(outbox).where(outbox.c.state.in_(WAITING))
-    return conn.execute(query).scalar_one()
+    return tuple(item_of_row(row) for row in conn.execute(query.order_by(outbox.c.id)).mappings())
 
 
 def due(conn: Connection, *, now: datetime, limit: int) -> tuple[int, ...]:
@@ -178,7 +130,7 @@ def claim(conn: Connection, item_id: int, *, now: datetime) -> OutboxItem | None
         .returning(outbox)
     )
     found = row.mappings().first()
-    return _item(found) if found else None
+    return item_of_row(found) if found else None
 
 
 def settle(conn: Connection, item: OutboxItem, state: OutboxState, **values: Any) -> bool:
@@ -243,6 +195,28 @@ def revive(conn: Connection, item_id: int, *, now: datetime, **values: Any) -> b
         )
     )
     return row.rowcount == 1
+
+
+def owe_again(
+    conn: Connection, item: OutboxItem, *, generation: int, host: str, by: str, now: datetime
+) -> OutboxItem:
+    """A discarded push is wanted after all; one that may have arrived is looked up first."""
+    state = OutboxState.UNCONFIRMED if item.unconfirmed_since else OutboxState.PENDING
+    row = conn.execute(
+        update(outbox)
+        .where(outbox.c.id == item.id)
+        .values(
+            state=state,
+            generation=generation,
+            host=host,
+            created_by=by,
+            not_before=now,
+            settled_at=None,
+            error=None,
+        )
+        .returning(outbox)
+    )
+    return item_of_row(row.mappings().one())
 
 
 def amend(conn: Connection, item_id: int, *, now: datetime, **values: Any) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection as DbConnection
 
 from app.copilot.redact import unmasked
-from app.db import events, outbox, pauses, tickets
+from app.db import events, outbox, outbox_list, pauses, tickets
 from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid, ServiceNowError
 from app.models import (
@@ -41,10 +41,10 @@ class Owed:
     def shown(self, wanted: OutboxFilter, *, page: int = 1, limit: int = PAGE_SIZE) -> OutboxList:
         """One page of what matches, each item with what it is about."""
         with reading(self._setup.engine) as conn:
-            total = outbox.count(conn, wanted)
+            total = outbox_list.count(conn, wanted)
             pages = max(1, -(-total // limit))
             page = min(max(1, page), pages)
-            items = outbox.page(conn, wanted, limit=limit, offset=(page - 1) * limit)
+            items = outbox_list.page(conn, wanted, limit=limit, offset=(page - 1) * limit)
             rows = _rows(conn, items)
         return OutboxList(rows, total=total, page=page, pages=pages, wanted=wanted)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from app.copilot.redact import masked
-from app.db import incidents, links, outbox, runs, tickets
+from app.db import incidents, links, outbox_list, runs, tickets
 from app.db.engine import reading, writing
 from app.errors import Invalid, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
@@ -50,7 +50,7 @@ class Reads:
         """The ServiceNow page. No call to the instance."""
         with reading(self._setup.engine) as conn:
             run = runs.latest(conn)
-            waiting = outbox.page(conn, WAITING, limit=WAITING_SHOWN, offset=0)
+            waiting = outbox_list.page(conn, WAITING, limit=WAITING_SHOWN, offset=0)
             conflicts = tickets.count(conn, TicketFilter(conflict=True))
         view = self._connection.view()
         shown = self.list(search=search, state=state, page=page)

@@ -1,6 +1,6 @@
 """The one ServiceNow service: pages and JSON both call it."""
 
-from app.db import outbox
+from app.db import outbox_list
 from app.db.engine import reading
 from app.services.servicenow.checking import Checking
 from app.services.servicenow.conflicts import Conflicts
@@ -50,7 +50,7 @@ class ServiceNowService:
     def owed_count(self) -> int:
         """How many pushes wait or are blocked."""
         with reading(self._setup.engine) as conn:
-            return outbox.count_waiting(conn)
+            return outbox_list.count_waiting(conn)
 
     def close(self) -> None:
         """Give the connections to the instance back."""
