@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from app.db import bulk
+from app.db import bulk, links
 from app.db.tables import outbox, ticket_events, tickets
 from app.models import SYNCED, EventKind, Incident, SyncStatus, Values
 
@@ -60,8 +60,7 @@ def add(
     }
     bulk.insert(conn, tickets, NEW, [_new(one) for one in found], same=same)
     sys_ids = [one.incident.sys_id for one in found]
-    made = select(tickets.c.sn_sys_id, tickets.c.id).where(tickets.c.sn_sys_id.in_(sys_ids))
-    ids = {row.sn_sys_id: row.id for row in conn.execute(made)}
+    ids = links.tickets_of(conn, sys_ids)
     told = [
         (ids[one.incident.sys_id], f"Imported from incident {one.incident.number}.")
         for one in found

@@ -1,5 +1,6 @@
 """The tie between a ticket and an incident: the `sn_*` columns, and what they owe."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, select, update
@@ -32,6 +33,12 @@ def ticket_of(conn: Connection, sys_id: str) -> int | None:
     """The id of the ticket that is linked to this incident."""
     query = select(tickets.c.id).where(tickets.c.sn_sys_id == sys_id)
     return conn.execute(query).scalar_one_or_none()
+
+
+def tickets_of(conn: Connection, sys_ids: Sequence[str]) -> dict[str, int]:
+    """The ids of the tickets that are linked to these incidents, by sys_id."""
+    query = select(tickets.c.sn_sys_id, tickets.c.id).where(tickets.c.sn_sys_id.in_(sys_ids))
+    return {row.sn_sys_id: row.id for row in conn.execute(query)}
 
 
 def newest_linked(conn: Connection, host: str) -> str | None:

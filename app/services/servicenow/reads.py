@@ -109,9 +109,9 @@ class Reads:
             page = client.get_incidents(_latest_first(wanted), limit=limit, fields=mapping.FIELDS)
         found = _readable(page.records)
         with reading(self._setup.engine) as conn:
-            ticket_ids = {one.sys_id: links.ticket_of(conn, one.sys_id) for one in found}
+            ticket_ids = links.tickets_of(conn, [one.sys_id for one in found])
         labels = self._state_labels()
-        rows = tuple(self._row(one, labels, ticket_ids[one.sys_id]) for one in found)
+        rows = tuple(self._row(one, labels, ticket_ids.get(one.sys_id)) for one in found)
         return LiveIncidents(rows=rows, total=page.total)
 
     def incident(self, sys_id: str) -> IncidentDetails:
