@@ -4,13 +4,16 @@ The usual way works out every parameter of every row anew, which costs more than
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
+from functools import lru_cache
+from itertools import chain, repeat
 from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 Same = Mapping[str, Any]
+# Rows of one statement on SQLite; more are no quicker and cost memory.
+AT_ONCE = 100
 
 
 def insert(
@@ -35,10 +38,22 @@ def insert(
     for name, value in same.items():
         (one,) = _converted(conn, table, name, (value,))
         values[name] = repeat(one, len(rows))
-    ready: Iterable[Any] = zip(*(values[name] for name in order), strict=True)
-    if not conn.dialect.positional:
-        ready = (dict(zip(order, row, strict=True)) for row in ready)
-    conn.exec_driver_sql(sql, list(ready))
+    ready = list(zip(*(values[name] for name in order), strict=True))
+    if conn.dialect.positional:
+        for start in range(0, len(ready), AT_ONCE):
+            part = ready[start : start + AT_ONCE]
+            conn.exec_driver_sql(_of_many(sql, len(order), len(part)), tuple(chain(*part)))
+    else:
+        conn.exec_driver_sql(sql, [dict(zip(order, row, strict=True)) for row in ready])
+
+
+@lru_cache(maxsize=32)
+def _of_many(sql: str, columns: int, rows: int) -> str:
+    """The statement for several rows at once. SQLite lets go of Python's lock at every statement,
+    and gets it back late while other threads are busy: a thousand rows took a second.
+    """
+    one = f"({', '.join('?' * columns)})"
+    return sql.replace(one, ", ".join([one] * rows), 1)
 
 
 def _compiled(

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, DateTime, Dialect, Engine, create_engine, event, make_url
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator
 
 # Up to the microseconds, the zone left out: it is always UTC.
 STAMP_LENGTH = 26
@@ -24,23 +23,23 @@ PRAGMAS = (
 )
 
 
-class _SqliteStamp(sqlite.DATETIME):
-    """The text that SQLAlchemy keeps for a moment, made several times as quickly."""
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
-        return lambda value: value and value.isoformat(" ", "microseconds")[:STAMP_LENGTH]
-
-
 class UtcDateTime(TypeDecorator[datetime]):
     """Aware UTC in, aware UTC out, on both databases; a naive datetime is refused."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name == "sqlite":
-            return dialect.type_descriptor(_SqliteStamp())  # type: ignore[no-untyped-call]
-        return super().load_dialect_impl(dialect)
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """For SQLite the text that SQLAlchemy keeps for a moment, made several times as quickly."""
+        if dialect.name != "sqlite":
+            return super().bind_processor(dialect)
+
+        def as_text(value: datetime | None) -> str | None:
+            if value is not None and value.tzinfo is not UTC:
+                value = self.process_bind_param(value, dialect)
+            return None if value is None else value.isoformat(" ", "microseconds")[:STAMP_LENGTH]
+
+        return as_text
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None or value.tzinfo is UTC:

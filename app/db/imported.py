@@ -1,9 +1,8 @@
 """Tickets that come from incidents, a page at a time: no statement runs once per row."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -25,8 +24,7 @@ NEW = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NewTicket:
+class NewTicket(NamedTuple):
     """An incident that becomes a ticket: its values here, and which state of it they are."""
 
     incident: Incident

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select, update
@@ -12,8 +11,7 @@ from app.db.tables import choices, connections, incidents, tickets
 from app.db.upserts import upsert
 from app.models import Incident, MirroredIncident
 
-COLUMNS = tuple(Incident.__dataclass_fields__)
-_values_of = attrgetter(*COLUMNS)
+COLUMNS = Incident._fields
 COUNT_CAP = 10_000
 
 
@@ -31,8 +29,7 @@ def store_many(conn: Connection, found: Sequence[Incident], *, now: datetime) ->
 
 
 def _write(conn: Connection, found: Iterable[Incident], *, now: datetime) -> None:
-    rows = [_values_of(incident) for incident in found]
-    bulk.insert(conn, incidents, COLUMNS, rows, same={"fetched_at": now}, replace=True)
+    bulk.insert(conn, incidents, COLUMNS, tuple(found), same={"fetched_at": now}, replace=True)
 
 
 def remove(conn: Connection, sys_id: str) -> None:

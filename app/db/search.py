@@ -65,7 +65,7 @@ def index_missing(conn: Connection, *, limit: int) -> int:
     unread = select(tickets.c.id).where(tickets.c.id.not_in(known)).limit(limit)
     ticket_ids = conn.execute(unread).scalars().all()
     index_tickets(conn, ticket_ids)
-    columns = [incidents.c[name] for name in Incident.__dataclass_fields__]
+    columns = [incidents.c[name] for name in Incident._fields]
     known = select(incident_terms.c.sys_id)
     told = func.trim(incidents.c.close_notes) != ""
     resolved = select(*columns).where(told, incidents.c.sys_id.not_in(known)).limit(limit)

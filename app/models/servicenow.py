@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from app.models.tickets import Ticket, TicketEvent
 
@@ -22,8 +23,7 @@ class OutboxState(StrEnum):
     DISCARDED = "discarded"
 
 
-@dataclass(frozen=True, slots=True)
-class Incident:
+class Incident(NamedTuple):
     """A record of ServiceNow's incident table; `state` and `priority` are their values.
 
     References carry the sys_id and, where the account may read it, the name.

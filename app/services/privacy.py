@@ -61,8 +61,7 @@ def masked_event(event: TicketEvent) -> TicketEvent:
 
 def masked_incident(incident: Incident) -> Incident:
     """The incident with the secrets of its texts hidden: they are as often theirs as ours."""
-    return replace(
-        incident,
+    return incident._replace(
         short_description=masked(incident.short_description),
         description=masked(incident.description),
     )

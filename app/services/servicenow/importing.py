@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection as DbConnection
 
@@ -23,8 +24,7 @@ UNKNOWN_CALLER = "Caller without an e-mail that we may read: the ticket has no r
 OUR_OWN = "Created from a ticket here; its push is still being confirmed"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One record of a page, read as values."""
 
     record: Record
@@ -32,8 +32,7 @@ class Row:
     theirs: Values
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
+class Fate(NamedTuple):
     """What becomes of one row: a new ticket, or what its ticket takes over, or neither."""
 
     row: Row
