@@ -79,6 +79,12 @@ def test_the_named_words_stand_in_the_text_and_are_whole(starter: CategoryModel)
     }
 
 
+def test_words_that_every_trouble_is_told_with_are_not_named(starter: CategoryModel) -> None:
+    found = starter.predict("The printer on my floor says it is not there and it cannot be used")
+    assert found.words_for
+    assert not {*found.words_for, *found.words_against} & {"The", "my", "it", "is", "not", "says"}
+
+
 def test_below_the_threshold_nothing_is_filled_in(starter: CategoryModel) -> None:
     found = starter.predict("urgent, as discussed")
     assert found.confidence < starter.figures.threshold

@@ -37,6 +37,23 @@ def test_the_words_that_a_level_rests_on_are_named(model: PriorityModel) -> None
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "I see my mouse says it is not charged",
+        "VPN is not connecting",
+        "Outlook keeps asking me for my password",
+    ],
+)
+def test_words_that_every_trouble_is_told_with_are_not_named(
+    model: PriorityModel, text: str
+) -> None:
+    found = model.predict(text)
+    named = {*found.impact.words, *found.urgency.words}
+    assert named
+    assert not named & {"i", "me", "my", "is", "it", "not", "says", "for"}
+
+
+@pytest.mark.parametrize(
     ("text", "impact", "urgency"),
     [
         ("My mouse double clicks, annoying", 3, 2),

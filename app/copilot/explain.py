@@ -8,6 +8,7 @@ import numpy as np
 
 from app.copilot.features import EDGES, Features, bare
 from app.copilot.measures import Floats
+from app.copilot.text import EMPTY_WORDS
 
 # Named at most: six words in all, two of them against.
 WORDS = 6
@@ -37,7 +38,8 @@ def reasons(
     left out and the text scored again, so what is said of a word holds.
     """
     words = _distinct(text)
-    candidates = _candidates(list(words), row, features, lean=lean)
+    telling = [word for word in words if word not in EMPTY_WORDS]
+    candidates = _candidates(telling or list(words), row, features, lean=lean)
     if not candidates:
         return Reasons()
     drops = score(row) - score(features.rows_without(text, candidates))

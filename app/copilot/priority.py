@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from app.copilot.figures import PriorityFigures
 from app.copilot.measures import Floats, PriorityQuality, priority_quality
 from app.copilot.signs import LEVELS, Sign, Signs
-from app.copilot.text import cleaned
+from app.copilot.text import EMPTY_WORDS, cleaned
 from app.copilot.values import PRIORITY_OF, LabelledPriority, Level, PriorityPrediction
 from app.models import Matrix
 
@@ -120,9 +120,10 @@ class Scale:
         if not row.nnz:
             return Level(None, 0.0), shares
         level = LEVELS[shares.argmax()]
-        phrases = tuple(dict.fromkeys(sign.words for sign in signs if sign.level == level))
-        words = phrases[:WORDS] or self._strongest(text, level)
-        return Level(level, float(shares.max()), words), shares
+        phrases = dict.fromkeys(sign.words for sign in signs if sign.level == level)
+        words = tuple(phrases) or self._strongest(text, level)
+        told = tuple(one for one in words if one not in EMPTY_WORDS)
+        return Level(level, float(shares.max()), told[:WORDS]), shares
 
     def _strongest(self, text: str, level: int) -> tuple[str, ...]:
         if level not in self._model.classes_ or len(self._model.classes_) < 2:
@@ -131,7 +132,7 @@ class Scale:
         names = self._words.get_feature_names_out()
         weights = self._weights(level)[: len(names)]
         pushes = sorted(((row[0, i] * weights[i], names[i]) for i in row.indices), reverse=True)
-        return tuple(str(name) for push, name in pushes[:WORDS] if push > 0)
+        return tuple(str(name) for push, name in pushes if push > 0)
 
     def _weights(self, level: int) -> Any:
         column = int(np.flatnonzero(self._model.classes_ == level)[0])

@@ -20,6 +20,21 @@ GREETING = re.compile(
     re.IGNORECASE,
 )
 SIGNATURE_LINES = 8
+EMPTY = """
+a about also am an and any are as at be because been before but by can could did do does for from
+get gets got had has have he her here hers him his how i if in into is it its just like ll may me
+mine my no not of on or our ours re said same say says she should since so some that the their them
+then there these they this those to too twice us use used ve very was we were what when where which
+while who why will with would you your yours
+aber als auch auf aus das dass dem den der des die ein eine einen er es haben hat ich im ist kann
+mein meine meinem meinen meiner mich mir mit nicht noch sich sie und von war wir wird zu
+al como con de del el en es esta este la las lo los me mi mis muy no para pero por que se si su un
+una y ya yo
+à au aux avec ce ces dans des du elle est et il je les leur ma mes moi mon ne nous ou par pas pour
+qui sa ses son sur une vous
+"""
+# Every trouble is told with these: named as a reason, they tell a reader nothing.
+EMPTY_WORDS = frozenset(EMPTY.split())
 
 
 def cleaned(text: str) -> str:
