@@ -12,9 +12,8 @@ from pydantic import (
     field_serializer,
 )
 
-from app.models import Ticket, TicketEvent, TicketStatus
+from app.models import SUBJECT_LENGTH, Ticket, TicketEvent, TicketStatus
 
-SUBJECT_LENGTH = 255
 TEXT_LENGTH = 100_000
 HIGHEST_ID = 2**31 - 1
 
@@ -35,6 +34,10 @@ Subject = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=SUBJECT_LENGTH),
     Storable,
+]
+# What hides a secret may be longer than the secret: measured again once that is put back.
+MaskedSubject = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4_000), Storable
 ]
 Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH), Storable]
 NoteBody = Annotated[
@@ -111,7 +114,7 @@ class TicketChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    subject: Subject | None = None
+    subject: MaskedSubject | None = None
     description: Text | None = None
     priority: PriorityName | None = None
     impact: Literal[1, 2, 3] | None = None

@@ -107,6 +107,33 @@ def test_saving_the_masked_form_loses_nothing(
     assert shown.description.endswith(CANARY)
 
 
+def test_a_subject_that_masking_makes_too_long_can_be_kept(agent: TestClient, desk: Desk) -> None:
+    subject = f"{'x' * 235} my pin is 4711"
+    ticket = desk.ticket(subject=subject)
+    form = soup(agent.get(f"/tickets/{ticket.id}").text).select_one("#edit-form form")
+    field = form.select_one("[name=subject]")
+    assert len(field["value"]) > 255
+    assert len(field["value"]) <= int(field["maxlength"])
+    values = {"version": form.select_one("[name=version]")["value"], "subject": field["value"]}
+    assert agent.post(form["action"], data={**values, "priority": "high"}).status_code == 303
+    shown = desk.services.tickets.detail(ticket.id, desk.user, revealed=True).ticket
+    assert (shown.subject, shown.priority) == (subject, "high")
+
+
+def test_a_subject_is_measured_as_it_is_kept(
+    agent: TestClient, api: TestClient, desk: Desk
+) -> None:
+    ticket = desk.ticket(subject=f"my password is {'Kanarie-7731x' * 9}")
+    shown = api.get(f"/api/tickets/{ticket.id}").json()["subject"]
+    assert HIDDEN in shown
+    longer = f"{shown} {'y' * (254 - len(shown))}"
+    values = {"version": ticket.version, "subject": longer}
+    assert agent.post(f"/tickets/{ticket.id}/edit", data=values).status_code == 422
+    answer = api.patch(f"/api/tickets/{ticket.id}", json={"subject": longer})
+    assert answer.status_code == 422
+    assert "255" in answer.json()["errors"]["subject"]
+
+
 def test_scripts_get_masked_text_and_a_flag(api: TestClient, ticket_id: int) -> None:
     one = api.get(f"/api/tickets/{ticket_id}")
     listed = api.get("/api/tickets")

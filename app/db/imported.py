@@ -8,9 +8,8 @@ from sqlalchemy import Connection, select
 
 from app.db import bulk, links
 from app.db.tables import outbox, ticket_events, tickets
-from app.models import SYNCED, EventKind, Incident, SyncStatus, Values
+from app.models import SUBJECT_LENGTH, SYNCED, EventKind, Incident, SyncStatus, Values
 
-SUBJECT_LENGTH = 255
 # What differs between the tickets of one page.
 NEW = (
     *SYNCED,

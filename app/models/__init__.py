@@ -78,6 +78,7 @@ from app.models.servicenow_pages import (
 from app.models.tickets import (
     NOTES,
     RESOLUTION_CODES,
+    SUBJECT_LENGTH,
     EventKind,
     NewTicket,
     NotePush,
@@ -127,6 +128,7 @@ __all__ = [
     "NOTES",
     "RESOLUTION",
     "RESOLUTION_CODES",
+    "SUBJECT_LENGTH",
     "SYNCED",
     "Accuracy",
     "Agreed",

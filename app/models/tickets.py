@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from app.models.knowledge import SourceKind, href_of
 
+SUBJECT_LENGTH = 255
+
 
 class TicketStatus(StrEnum):
     OPEN = "open"

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from app.db import tickets
 from app.errors import Invalid
-from app.models import RESOLUTION, Ticket, TicketStatus
+from app.models import RESOLUTION, SUBJECT_LENGTH, Ticket, TicketStatus
 from app.services.opening import check_choices
 from app.services.privacy import edit_told
 
@@ -54,6 +54,11 @@ def check_change(
 ) -> None:
     """Raises Invalid, a sentence per field. What the ticket has already may stay."""
     check_choices(new, categories)
+    if len(new.get("subject") or "") > SUBJECT_LENGTH:
+        raise Invalid(
+            "The subject is too long.",
+            fields={"subject": f"Use {SUBJECT_LENGTH} characters at most."},
+        )
     assignee = new.get("assignee")
     if assignee and assignee != ticket.assignee and assignee not in tickets.assignable(conn):
         raise Invalid(
