@@ -152,3 +152,15 @@ def test_what_no_article_covers_gets_no_steps(
     triage: Engine, articles: Articles, text: str
 ) -> None:
     assert articles.steps(text, shares=triage.shares(text)) == ()
+
+
+def test_what_hides_a_secret_is_no_reason(triage: Engine) -> None:
+    copilot = CopilotService(lambda: triage)
+    text = "The printer prints blank pages, card 4111 1111 1111 1111, ghp_{}".format("a1B2" * 9)
+    category = copilot.triage("Printer trouble", text).said[0]
+    assert "prints" in category.words_for or "printer" in category.words_for
+    named = " ".join((*category.words_for, *category.words_against))
+    assert not any(word in named for word in ("hidden", "number", "key"))
+    assert copilot.shares(f"printer {text}") == copilot.shares(
+        "printer The printer prints blank pages, card  , "
+    )

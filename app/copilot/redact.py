@@ -50,6 +50,11 @@ def masked(text: str) -> str:
     return _replaced(text, [(s.start, s.end, f"[{s.kind} hidden]") for s in secrets_in(text)])
 
 
+def without_secrets(text: str) -> str:
+    """The text as one that learns from it reads it: what was hidden is not a word of its own."""
+    return PLACEHOLDER.sub(" ", masked(text))
+
+
 def unmasked(text: str, original: str) -> str:
     """An edited text whose placeholders stand for what they hid in the original, in its order.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from app.copilot.categories import CATEGORIES
 from app.copilot.engine import Engine
-from app.copilot.redact import masked
+from app.copilot.redact import without_secrets
 from app.copilot.values import PRIORITY_OF, CategoryPrediction, Level, PriorityPrediction
 from app.models import Field, Matrix, Prediction
 
@@ -46,13 +46,13 @@ class CopilotService:
         engine = self._patiently()
         if engine is None:
             return NOT_READY
-        found = engine.triage(masked(subject), masked(description), matrix=matrix)
+        found = engine.triage(without_secrets(subject), without_secrets(description), matrix=matrix)
         return Triage(said=(_category(found.category), _priority(found.priority)))
 
     def shares(self, text: str) -> Mapping[str, float]:
         """How likely each category is; nothing when the engine cannot be had."""
         engine = self._patiently()
-        return engine.shares(masked(text)) if engine else {}
+        return engine.shares(without_secrets(text)) if engine else {}
 
     def categories(self) -> tuple[str, ...]:
         return CATEGORIES

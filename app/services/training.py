@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from app.copilot.categories import CATEGORIES
-from app.copilot.redact import masked
+from app.copilot.redact import without_secrets
 from app.copilot.task import figures_of, write_task
 from app.copilot.values import LabelledPriority, LabelledText
 from app.db import labels, lessons, trained_models
@@ -135,7 +135,7 @@ class Training:
 
     def _own(self, conn: Connection) -> Iterator[LabelledText]:
         for text, label in labels.categories(conn, CATEGORIES):
-            yield LabelledText(masked(text), label)
+            yield LabelledText(without_secrets(text), label)
 
     def _overrides(self, conn: Connection) -> Iterator[LabelledPriority]:
         matrix = self._governance.rules(conn).matrix
@@ -143,7 +143,7 @@ class Training:
             pairs = [pair for pair, value in matrix.items() if value == priority]
             pair = meant or _nearest(pairs, guessed)
             if pair:
-                yield LabelledPriority(masked(text), *pair)
+                yield LabelledPriority(without_secrets(text), *pair)
 
     def _fail(self, wanted: TrainedModel, error: str) -> None:
         with writing(self._engine) as conn:
