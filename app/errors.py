@@ -22,6 +22,7 @@ AppError
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
 
 class AppError(Exception):
@@ -199,3 +200,33 @@ class AnswerLost(ServiceNowError):
 
 class ServiceNowRejected(ServiceNowError):
     """The instance understood and refused, or sent what cannot be read: a person must look."""
+
+
+# What the validating library's findings mean to whoever filled in the field.
+SAID = {
+    "missing": "This is needed.",
+    "extra_forbidden": "There is no such field.",
+    "json_invalid": "This is not JSON.",
+    "model_attributes_type": "Send a JSON object.",
+    "string_type": "This must be text.",
+    "string_too_short": "Use {min_length} characters at least.",
+    "string_too_long": "Use {max_length} characters at most.",
+    "string_pattern_mismatch": "This cannot be read.",
+    "int_parsing": "This must be a whole number.",
+    "int_type": "This must be a whole number.",
+    "bool_parsing": "This must be true or false.",
+    "literal_error": "Use one of these: {expected}.",
+    "greater_than_equal": "Use {ge} or more.",
+    "less_than_equal": "Use {le} or less.",
+}
+
+
+def sentence(error: Mapping[str, Any]) -> str:
+    """What a validation error says, in words for whoever filled in the field."""
+    bounds = error.get("ctx", {})
+    if error["type"] == "string_too_short" and bounds["min_length"] == 1:
+        return "This may not be empty."
+    if said := SAID.get(error["type"]):
+        return said.format(**bounds)
+    text = str(error["msg"]).removeprefix("Value error, ")
+    return f"{text[:1].upper()}{text[1:]}."

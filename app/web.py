@@ -20,7 +20,14 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
-from app.errors import AppError, Invalid, NotConfigured, ServiceNowError, SignInNeeded
+from app.errors import (
+    AppError,
+    Invalid,
+    NotConfigured,
+    ServiceNowError,
+    SignInNeeded,
+    sentence,
+)
 from app.models import Role, Suggestion
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -254,18 +261,14 @@ def _http_error(request: Request, exc: Exception) -> Response:
 
 def _validation_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)
-    fields = {
-        ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0]): sentence(error)
-        for error in exc.errors()
-    }
+    fields = {_field(error): sentence(error) for error in exc.errors()}
     named = "; ".join(f"{name}: {text}" for name, text in list(fields.items())[:5])
     return _error(request, 422, "invalid", f"The request cannot be used. {named}", errors=fields)
 
 
-def sentence(error: Mapping[str, Any]) -> str:
-    """What a validation error says, without the library's own prefix."""
-    text = str(error["msg"]).removeprefix("Value error, ")
-    return f"{text[:1].upper()}{text[1:]}."
+def _field(error: Mapping[str, Any]) -> str:
+    where = error["loc"][:1] if error["type"] == "json_invalid" else error["loc"][1:]
+    return ".".join(str(part) for part in where) or str(error["loc"][0])
 
 
 def _unexpected(request: Request, exc: Exception) -> Response:

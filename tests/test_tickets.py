@@ -237,6 +237,26 @@ def test_a_bad_ticket_is_422_with_its_fields(api: TestClient, body: object) -> N
 
 
 @pytest.mark.parametrize(
+    ("body", "field", "told"),
+    [
+        ('{"subject": " "}', "subject", "This may not be empty."),
+        ('{"subject": 7}', "subject", "This must be text."),
+        (f'{{"subject": "{"x" * 256}"}}', "subject", "Use 255 characters at most."),
+        ("{}", "subject", "This is needed."),
+        ("{bad", "body", "This is not JSON."),
+        ('{"subject": "x", "x": 1}', "x", "There is no such field."),
+    ],
+)
+def test_what_is_wrong_with_a_field_is_told_in_plain_words(
+    api: TestClient, body: str, field: str, told: str
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = api.post("/api/tickets", content=body, headers=headers)
+    assert response.status_code == 422
+    assert response.json()["errors"] == {field: told}
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"status": "gone"},

@@ -6,8 +6,7 @@ from typing import Annotated, TypeVar
 from fastapi import Form
 from pydantic import BaseModel, ValidationError
 
-from app.errors import Invalid
-from app.web import sentence
+from app.errors import Invalid, sentence
 
 # Longer than what is accepted, so that a text too long comes back in its form.
 Typed = Annotated[str, Form(max_length=1_500_000)]
