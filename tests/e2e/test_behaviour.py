@@ -43,6 +43,21 @@ def test_no_page_breaks_the_policy_complains_or_scrolls_sideways(
         assert wider <= 0, f"{path} is {wider} px too wide"
 
 
+@pytest.mark.parametrize("path", ["/", "/tickets", "/servicenow", "/admin/users"])
+def test_on_a_phone_the_navigation_is_one_row(
+    visitor: Visitor, live_desk: Desk, instance: Instance, path: str
+) -> None:
+    instance.rules.write_denied = True
+    live_desk.services.servicenow.pushes.create_from_ticket(live_desk.ticket().id, by="desk")
+    visitor.page.set_viewport_size({"width": 375, "height": 800})
+    visitor.sign_in("admin")
+    visitor.go(path)
+    links = visitor.page.locator(".site-nav a:visible")
+    assert links.count() == 5
+    assert visitor.page.locator(".site-nav .count").is_visible()
+    assert len({one.bounding_box()["y"] for one in links.all()}) == 1
+
+
 def test_a_double_click_makes_one_incident(
     visitor: Visitor, live_desk: Desk, instance: Instance
 ) -> None:
