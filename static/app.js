@@ -1,5 +1,5 @@
 "use strict";
-// What HTML and htmx leave open: the dialog, lost connections, notices, row clicks, the send tick.
+// What HTML and htmx leave open: the dialog, lost connections, notices, row clicks.
 
 const dialog = document.getElementById("dialog");
 const dialogBody = document.getElementById("dialog-body");
@@ -69,10 +69,4 @@ document.addEventListener("click", (event) => {
   if (!link || String(window.getSelection())) return;
   if (event.ctrlKey || event.metaKey) window.open(link.href);
   else link.click();
-});
-
-document.addEventListener("change", ({ target }) => {
-  if (target.type !== "radio" || target.name !== "kind") return;
-  const tick = target.form?.querySelector('input[name="send"][data-default-for]');
-  if (tick) tick.checked = target.value === tick.dataset.defaultFor;
 });

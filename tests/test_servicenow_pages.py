@@ -280,17 +280,23 @@ def test_a_note_form_offers_to_send_with_the_right_default(
     ticket = desk.ticket()
     assert not soup(agent.get(f"/tickets/{ticket.id}").text).select("input[name=send]")
     press(agent, f"/servicenow/tickets/{ticket.id}/incident")
-    tick_box = soup(agent.get(f"/tickets/{ticket.id}").text).select_one("input[name=send]")
-    assert "checked" in tick_box.attrs
-    assert instance_number(instance) in tick_box.parent.get_text()
-    form = {"body": "Between us", "kind": "internal"}
+    ticks = soup(agent.get(f"/tickets/{ticket.id}").text).select("input[name=send]")
+    assert {one["value"]: "checked" in one.attrs for one in ticks} == {
+        "internal": True,
+        "comment": False,
+    }
+    assert all(instance_number(instance) in one.parent.get_text() for one in ticks)
+    form = {"body": "Between us", "kind": "internal", "send": "comment"}
     agent.post(f"/tickets/{ticket.id}/notes", data=form)
-    form = {"body": "Send this", "kind": "internal", "send": "true"}
+    form = {"body": "Only the requester reads it", "kind": "comment", "send": "internal"}
+    agent.post(f"/tickets/{ticket.id}/notes", data=form)
+    form = {"body": "Send this", "kind": "internal", "send": "internal"}
     agent.post(f"/tickets/{ticket.id}/notes", data=form)
     tick(agent.app.state.services.servicenow)  # type: ignore[attr-defined]
     values = [row["value"] for row in notes_of(instance)]
     assert any("Send this" in value for value in values)
     assert not any("Between us" in value for value in values)
+    assert not any("Only the requester" in value for value in values)
 
 
 def test_linking_and_unlinking(agent: TestClient, instance: Instance, desk: Desk) -> None:

@@ -212,13 +212,14 @@ def add_note(
     desk: Desk,
     body: Typed = "",
     kind: Typed = "comment",
-    send: Annotated[bool, Form()] = False,
+    send: Annotated[tuple[str, ...], Form()] = (),
 ) -> Response:
-    """A comment or an internal note; `send` is the tick of a linked ticket's form."""
+    """A comment or an internal note; `send` holds the kinds that a linked ticket's form ticks."""
     internal = kind == "internal" and desk.user.role.may_act_as(Role.AGENT)
+    ticked = ("internal" if internal else "comment") in send
     try:
         note = checked(NoteIn, {"body": body.replace("\r\n", "\n"), "internal": internal})
-        push = send if desk.tickets.get(ticket_id, desk.user).linked else None
+        push = ticked if desk.tickets.get(ticket_id, desk.user).linked else None
         desk.tickets.add_note(ticket_id, note.body, internal=internal, by=desk.user, push=push)
     except Invalid as exc:
         return desk.ticket_page(
