@@ -180,6 +180,56 @@ def test_preview_lists_ours_and_theirs_and_sends_nothing(
     assert not instance.incidents
 
 
+def test_the_preview_proposes_the_tickets_own_group(
+    agent: TestClient, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    path = f"/servicenow/tickets/{ticket.id}/incident"
+    agent.get(path, headers=HTMX)
+    group, name = next(iter(desk.services.servicenow.pushes.groups()))
+    api_form = {"version": str(ticket.version), "subject": "x", "assignment_group": group}
+    assert agent.post(f"/tickets/{ticket.id}/edit", data=api_form).status_code == 303
+    options = soup(agent.get(path, headers=HTMX).text).select("select option")
+    assert [one.get_text() for one in options if "selected" in one.attrs] == [name]
+    assert "Leave to ServiceNow" not in [one.get_text() for one in options]
+
+
+def test_a_group_that_the_instance_does_not_have_is_refused(
+    agent: TestClient, instance: Instance, desk: Desk
+) -> None:
+    path = f"/servicenow/tickets/{desk.ticket().id}/incident"
+    agent.get(path, headers=HTMX)
+    answer = agent.post(path, data={"assignment_group": "nonsense"}, headers=HTMX)
+    assert answer.status_code == 422
+    assert "not one of the instance" in answer.text
+    assert not instance.incidents
+
+
+def test_the_preview_of_a_linked_ticket_says_so_and_has_no_button(
+    agent: TestClient, instance: Instance, desk: Desk
+) -> None:
+    path = f"/servicenow/tickets/{desk.ticket().id}/incident"
+    press(agent, path)
+    page = agent.get(path).text
+    assert f"linked to {instance_number(instance)} already" in page
+    assert "Nothing has been sent yet" not in page
+    assert not soup(page).select("#preview form")
+
+
+def test_an_error_leads_back_to_the_page_with_the_form(agent: TestClient, desk: Desk) -> None:
+    ticket = desk.ticket()
+    path = f"/servicenow/tickets/{ticket.id}/unlink"
+
+    def back(referer: str) -> list[str]:
+        answer = agent.post(path, data={"reason": ""}, headers={"Referer": referer})
+        return [link["href"] for link in soup(answer.text).select(".error-page a")]
+
+    assert back(f"{agent.base_url}/tickets/{ticket.id}?a=b") == [f"/tickets/{ticket.id}?a=b", "/"]
+    assert back(f"{agent.base_url}//evil.example/x") == ["/evil.example/x", "/"]
+    assert back("https://evil.example/tickets/1") == ["/"]
+    assert back("") == ["/"]
+
+
 def test_confirming_the_preview_shows_the_number_with_a_link(
     agent: TestClient, instance: Instance, desk: Desk
 ) -> None:

@@ -28,9 +28,10 @@ class Previews:
             groups = self._lookups.groups()
             categories = self._lookups.choices("category")
             codes = self._lookups.choices("close_code") if ticket.status.ended else ()
-        group = setup.defaults.assignment_group
+        group = ticket.assignment_group or setup.defaults.assignment_group
         if group and group not in dict(groups):
-            groups = ((group, f"Default group ({group})"), *groups)
+            named = ticket.assignment_group_name or f"Default group ({group})"
+            groups = ((group, named), *groups)
         return Preview(
             ticket=ticket,
             rows=(
@@ -80,7 +81,7 @@ class Previews:
 
 
 def _text_rows(ticket: Ticket, *, steps: int) -> tuple[PreviewRow, ...]:
-    from_steps = f", and {steps} AI suggestions" if steps else ""
+    from_steps = f", and {steps} AI suggestion{'s' if steps > 1 else ''}" if steps else ""
     subject = mapping.short_description(ticket.subject)
     return (
         PreviewRow("Short description", ticket.subject, subject),

@@ -66,15 +66,30 @@ class Pushes:
     ) -> PushStatus:
         """One incident for this ticket, however often it is asked for.
 
-        Raises NotConfigured, NotFound. A failed push is a state of the answer, not an error.
+        Raises NotConfigured, NotFound, Invalid for a group that the instance does not have. A
+        failed push is a state of the answer, not an error.
         """
         setup = self._setup
         setup.connected_client()
+        known = {value for value, _ in self.groups()}
+        if (
+            assignment_group
+            and known
+            and assignment_group not in known | self._own_group(ticket_id)
+        ):
+            fields = {"assignment_group": "Choose one of its active assignment groups."}
+            raise Invalid("This group is not one of the instance's.", fields=fields)
         with writing(setup.engine) as conn:
             ticket = tickets.get(conn, ticket_id, for_update=True)
             item = None if ticket.linked else self._owe_create(conn, ticket, assignment_group, by)
         created = item is not None and self._delivery.try_now(item.id) is Outcome.SENT
         return self._status(ticket_id, created=created)
+
+    def _own_group(self, ticket_id: int) -> set[str | None]:
+        """What the preview offers besides: it may have left the instance's list."""
+        with reading(self._setup.engine) as conn:
+            own = tickets.get(conn, ticket_id).assignment_group
+        return {own, self._setup.defaults.assignment_group}
 
     def _owe_create(
         self, conn: Connection, ticket: Ticket, assignment_group: str | None, by: str
