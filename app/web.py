@@ -7,7 +7,7 @@ from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 import nh3
@@ -216,7 +216,18 @@ def _error(
         response.headers["HX-Reswap"] = "beforeend"
         return response
     fields = extra.get("errors") or {}
-    return page(request, "error.html", status_code=status, fields=fields, **context)
+    back = _came_from(request)
+    return page(request, "error.html", status_code=status, fields=fields, back=back, **context)
+
+
+def _came_from(request: Request) -> str:
+    """The page of ours that held the form or link; nothing when that is this very address."""
+    came = urlsplit(request.headers.get("Referer", ""))
+    if came.netloc != request.url.netloc or came.path == request.url.path:
+        return ""
+    # One slash and no more: two would name another host.
+    path = "/" + came.path.lstrip("/\\")
+    return f"{path}?{came.query}" if came.query else path
 
 
 def _app_error(request: Request, exc: Exception) -> Response:
