@@ -120,6 +120,11 @@ def test_an_import_is_undone_but_for_what_somebody_touched(
     assert api.post(path).json() == undone
     assert tickets_here(desk) == 2
     assert api.post(path).status_code == 409
+    report = api.get(f"/api/sn/sync/runs/{run.id}/report.csv").text
+    made = [row for row in csv.DictReader(report.splitlines()) if row["outcome"] == "created"]
+    kept = [row["ticket_id"] for row in made if row["ticket_id"]]
+    assert sorted(kept) == sorted(str(one.id) for one in found[:2])
+    assert sum("undone" in row["reason"] for row in made) == 9
     assert pull(service).created == 9
 
 

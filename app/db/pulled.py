@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, RowMapping, delete, exists, func, select
+from sqlalchemy import Connection, RowMapping, delete, exists, func, select, update
 
 from app.db import bulk
 from app.db.tables import outbox, sync_rows, sync_runs, ticket_events, tickets
 from app.models import Outcome, PulledRow
 
 COLUMNS = ("sys_id", "number", "outcome", "reason", "ticket_id")
+UNDONE = "The ticket was deleted when the import was undone."
 # A person wrote in the ticket's timeline, here and not in ServiceNow.
 _touched = exists().where(
     ticket_events.c.ticket_id == tickets.c.id,
@@ -57,8 +58,11 @@ def forget_dry_runs(conn: Connection, *, before: int) -> None:
     conn.execute(delete(sync_rows).where(sync_rows.c.run_id.in_(old)))
 
 
-def remove_untouched(conn: Connection, found: Sequence[PulledRow]) -> int:
-    """Delete the tickets that these rows made but were neither touched nor pushed; how many."""
+def remove_untouched(conn: Connection, run_id: int, found: Sequence[PulledRow]) -> int:
+    """Delete the tickets that these rows made but were neither touched nor pushed; how many.
+
+    The rows forget them: a number that is free again may become another ticket's.
+    """
     made = [row for row in found if row.outcome is Outcome.CREATED and row.ticket_id]
     gone = conn.execute(
         delete(tickets).where(
@@ -67,6 +71,15 @@ def remove_untouched(conn: Connection, found: Sequence[PulledRow]) -> int:
             ~_touched,
             ~_pushed,
         )
+    )
+    conn.execute(
+        update(sync_rows)
+        .where(
+            sync_rows.c.run_id == run_id,
+            sync_rows.c.sys_id.in_([row.sys_id for row in made]),
+            ~exists().where(tickets.c.id == sync_rows.c.ticket_id),
+        )
+        .values(ticket_id=None, reason=UNDONE)
     )
     return gone.rowcount
 

@@ -96,7 +96,7 @@ class Imports:
                 setup.wake()
                 return
             with writing(setup.engine) as conn:
-                removed = pulled.remove_untouched(conn, rows)
+                removed = pulled.remove_untouched(conn, run_id, rows)
                 due_at = setup.now() + setup.lease
                 runs.write_undo(conn, run_id, removed=removed, undo_due_at=due_at)
         self._end_undo(run_id)
