@@ -18,6 +18,7 @@ from app.errors import (
     ServiceNowRejected,
     ServiceNowUnavailable,
 )
+from app.integrations.servicenow_answers import http_date
 from app.integrations.servicenow_auth import BasicAuth, OAuth
 from app.integrations.servicenow_client import Query, ServiceNowClient, build_slots
 from app.integrations.servicenow_pace import Pace
@@ -331,3 +332,11 @@ def test_a_click_that_finds_no_slot_in_time_says_so(
         client.whoami()
     assert caught.value.kind is Kind.BUSY
     busy.join()
+
+
+def test_a_date_without_a_zone_is_utc() -> None:
+    """RFC 5322 3.3: -0000 says that the zone is not known."""
+    moment = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+    for text in ("Tue, 24 Nov 2026 09:00:00 GMT", "Tue, 24 Nov 2026 09:00:00 -0000"):
+        assert http_date(text) == moment
+    assert http_date("yesterday") is None

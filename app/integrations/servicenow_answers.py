@@ -106,12 +106,19 @@ def retry_after(response: httpx.Response) -> float | None:
         return None
     if text.isdecimal():
         return min(float(text), LONGEST_ASKED)
+    moment = http_date(text)
+    if moment is None:
+        return None
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), LONGEST_ASKED)
+
+
+def http_date(text: str) -> datetime | None:
+    """The moment a header tells (RFC 9110 5.6.7), in UTC where it leaves the zone open."""
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), LONGEST_ASKED)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def text_of(value: object) -> str:

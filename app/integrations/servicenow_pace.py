@@ -5,12 +5,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 
 import httpx
 
 from app.errors import HeldBack, Kind
-from app.integrations.servicenow_answers import retry_after
+from app.integrations.servicenow_answers import http_date, retry_after
 
 LIMIT, RESET, RULE = "X-RateLimit-Limit", "X-RateLimit-Reset", "X-RateLimit-Rule"
 LEAST_ROOM = 3
@@ -92,7 +91,4 @@ class Pace:
 
 def _sent_at(response: httpx.Response, now: datetime) -> datetime:
     """By the instance's own clock, which ours may differ from."""
-    try:
-        return parsedate_to_datetime(response.headers.get("Date", ""))
-    except ValueError:
-        return now
+    return http_date(response.headers.get("Date", "")) or now

@@ -1,10 +1,9 @@
 """The steps of the connection test: each asks the instance one thing and says what it means."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 
 from app.errors import Kind, ServiceNowError, ServiceNowRejected
+from app.integrations.servicenow_answers import http_date
 from app.integrations.servicenow_client import Query
 from app.integrations.servicenow_listening import Call, listening
 from app.models import Check
@@ -102,7 +101,7 @@ class Steps:
         return Check(name, "passed", f"Answered in {ms} ms, {tls}.")
 
     def _clock(self, name: str) -> Check:
-        theirs = _moment(self._calls[-1].date) if self._calls else None
+        theirs = http_date(self._calls[-1].date) if self._calls else None
         if theirs is None:
             return Check(name, "skipped", "The instance sent no date.")
         skew = round((theirs - self._setup.now()).total_seconds())
@@ -222,10 +221,3 @@ JOURNAL_HINT = (
     "Let the account read sys_journal_field; until then notes are checked by the incident's own "
     "history."
 )
-
-
-def _moment(date: str) -> datetime | None:
-    try:
-        return parsedate_to_datetime(date)
-    except ValueError:
-        return None
