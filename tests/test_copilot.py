@@ -59,6 +59,7 @@ def test_articles_are_complete() -> None:
     assert {article.audience for article in articles} == {"public", "internal"}
 
 
+@pytest.mark.slow
 def test_of_a_hundred_everyday_tickets_at_least_eighty_are_right(triage: Engine) -> None:
     found = verdicts(triage, "everyday.csv")
     assert found.total() == 100

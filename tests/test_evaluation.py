@@ -71,6 +71,7 @@ def test_exports_are_read_however_they_were_saved(
     assert found.examples[0] == LabelledText(f"{first['subject']}\n{first['body']}", "Printing")
 
 
+@pytest.mark.slow
 def test_the_command_prints_every_figure_and_its_progress(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
