@@ -321,3 +321,12 @@ def test_openapi_describes_the_doors(app: FastAPI) -> None:
     assert "/api/sn/incidents/create-from-ticket/{ticket_id}" in schema["paths"]
     assert not [path for path in schema["paths"] if not path.startswith("/api/")]
     assert TestClient(app).get("/docs").status_code == 404
+
+
+def test_a_read_that_failed_does_not_say_that_it_is_repeated(
+    api: TestClient, instance: Instance
+) -> None:
+    instance.faults.add("fail", times=None, status=503)
+    answer = api.get("/api/sn/incidents")
+    assert answer.status_code == 503
+    assert answer.json()["hint"].startswith("Try again in a while")

@@ -27,6 +27,8 @@ CANCELLED = "Transaction cancelled"
 MANDATORY = re.compile(r"following fields are mandatory:\s*(.+)", re.DOTALL)
 BUSINESS_RULE = re.compile(r"aborted by Business Rule '([^'^]+)")
 SHOWN = 200
+# Reads are not repeated later, pushes are: true of both.
+TRY_AGAIN = "Try again in a while; pushes that are owed do so by themselves."
 Record = dict[str, str]
 
 
@@ -86,7 +88,7 @@ def _broken(exc: httpx.HTTPError) -> tuple[str, str]:
             "ServiceNow could not be reached.",
             "Check SN_INSTANCE_URL, the network and a proxy in between.",
         )
-    return "The connection to ServiceNow broke.", "It will be tried again."
+    return "The connection to ServiceNow broke.", TRY_AGAIN
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:
@@ -186,7 +188,7 @@ def _failure(response: httpx.Response, body: dict[str, Any]) -> ServiceNowError:
             if "X-RateLimit-Rule" in response.headers or wait
             else "ServiceNow is busy (HTTP 429).",
             kind=Kind.RATE,
-            hint="It will be tried again when the instance allows it.",
+            hint="Try again when the instance allows it; pushes that are owed do so by themselves.",
             retry_after=wait,
             details=details,
         )
@@ -205,7 +207,6 @@ def _failure(response: httpx.Response, body: dict[str, Any]) -> ServiceNowError:
 def _trouble(response: httpx.Response, body: dict[str, Any]) -> tuple[Kind, str, str]:
     """An answer that is neither a result nor a refusal: kind, sentence, hint."""
     status = response.status_code
-    again = "It will be tried again."
     if any(mark in response.text for mark in HIBERNATING):
         return (
             Kind.HIBERNATING,
@@ -213,9 +214,9 @@ def _trouble(response: httpx.Response, body: dict[str, Any]) -> tuple[Kind, str,
             "Wake it on the developer site; that takes a few minutes.",
         )
     if "currently offline" in response.text:
-        return Kind.BUSY, "The ServiceNow instance is offline.", again
+        return Kind.BUSY, "The ServiceNow instance is offline.", TRY_AGAIN
     if status >= 500 or status == 408:
-        return Kind.BUSY, f"ServiceNow is busy (HTTP {status}).", again
+        return Kind.BUSY, f"ServiceNow is busy (HTTP {status}).", TRY_AGAIN
     if 300 <= status < 400:
         return (
             Kind.UNEXPECTED,
@@ -223,11 +224,11 @@ def _trouble(response: httpx.Response, body: dict[str, Any]) -> tuple[Kind, str,
             "Check SN_INSTANCE_URL; a single sign-on or proxy may stand before the API.",
         )
     if status == 202:
-        return Kind.BUSY, "ServiceNow took the request but sent no answer.", again
+        return Kind.BUSY, "ServiceNow took the request but sent no answer.", TRY_AGAIN
     if "error" in body or CANCELLED in response.text:
-        return Kind.BUSY, "ServiceNow cancelled the request: it took too long.", again
+        return Kind.BUSY, "ServiceNow cancelled the request: it took too long.", TRY_AGAIN
     if "json" in response.headers.get("Content-Type", ""):
-        return Kind.BUSY, "ServiceNow's answer was cut short.", again
+        return Kind.BUSY, "ServiceNow's answer was cut short.", TRY_AGAIN
     return (
         Kind.UNEXPECTED,
         "Something before ServiceNow answered with a web page.",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 import httpx
 
 from app.errors import Kind, ServiceNowUnavailable
+from app.integrations.servicenow_answers import TRY_AGAIN
 
 EARLY_SECONDS = 30.0
 EARLY_SHARE = 0.1
@@ -130,7 +131,7 @@ def _refusal(answer: httpx.Response) -> ServiceNowUnavailable:
         return ServiceNowUnavailable(
             f"ServiceNow's sign-in is busy (HTTP {answer.status_code}).",
             kind=Kind.BUSY,
-            hint="It will be tried again.",
+            hint=TRY_AGAIN,
             details=details,
         )
     if answer.status_code in (400, 401, 403):
