@@ -13,7 +13,7 @@ from app.models import RunState, SyncRun, TicketFilter, TicketStatus
 from app.services.servicenow import ServiceNowService, imports
 from app.simulator import Instance
 from app.simulator.base import sys_id_of
-from tests.conftest import HTMX, soup
+from tests.conftest import HTMX, Clock, soup
 from tests.desk import Desk
 
 CALLER = sys_id_of("sys_user", "abel.tuter")
@@ -126,6 +126,22 @@ def test_an_import_is_undone_but_for_what_somebody_touched(
     assert sorted(kept) == sorted(str(one.id) for one in found[:2])
     assert sum("undone" in row["reason"] for row in made) == 9
     assert pull(service).created == 9
+
+
+def test_the_next_ticket_has_nothing_of_one_that_an_undo_deleted(
+    service: ServiceNowService, mixed: Instance, desk: Desk, admin: TestClient, clock: Clock
+) -> None:
+    run = pull(service)
+    incident = next(iter(mixed.incidents.values()))
+    clock.forward(minutes=5)
+    mixed.edit(incident["sys_id"], by="beth.anglin", short_description="Canary of theirs")
+    service.incoming.ask()
+    service.incoming.run_due()
+    assert "Canary of theirs" in admin.get("/servicenow/history").text
+    assert service.imports.undo(run.id, by="admin@example.com").removed == 11
+    for _ in range(11):
+        ticket = desk.ticket()
+        assert "Canary" not in admin.get(f"/servicenow/history?ticket={ticket.id}").text
 
 
 def test_a_long_undo_goes_on_in_the_worker(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, RowMapping, delete, exists, func, select, update
 
 from app.db import bulk
-from app.db.tables import outbox, sync_rows, sync_runs, ticket_events, tickets
+from app.db.tables import exchanges, outbox, sync_rows, sync_runs, ticket_events, tickets
 from app.models import Outcome, PulledRow
 
 COLUMNS = ("sys_id", "number", "outcome", "reason", "ticket_id")
@@ -61,7 +61,7 @@ def forget_dry_runs(conn: Connection, *, before: int) -> None:
 def remove_untouched(conn: Connection, run_id: int, found: Sequence[PulledRow]) -> int:
     """Delete the tickets that these rows made but were neither touched nor pushed; how many.
 
-    The rows forget them: a number that is free again may become another ticket's.
+    A number that is free again may become another ticket's, so the rows and the history forget it.
     """
     made = [row for row in found if row.outcome is Outcome.CREATED and row.ticket_id]
     gone = conn.execute(
@@ -72,6 +72,12 @@ def remove_untouched(conn: Connection, run_id: int, found: Sequence[PulledRow]) 
             ~_pushed,
         )
     )
+    _forget(conn, run_id, made)
+    return gone.rowcount
+
+
+def _forget(conn: Connection, run_id: int, made: Sequence[PulledRow]) -> None:
+    """Nothing that is kept names a ticket of these rows that is gone."""
     conn.execute(
         update(sync_rows)
         .where(
@@ -81,7 +87,14 @@ def remove_untouched(conn: Connection, run_id: int, found: Sequence[PulledRow]) 
         )
         .values(ticket_id=None, reason=UNDONE)
     )
-    return gone.rowcount
+    conn.execute(
+        update(exchanges)
+        .where(
+            exchanges.c.ticket_id.in_([row.ticket_id for row in made]),
+            ~exists().where(tickets.c.id == exchanges.c.ticket_id),
+        )
+        .values(ticket_id=None)
+    )
 
 
 def kept_pushed(conn: Connection, run_id: int) -> int:
