@@ -119,6 +119,8 @@ def test_secrets_are_not_in_a_repr() -> None:
             "DATABASE_URL: this database cannot be used or reached.",
         ),
         ("DATABASE_URL", "nonsense", "DATABASE_URL: this database cannot be used or reached."),
+        ("DATABASE_URL", "mysql://x/y", "DATABASE_URL: this database cannot be used or reached."),
+        ("DATABASE_URL", "sqlite://", "DATABASE_URL: this database cannot be used or reached."),
         ("SN_CA_FILE", "nosuch.pem", "SN_CA_FILE is not a file of certificates."),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, DateTime, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.types import TypeDecorator
 
 # Up to the microseconds, the zone left out: it is always UTC.
@@ -55,8 +56,15 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def database_url(text: str) -> URL:
-    """`text` as SQLAlchemy wants it; hosting services still hand out postgres://."""
-    return make_url(text.replace("postgres://", "postgresql://", 1))
+    """`text` as SQLAlchemy wants it; hosting services still hand out postgres://.
+
+    Raises ArgumentError for any database but PostgreSQL and SQLite with a file.
+    """
+    url = make_url(text.replace("postgres://", "postgresql://", 1))
+    kept = url.database and url.database != ":memory:"
+    if url.get_backend_name() != "postgresql" and not (url.get_backend_name() == "sqlite" and kept):
+        raise ArgumentError("Only PostgreSQL and SQLite with a file will do.")
+    return url
 
 
 def make_engine(url: str) -> Engine:
@@ -69,8 +77,7 @@ def make_engine(url: str) -> Engine:
         return create_engine(
             target, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True
         )
-    if target.database:
-        Path(target.database).parent.mkdir(parents=True, exist_ok=True)
+    Path(str(target.database)).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(target, pool_size=20, max_overflow=30, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
