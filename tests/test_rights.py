@@ -35,7 +35,9 @@ SYS_ID = "0" * 32
 ROUTES = {
     None: [
         "GET /healthz",
+        "HEAD /healthz",
         "GET /readyz",
+        "HEAD /readyz",
         "GET /login",
         "POST /login",
         "POST /logout",

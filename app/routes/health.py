@@ -8,13 +8,13 @@ from app.web import problem
 pages = APIRouter(include_in_schema=False)
 
 
-@pages.get("/healthz")
+@pages.api_route("/healthz", methods=["GET", "HEAD"])
 async def healthz() -> dict[str, str]:
     """The process answers; nothing else is asked."""
     return {"status": "alive"}
 
 
-@pages.get("/readyz")
+@pages.api_route("/readyz", methods=["GET", "HEAD"])
 def readyz(request: Request) -> Response:
     """200 when requests can be served; else 503 naming the check that failed."""
     checks = request.app.state.health.checks()
