@@ -236,6 +236,16 @@ def test_a_bad_ticket_is_422_with_its_fields(api: TestClient, body: object) -> N
     assert api.get("/api/tickets").json()["tickets"] == []
 
 
+@pytest.mark.parametrize("address", ["not an email", "a@b\u202ec", "@", f"{'a' * 251}@b.c"])
+def test_a_requester_needs_an_address(agent: TestClient, api: TestClient, address: str) -> None:
+    body = {"subject": "For a colleague", "requester_email": address}
+    assert api.post("/api/tickets", json=body).status_code == 422
+    answer = agent.post("/tickets", data={**body, "key": "k"})
+    assert answer.status_code == 422
+    assert soup(answer.text).select_one("#requester_email")["aria-invalid"] == "true"
+    assert api.get("/api/tickets").json()["tickets"] == []
+
+
 @pytest.mark.parametrize(
     ("body", "field", "told"),
     [

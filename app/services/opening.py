@@ -12,6 +12,7 @@ from app.db import events, tickets
 from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid
 from app.models import EventKind, NewTicket, Priority, Role, Ticket, TicketStatus, User
+from app.security import checked_email
 from app.services.copilot import CopilotService
 from app.services.triage import Reading, TriageService
 
@@ -97,13 +98,19 @@ def _as_allowed(wanted: NewTicket, by: User) -> NewTicket:
     """Requesters open for themselves, and leave priority and category to triage."""
     if by.role is Role.REQUESTER:
         return replace(wanted, requester_email=by.email, priority=None, category=None)
-    requester = wanted.requester_email.strip().casefold() or by.email
     return replace(
         wanted,
-        requester_email=requester,
+        requester_email=_checked_requester(wanted.requester_email.strip() or by.email),
         priority=wanted.priority or None,
         category=wanted.category or None,
     )
+
+
+def _checked_requester(address: str) -> str:
+    try:
+        return checked_email(address)
+    except Invalid as exc:
+        raise Invalid(exc.message, fields={"requester_email": exc.message}) from None
 
 
 def check_choices(values: Mapping[str, str | None], categories: tuple[str, ...]) -> None:
