@@ -3,31 +3,11 @@
 import re
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.models import Role
-from app.routes import (
-    account,
-    admin,
-    admin_copilot,
-    articles,
-    ask,
-    copilot,
-    dashboard,
-    drafts,
-    health,
-    servicenow,
-    servicenow_conflicts,
-    servicenow_history,
-    servicenow_incoming,
-    servicenow_mapping,
-    servicenow_outbox,
-    servicenow_pulls,
-    suggestions,
-    tickets,
-    tickets_api,
-)
+from app.routing import ROUTERS
 from tests.conftest import SAME_ORIGIN, SignIn, soup
 from tests.desk import Desk
 
@@ -180,15 +160,9 @@ CASES = [(role, route) for role, routes in ROUTES.items() for route in routes]
 
 
 def routes_of_the_app() -> set[str]:
-    modules = (account, admin, admin_copilot, articles, copilot, dashboard, drafts, health)
-    modules += (servicenow, servicenow_outbox, servicenow_pulls, tickets, tickets_api)
-    modules += (servicenow_history, servicenow_conflicts, servicenow_incoming)
-    modules += (servicenow_mapping, ask, suggestions)
-    routers = [one for module in modules for one in vars(module).values()]
     return {
         f"{method} {route.path}"
-        for router in routers
-        if isinstance(router, APIRouter)
+        for router in ROUTERS
         for route in router.routes
         for method in route.methods
     }
