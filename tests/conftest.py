@@ -36,7 +36,7 @@ from app.simulator.running import listening_socket
 from tests.both_sides import BothSides
 from tests.desk import Desk
 
-# Properties are tried often enough to notice; `--hypothesis-profile default` tries them harder.
+# While somebody works; .ci/run tries properties four times as often (--hypothesis-profile default).
 hypothesis_settings.register_profile("quick", max_examples=25)
 hypothesis_settings.load_profile("quick")
 

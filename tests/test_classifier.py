@@ -150,6 +150,7 @@ def test_what_was_predicted_at_the_threshold_is_right_as_often_as_promised() -> 
     assert figures.quality.accuracy < 0.6
 
 
+@pytest.mark.slow
 def test_a_desk_that_files_things_otherwise_is_followed_after_thirty_tickets() -> None:
     own = [
         LabelledText(f"vpn does not connect from {place}", "access")

@@ -106,6 +106,7 @@ def test_the_command_prints_every_figure_and_its_progress(
         assert words in page
 
 
+@pytest.mark.slow
 def test_it_is_the_code_that_trains_the_desks_own_model() -> None:
     examples = tuple(LabelledText(f"{r['subject']} {r['body']}", r["topic"]) for r in rows(120))
     found = evaluate(Export(120, 0, examples, ()), learning_curve=False, say=quiet)

@@ -1,12 +1,13 @@
 """Predictions on tickets: kept with their reasons, shown as set, settled by people."""
 
+import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
 from app.db import predictions, tables, tickets
 from app.db.engine import reading, writing
-from app.models import Field, Mode, StoredPrediction, Verdict
+from app.models import Field, Mode, StoredPrediction, TrackRecord, Verdict
 from app.simulator import Instance
 from tests.conftest import Clock, soup
 from tests.desk import Desk
@@ -117,6 +118,11 @@ def test_a_value_given_at_once_decides_about_a_prediction_nobody_saw(
     same = kept(engine, number(opened(agent, category="network")))[0]
     other = kept(engine, number(opened(agent, category="access")))[0]
     assert (same.verdict, other.verdict) == (Verdict.ACCEPTED, Verdict.REPLACED)
+
+
+@pytest.mark.parametrize(("right", "told"), [(79, 10), (78, 9), (76, 9), (7, 0), (0, 0)])
+def test_a_record_never_tells_more_than_it_holds(right: int, told: int) -> None:
+    assert TrackRecord(right, 79).in_ten == told
 
 
 def test_the_record_counts_what_was_decided_at_about_this_confidence(

@@ -112,6 +112,7 @@ def test_the_starter_examples_are_measured_by_holding_back(model: PriorityModel)
     assert not model.figures.measured_on_own
 
 
+@pytest.mark.slow
 def test_overrides_teach() -> None:
     text = "The label press in hall {} makes a strange sound"
     before = train_priority((), starter_priorities())

@@ -87,9 +87,11 @@ def test_what_was_solved_alike_many_times_is_shown_once(
     similar: SimilarService, desk: Desk
 ) -> None:
     for _ in range(7):
-        resolved(desk, *JAM, "Replaced the roller.")
+        resolved(desk, JAM[0], f"{JAM[1]} It also hums and smells.", "Replaced the roller.")
+    likest = resolved(desk, *JAM, "Replaced the roller.")
     resolved(desk, *JAM, "Removed the label from the tray.")
     found = similar.to_text(*JAM)
+    assert str(likest) in [match.source.ref for match in found]
     assert sorted(match.source.resolution for match in found) == [
         "Removed the label from the tray.",
         "Replaced the roller.",
