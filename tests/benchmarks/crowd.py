@@ -11,6 +11,7 @@ from app.db.engine import writing
 from app.db.tables import ticket_terms, tickets
 
 TICKETS = 100_000
+SEED = 42
 VOCABULARY = 20_000
 WORDS = 40
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,7 +34,7 @@ def sentences(rng: random.Random) -> Iterator[list[str]]:
 
 def fill(engine: Engine, *, count: int = TICKETS) -> None:
     """Tickets with their index, half of them resolved, in an empty database."""
-    said = sentences(random.Random(42))
+    said = sentences(random.Random(SEED))
     with writing(engine) as conn:
         for first in range(1, count + 1, 5_000):
             chunk = [(number, next(said)) for number in range(first, first + 5_000)]
