@@ -1,15 +1,12 @@
 """A correction teaches at once: the same words get the corrected answer from the next ticket on."""
 
-import time
-
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, func, select
 
 from app.copilot.likeness import fingerprint, likeness, sketch
-from app.db import lessons, tables
-from app.db.engine import reading, writing
-from app.models import Field, Lesson
+from app.db import tables
+from app.db.engine import reading
 from tests.conftest import Clock
 from tests.test_predictions import card, opened, press
 
@@ -106,19 +103,3 @@ def test_the_sketch_of_a_text_is_small_and_stable() -> None:
     assert fingerprint(text) == fingerprint(text.replace(" ", "  "))
     assert likeness(text, "") == 0.0
     assert sketch("") == ()
-
-
-def test_lessons_are_searched_by_their_marks_and_not_one_by_one(
-    engine: Engine, clock: Clock, agent: TestClient
-) -> None:
-    path = corrected(agent, **LONG)
-    ticket_id = int(path.rsplit("/", 1)[-1])
-    lesson = Lesson(ticket_id, Field.CATEGORY, "access", None, None, "a", clock.moment)
-    with writing(engine) as conn:
-        for number in range(500):
-            text = f"ticket number {number} about trouble {number * 7} in room {number * 13}"
-            lessons.add(conn, lesson, fingerprint=fingerprint(text), sketch=sketch(text))
-    with reading(engine) as conn:
-        started = time.perf_counter()
-        lessons.like(conn, Field.CATEGORY, sketch(LONG["description"]), shared=12)
-        assert time.perf_counter() - started < 0.25
