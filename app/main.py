@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -172,7 +171,6 @@ def _lifespan(worker: Worker) -> Callable[[FastAPI], AbstractAsyncContextManager
     async def frame(app: FastAPI) -> AsyncIterator[None]:
         services: Services = app.state.services
         services.copilot.start()
-        threading.Thread(target=services.knowledge.index_missing, daemon=True).start()
         worker.start()
         yield
         worker.stop()

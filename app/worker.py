@@ -30,8 +30,9 @@ class Bells:
         self.pulls = threading.Event()
         self.learning = threading.Event()
         self.training = threading.Event()
-        # A pull wrote rows whose words the search does not know yet.
+        # The search may not know all words: before the first look, and after a pull.
         self.unread = threading.Event()
+        self.unread.set()
 
     def ring(self) -> None:
         self.pushes.set()
@@ -97,13 +98,23 @@ class Worker:
 
     def _learn(self) -> None:
         def look() -> None:
-            if self._bells.unread.is_set():
-                self._bells.unread.clear()
-                self._knowledge.index_missing()
+            self._index()
             self._learning.keep_up(stopping=self._stop.is_set)
             self._similar.keep_fresh()
 
         self._loop("learning", look, self._bells.learning)
+
+    def _index(self) -> None:
+        unread = self._bells.unread
+        if not unread.is_set():
+            return
+        # Cleared first: a pull may end meanwhile.
+        unread.clear()
+        try:
+            self._knowledge.index_missing()
+        except Exception:
+            unread.set()
+            raise
 
     def _train(self) -> None:
         def look() -> None:

@@ -1,10 +1,13 @@
 """Full-text search: what is written is found at once, by its words, and secrets never are."""
 
+import time
 from collections.abc import Callable
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, delete
+from sqlalchemy import Connection, Engine, delete
+from sqlalchemy.exc import OperationalError
 
 from app.copilot.words import words
 from app.db import search
@@ -115,6 +118,31 @@ def test_what_was_here_before_the_index_gets_its_words(
     assert subjects(agent, "printer") == []
     desk.services.knowledge.index_missing()
     assert subjects(agent, "printer") == ["The printer jams"]
+
+
+def test_words_are_written_after_the_start_though_the_database_was_locked(
+    app: FastAPI,
+    agent: TestClient,
+    desk: Desk,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk.ticket("The printer jams")
+    with writing(engine) as conn:
+        conn.execute(delete(ticket_terms))
+    really, looks = search.index_missing, iter(range(100))
+
+    def locked_at_first(conn: Connection, *, limit: int) -> int:
+        if next(looks) == 0:
+            raise OperationalError("BEGIN IMMEDIATE", None, Exception("database is locked"))
+        return really(conn, limit=limit)
+
+    monkeypatch.setattr(search, "index_missing", locked_at_first)
+    with TestClient(app):
+        until = time.monotonic() + 30
+        while subjects(agent, "printer") == []:
+            assert time.monotonic() < until, "its words were never written"
+            time.sleep(0.05)
 
 
 def test_a_password_is_not_in_the_index(agent: TestClient, desk: Desk) -> None:

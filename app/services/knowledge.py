@@ -56,7 +56,7 @@ class KnowledgeService:
             articles.add(conn, drafts, by=None, now=self._now())
 
     def index_missing(self) -> None:
-        """Give words to what was written before there was an index; beside the start."""
+        """Give words to what was not indexed when it was written."""
         while True:
             with writing(self._engine) as conn:
                 if not search.index_missing(conn, limit=INDEXED_AT_ONCE):
