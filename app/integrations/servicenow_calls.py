@@ -110,6 +110,8 @@ class Calls:
                 ended(exc.kind)
                 raise
             self._pace.learn(response)
+        # Read to its end, it would only hold the response that holds it: a cycle of a megabyte.
+        response.stream = httpx.ByteStream(b"")
         ended(response.status_code, response.headers)
         return response
 
