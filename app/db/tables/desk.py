@@ -16,6 +16,7 @@ from sqlalchemy import (
     true,
 )
 
+from app.db.agreed import AgreedJSON
 from app.db.engine import UtcDateTime
 from app.db.tables.base import metadata
 
@@ -123,7 +124,7 @@ tickets = Table(
     Column("sn_last_error", Text),
     Column("sn_host", String(253)),
     Column("sn_generation", Integer, nullable=False, server_default=text("1")),
-    Column("sn_agreed", JSON),
+    Column("sn_agreed", AgreedJSON),
     # 0010: the assignment group there, and what both sides changed
     Column("assignment_group", String(32)),
     Column("assignment_group_name", Text),
