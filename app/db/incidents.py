@@ -98,9 +98,9 @@ def count(conn: Connection, *, search: str, state: str) -> int:
 
 
 def states(conn: Connection) -> tuple[str, ...]:
-    """The state values present in the mirror."""
-    query = select(incidents.c.state).distinct().order_by(incidents.c.state)
-    return tuple(conn.execute(query).scalars())
+    """The state values of the COUNT_CAP incidents that were updated last."""
+    latest = select(incidents.c.state).order_by(incidents.c.updated_at.desc()).limit(COUNT_CAP)
+    return tuple(conn.execute(select(latest.subquery().c.state).distinct()).scalars())
 
 
 def connection(conn: Connection, host: str) -> RowMapping | None:

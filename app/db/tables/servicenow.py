@@ -80,9 +80,7 @@ incidents = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Column("mod_count", Integer, nullable=False),
     Column("fetched_at", UtcDateTime, nullable=False),
-    Index("ix_incidents_updated_at_sys_id", "updated_at", "sys_id"),
-    Index("ix_incidents_state_updated_at", "state", "updated_at"),
-    Index("ix_incidents_number", "number"),
+    Index("ix_incidents_updated_at_state", "updated_at", "state"),
 )
 
 sync_runs = Table(

@@ -77,7 +77,7 @@ class Reads:
             pages=pages,
             search=search,
             state=state,
-            states=tuple((value, labels.get(value, value)) for value in present),
+            states=tuple((one, labels.get(one, one)) for one in sorted({*labels, *present})),
             fetched_at=self._connection.view().fetched_at,
         )
 
