@@ -8,69 +8,82 @@ from functools import lru_cache
 from itertools import chain, repeat
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Dialect, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 Same = Mapping[str, Any]
+Row = tuple[Any, ...]
 # Rows of one statement on SQLite; more are no quicker and cost memory.
 AT_ONCE = 100
+
+
+def prepared(
+    dialect: Dialect, table: Table, names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> list[Row]:
+    """Rows of the named columns as the driver takes them: no transaction has to wait for it."""
+    columns = zip(names, zip(*rows, strict=True), strict=False)
+    converted = [_converted(dialect, table, name, column) for name, column in columns]
+    return list(zip(*converted, strict=True))
 
 
 def insert(
     conn: Connection,
     table: Table,
     names: Sequence[str],
-    rows: Sequence[Sequence[Any]],
+    rows: Sequence[Row],
     *,
     same: Same | None = None,
     replace: bool = False,
 ) -> None:
-    """Insert rows of the named columns, and of the values that are the `same` in all of them.
+    """Insert `prepared` rows, and the values that are the `same` in all of them.
 
     With `replace` over rows of the same key.
     """
     if not rows:
         return
     same = same or {}
-    sql, order = _compiled(conn, table, (*names, *same), replace=replace)
-    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
-    values = {name: _converted(conn, table, name, column) for name, column in columns.items()}
+    sql, order = _compiled(conn.dialect, table, (*names, *same), replace=replace)
+    values: dict[str, Iterable[Any]] = dict(zip(names, zip(*rows, strict=True), strict=True))
     for name, value in same.items():
-        (one,) = _converted(conn, table, name, (value,))
+        (one,) = _converted(conn.dialect, table, name, (value,))
         values[name] = repeat(one, len(rows))
     ready = list(zip(*(values[name] for name in order), strict=True))
-    if conn.dialect.positional:
-        for start in range(0, len(ready), AT_ONCE):
-            part = ready[start : start + AT_ONCE]
-            conn.exec_driver_sql(_of_many(sql, len(order), len(part)), tuple(chain(*part)))
-    else:
+    if not conn.dialect.positional:
         conn.exec_driver_sql(sql, [dict(zip(order, row, strict=True)) for row in ready])
+        return
+    rest = len(ready) % AT_ONCE
+    many = _of_many(sql, len(order))
+    for start in range(0, len(ready) - rest, AT_ONCE):
+        conn.exec_driver_sql(many, tuple(chain(*ready[start : start + AT_ONCE])))
+    if rest:
+        conn.exec_driver_sql(sql, ready[-rest:])
 
 
 @lru_cache(maxsize=32)
-def _of_many(sql: str, columns: int, rows: int) -> str:
-    """The statement for several rows at once. SQLite lets go of Python's lock at every statement,
-    and gets it back late while other threads are busy: a thousand rows took a second.
+def _of_many(sql: str, columns: int) -> str:
+    """The statement for AT_ONCE rows. SQLite lets go of Python's lock at every statement, and
+    gets it back late while other threads are busy: a thousand rows took a second.
     """
     one = f"({', '.join('?' * columns)})"
-    return sql.replace(one, ", ".join([one] * rows), 1)
+    return sql.replace(one, ", ".join([one] * AT_ONCE), 1)
 
 
+@lru_cache(maxsize=32)
 def _compiled(
-    conn: Connection, table: Table, names: Sequence[str], *, replace: bool
+    dialect: Dialect, table: Table, names: tuple[str, ...], *, replace: bool
 ) -> tuple[str, Sequence[str]]:
     """The statement as the driver takes it, and the names of its parameters in their order."""
-    maker = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    maker = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
     statement = maker(table)
     if replace:
         keys = [column.name for column in table.primary_key]
         new = {name: statement.excluded[name] for name in names if name not in keys}
         statement = statement.on_conflict_do_update(index_elements=keys, set_=new)
-    compiled = statement.compile(dialect=conn.dialect, column_keys=list(names))
+    compiled = statement.compile(dialect=dialect, column_keys=list(names))
     return str(compiled), getattr(compiled, "positiontup", None) or names
 
 
-def _converted(conn: Connection, table: Table, name: str, column: Sequence[Any]) -> Iterable[Any]:
+def _converted(dialect: Dialect, table: Table, name: str, column: Sequence[Any]) -> Iterable[Any]:
     """The values of one column as the driver takes them."""
-    convert = table.c[name].type.dialect_impl(conn.dialect).bind_processor(conn.dialect)
+    convert = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
     return column if convert is None else map(convert, column)

@@ -18,6 +18,8 @@ PRAGMAS = (
     "synchronous=NORMAL",
     "foreign_keys=ON",
     "busy_timeout=15000",
+    # What a statement of many rows would need to take back, too.
+    "temp_store=MEMORY",
     # In KiB and in pages of 4 KiB: a page of an import fits into both, and is not written twice.
     "cache_size=-8000",
     "wal_autocheckpoint=8000",

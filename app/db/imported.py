@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Dialect, select
 
 from app.db import bulk, links
 from app.db.tables import outbox, ticket_events, tickets
@@ -24,11 +24,20 @@ NEW = (
 
 
 class NewTicket(NamedTuple):
-    """An incident that becomes a ticket: its values here, and which state of it they are."""
+    """A ticket that an incident becomes; `row` are its values of NEW, prepared."""
 
-    incident: Incident
-    theirs: Values
-    seen: Values
+    sys_id: str
+    number: str
+    row: bulk.Row
+
+
+def prepared(dialect: Dialect, found: Sequence[tuple[Incident, Values, Values]]) -> list[NewTicket]:
+    """What `add` takes, of each incident, its values here, and which state of it they are."""
+    rows = bulk.prepared(dialect, tickets, NEW, [_new(*one) for one in found])
+    return [
+        NewTicket(incident.sys_id, incident.number, row)
+        for (incident, _, _), row in zip(found, rows, strict=True)
+    ]
 
 
 def being_created(conn: Connection, correlation_ids: Iterable[str]) -> set[str]:
@@ -53,23 +62,19 @@ def add(
         "updated_at": now,
         "sn_host": host,
         "sn_last_sync_at": now,
-        "sn_sync_status": SyncStatus.OK,
+        "sn_sync_status": SyncStatus.OK.value,
     }
-    bulk.insert(conn, tickets, NEW, [_new(one) for one in found], same=same)
-    sys_ids = [one.incident.sys_id for one in found]
+    bulk.insert(conn, tickets, NEW, [one.row for one in found], same=same)
+    sys_ids = [one.sys_id for one in found]
     ids = links.tickets_of(conn, sys_ids)
-    told = [
-        (ids[one.incident.sys_id], f"Imported from incident {one.incident.number}.")
-        for one in found
-    ]
+    told = [(ids[one.sys_id], f"Imported from incident {one.number}.") for one in found]
     _tell(conn, told, now=now)
     return ids
 
 
-def _new(one: NewTicket) -> tuple[Any, ...]:
+def _new(incident: Incident, theirs: Values, seen: Values) -> bulk.Row:
     """The values of NEW."""
-    incident = one.incident
-    values = {name: one.theirs.get(name) for name in SYNCED}
+    values = {name: theirs.get(name) for name in SYNCED}
     # A subject may be hidden from us, or longer there than any is here.
     values["subject"] = (values["subject"] or incident.number)[:SUBJECT_LENGTH]
     return (
@@ -80,13 +85,13 @@ def _new(one: NewTicket) -> tuple[Any, ...]:
         incident.opened_at or incident.updated_at,
         incident.sys_id,
         incident.number,
-        {"ours": values, "theirs": dict(one.theirs), "seen": dict(one.seen)},
+        {"ours": values, "theirs": theirs, "seen": seen},
     )
 
 
 def _tell(conn: Connection, told: Sequence[tuple[int, str]], *, now: datetime) -> None:
     same = {
-        "kind": EventKind.SERVICENOW,
+        "kind": EventKind.SERVICENOW.value,
         "author": None,
         "internal": True,
         "created_at": now,

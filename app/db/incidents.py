@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Dialect, RowMapping, func, or_, select, update
 
 from app.db import bulk, search
 from app.db.tables import choices, connections, incidents, tickets
@@ -18,18 +18,23 @@ COUNT_CAP = 10_000
 def store(conn: Connection, found: Iterable[Incident], *, now: datetime) -> None:
     """Put incidents into the mirror as just seen."""
     seen = tuple(found)
-    _write(conn, seen, now=now)
+    _write(conn, prepared(conn.dialect, seen), now=now)
     search.index_incidents(conn, seen)
 
 
-def store_many(conn: Connection, found: Sequence[Incident], *, now: datetime) -> None:
+def prepared(dialect: Dialect, found: Sequence[Incident]) -> list[bulk.Row]:
+    """What `store_many` takes."""
+    return bulk.prepared(dialect, incidents, COLUMNS, found)
+
+
+def store_many(conn: Connection, rows: Sequence[bulk.Row], *, now: datetime) -> None:
     """As `store`, for a page of a long read: the words for the search follow behind."""
-    _write(conn, found, now=now)
-    search.forget_incidents(conn, [incident.sys_id for incident in found])
+    _write(conn, rows, now=now)
+    search.forget_incidents(conn, [row[0] for row in rows])
 
 
-def _write(conn: Connection, found: Iterable[Incident], *, now: datetime) -> None:
-    bulk.insert(conn, incidents, COLUMNS, tuple(found), same={"fetched_at": now}, replace=True)
+def _write(conn: Connection, rows: Sequence[bulk.Row], *, now: datetime) -> None:
+    bulk.insert(conn, incidents, COLUMNS, rows, same={"fetched_at": now}, replace=True)
 
 
 def remove(conn: Connection, sys_id: str) -> None:

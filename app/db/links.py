@@ -38,7 +38,7 @@ def ticket_of(conn: Connection, sys_id: str) -> int | None:
 def tickets_of(conn: Connection, sys_ids: Sequence[str]) -> dict[str, int]:
     """The ids of the tickets that are linked to these incidents, by sys_id."""
     query = select(tickets.c.sn_sys_id, tickets.c.id).where(tickets.c.sn_sys_id.in_(sys_ids))
-    return {row.sn_sys_id: row.id for row in conn.execute(query)}
+    return {row[0]: row[1] for row in conn.execute(query)}
 
 
 def newest_linked(conn: Connection, host: str) -> str | None:

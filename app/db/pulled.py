@@ -31,7 +31,9 @@ def _row(row: RowMapping) -> PulledRow:
 
 def add(conn: Connection, run_id: int, found: Sequence[PulledRow]) -> None:
     """What became of the rows of one page."""
-    values = [(row.sys_id, row.number, row.outcome, row.reason, row.ticket_id) for row in found]
+    values = [
+        (row.sys_id, row.number, row.outcome.value, row.reason, row.ticket_id) for row in found
+    ]
     bulk.insert(conn, sync_rows, COLUMNS, values, same={"run_id": run_id})
 
 

@@ -46,7 +46,7 @@ def parse_stamp(text: str) -> datetime:
     """`YYYY-MM-DD HH:MM:SS` in UTC, as raw values are. Raises ValueError."""
     if len(text) != STAMP_LENGTH or text[10] != " ":
         raise ValueError(f"{text!r} is no time")
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    return datetime.fromisoformat(f"{text}+00:00")
 
 
 def format_stamp(moment: datetime) -> str:
@@ -120,23 +120,26 @@ def ticket_values(record: Record, maps: Maps) -> dict[str, str | None]:
     """
     state = record.get("state", "")
     status = maps.status_of_state.get(state)
+    priority = maps.our_priority.get(record.get("priority", ""))
     category = record.get("category", "")
     ended = status is not None and status.ended
     code = "Canceled" if state == CANCELED else record.get("close_code")
     values = {
         "subject": record.get("short_description") or record.get("number"),
-        "status": status,
-        "priority": maps.our_priority.get(record.get("priority", "")),
+        "status": status and status.value,
+        "priority": priority and priority.value,
         "category": maps.our_category.get(category, category) or None,
         "assignee": _assignee(record),
         "assignment_group": record.get("assignment_group") or None,
         "resolution_code": (code or None) if ended else None,
         "resolution_notes": (record.get("close_notes") or None) if ended else None,
     }
-    shown = {name for name, field in FIELD_OF.items() if field in record}
-    if "status" not in shown:
-        shown -= {*RESOLUTION}
-    return {name: values[name] for name in values if name in shown}
+    for name, field in FIELD_OF.items():
+        if field not in record:
+            hidden = (name, *RESOLUTION) if name == "status" else (name,)
+            for one in hidden:
+                values.pop(one, None)
+    return values
 
 
 def _assignee(record: Record) -> str | None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection as DbConnection
+from sqlalchemy import Dialect
 
 from app.db import imported, incidents, tickets
 from app.db.imported import NewTicket
@@ -30,6 +31,8 @@ class Row(NamedTuple):
     record: Record
     incident: Incident
     theirs: Values
+    new: NewTicket | None
+    """What it becomes if the run imports and no ticket is linked to it."""
 
 
 class Fate(NamedTuple):
@@ -63,10 +66,17 @@ class Tally:
 class Page:
     """The rows of one page, read as values before the transaction that stores them."""
 
-    def __init__(self, records: Sequence[Record], maps: mapping.Maps) -> None:
+    def __init__(
+        self,
+        records: Sequence[Record],
+        maps: mapping.Maps,
+        dialect: Dialect,
+        *,
+        importing: bool,
+    ) -> None:
         self._maps = maps
-        self._rows: list[Row] = []
         self._unreadable: list[PulledRow] = []
+        read: list[tuple[Record, Incident, Values]] = []
         for record in records:
             try:
                 incident = mapping.incident_from_record(record)
@@ -75,8 +85,13 @@ class Page:
                 row = PulledRow(record["sys_id"], number, Outcome.FAILED, exc.message, None)
                 self._unreadable.append(row)
             else:
-                theirs = mapping.ticket_values(record, maps)
-                self._rows.append(Row(record, incident, theirs))
+                read.append((record, incident, mapping.ticket_values(record, maps)))
+        self._mirrored = incidents.prepared(dialect, [incident for _, incident, _ in read])
+        new: Sequence[NewTicket | None] = [None] * len(read)
+        if importing:
+            states = [(one, theirs, mapping.seen_of(record)) for record, one, theirs in read]
+            new = imported.prepared(dialect, states)
+        self._rows = [Row(*one, ticket) for one, ticket in zip(read, new, strict=True)]
 
     def __len__(self) -> int:
         return len(self._rows) + len(self._unreadable)
@@ -89,7 +104,7 @@ class Page:
         fates = self._fates(conn, run, now)
         made: Mapping[str, int] = {}
         if not run.dry_run:
-            incidents.store_many(conn, [row.incident for row in self._rows], now=now)
+            incidents.store_many(conn, self._mirrored, now=now)
             made = imported.add(conn, [one.new for one in fates if one.new], host=host, now=now)
             for one in fates:
                 if one.ticket and one.found:
@@ -149,8 +164,7 @@ def _imported(row: Row, pushing: set[str]) -> Fate:
     reason = ""
     if not incident.caller_email:
         reason = UNKNOWN_CALLER if incident.caller else NO_CALLER
-    new = NewTicket(incident, row.theirs, mapping.seen_of(row.record))
-    return Fate(row, Outcome.CREATED, reason, new=new)
+    return Fate(row, Outcome.CREATED, reason, new=row.new)
 
 
 def _unknown_state(row: Row) -> str:
