@@ -1,7 +1,9 @@
 """Engines and transactions for SQLite and PostgreSQL."""
 
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,17 +15,46 @@ from sqlalchemy.types import TypeDecorator
 
 # Up to the microseconds, the zone left out: it is always UTC.
 STAMP_LENGTH = 26
+BUSY_SECONDS = 15
 PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=NORMAL",
     "foreign_keys=ON",
-    "busy_timeout=15000",
+    f"busy_timeout={1000 * BUSY_SECONDS}",
     # What a statement of many rows would need to take back, too.
     "temp_store=MEMORY",
     # In KiB and in pages of 4 KiB: a page of an import fits into both, and is not written twice.
     "cache_size=-8000",
     "wal_autocheckpoint=8000",
 )
+
+
+class Turns:
+    """First come, first served, among the writers of one process.
+
+    SQLite lets in whoever asks at the right moment: beside a long import a click waited for
+    several of its pages, and may now wait for one.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Wait for a turn, or as long as SQLite would wait itself, which then has the last word."""
+        mine = threading.Event()
+        with self._guard:
+            self._waiting.append(mine)
+            self._waiting[0].set()
+        mine.wait(BUSY_SECONDS)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._waiting.remove(mine)
+                if self._waiting:
+                    self._waiting[0].set()
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -80,7 +111,13 @@ def make_engine(url: str) -> Engine:
             target, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True
         )
     Path(str(target.database)).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(target, pool_size=20, max_overflow=30, hide_parameters=True)
+    engine = create_engine(
+        target,
+        pool_size=20,
+        max_overflow=30,
+        hide_parameters=True,
+        execution_options={"turns": Turns()},
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(dbapi: Any, _record: Any) -> None:
@@ -101,7 +138,12 @@ def make_engine(url: str) -> Engine:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """One short write transaction. Never call out over the network inside it."""
-    with engine.connect().execution_options(write=True) as conn, conn.begin():
+    turns: Turns | None = engine.get_execution_options().get("turns")
+    with (
+        turns.one() if turns else nullcontext(),
+        engine.connect().execution_options(write=True) as conn,
+        conn.begin(),
+    ):
         yield conn
 
 
