@@ -21,6 +21,8 @@ class AgreedJSON(TypeDecorator[Agreed]):
         if not value or "theirs" not in value:
             return value
         ours, theirs = value.get("ours", {}), value["theirs"]
+        if ours == theirs:
+            return {**value, "both": ours, "ours": {}, "theirs": {}}
         both = {name: said for name, said in theirs.items() if name in ours and ours[name] == said}
         rest = {"ours": _without(ours, both), "theirs": _without(theirs, both)}
         return {**value, "both": both, **rest}

@@ -4,7 +4,7 @@ import json
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -139,13 +139,18 @@ def record_of(row: object, *, needs: Sequence[str] = ("sys_id",)) -> Record:
     """A row as strings. Raises ServiceNowUnavailable when it is none or lacks what is needed."""
     if not isinstance(row, Mapping) or any(not row.get(name) for name in needs):
         raise unreadable()
-    return {
-        # Nearly all values are such; asking text_of about each would take longer than the rest.
-        name: value
-        if type(value) is str and value.isascii() and "\x00" not in value
-        else text_of(value)
-        for name, value in row.items()
-    }
+    # Nearly all rows are such; asking text_of about each value would take longer than the rest.
+    return dict(row) if _clean(row.values()) else {n: text_of(value) for n, value in row.items()}
+
+
+def _clean(values: Iterable[Any]) -> bool:
+    """True when all are texts that any database can keep."""
+    try:
+        text = "".join(values)
+        text.encode()
+    except (TypeError, UnicodeEncodeError):
+        return False
+    return "\x00" not in text
 
 
 def unreadable() -> ServiceNowRejected:

@@ -99,8 +99,9 @@ class BulkReader(Generic[Page]):
         try:
             while under_way:
                 arrived, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                for one in arrived:
-                    batch = one.result()
+                while arrived:
+                    # Taken out, so that a page goes when it was stored.
+                    batch = arrived.pop().result()
                     if not batch.stream.finished:
                         under_way.add(self._ask(pool, batch.stream))
                     yield batch
