@@ -15,7 +15,7 @@ Same = Mapping[str, Any]
 Row = tuple[Any, ...]
 # Rows of one statement on SQLite; more are no quicker and cost memory. By default it takes
 # 32,766 parameters.
-AT_ONCE = 300
+AT_ONCE = 200
 
 
 def prepared(

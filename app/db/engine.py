@@ -23,8 +23,9 @@ PRAGMAS = (
     f"busy_timeout={1000 * BUSY_SECONDS}",
     # What a statement of many rows would need to take back, too.
     "temp_store=MEMORY",
-    # In KiB and in pages of 4 KiB: a page of an import fits into both, and is not written twice.
-    "cache_size=-8000",
+    # In KiB and in pages of 4 KiB. More of the first is no quicker, and each connection may take
+    # it; into the second a page of an import fits several times.
+    "cache_size=-4000",
     "wal_autocheckpoint=8000",
 )
 
