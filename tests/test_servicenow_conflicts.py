@@ -5,9 +5,12 @@ from fastapi.testclient import TestClient
 
 from app.errors import Conflict, Invalid
 from app.models import PushState
+from app.simulator import Instance
 from app.worker import tick
 from tests.both_sides import BETH, HARDWARE, BothSides
 from tests.conftest import soup
+from tests.desk import Desk
+from tests.test_servicenow_pages import press
 
 
 @pytest.fixture
@@ -182,3 +185,30 @@ def test_a_requester_sees_nothing_of_it(requester: TestClient, both: BothSides) 
     assert both.service.conflicts.count() == 1
     assert "conflict" not in requester.get(f"/tickets/{ticket.id}").text.casefold()
     assert requester.get(f"/api/tickets/{ticket.id}").json()["conflicts"] == []
+
+
+def test_linking_an_incident_that_says_otherwise_asks_which_to_keep(
+    agent: TestClient, desk: Desk, instance: Instance
+) -> None:
+    theirs = instance.add_incident(
+        number="INC0000042", short_description="Theirs", category="network", state="2"
+    )
+    ticket = desk.ticket(subject="Ours", priority="high")
+    path = f"/servicenow/tickets/{ticket.id}"
+    press(agent, f"{path}/link", number="INC0000042")
+    page = soup(agent.get(f"/tickets/{ticket.id}"))
+    card = page.select_one(f"#push-card-{ticket.id} .badge")
+    assert card.get_text() != "In step"
+    asked = [row["id"] for row in page.select("#conflict-card tbody tr")]
+    assert "conflict-subject" in asked
+    assert (ticket.subject, theirs["short_description"]) == ("Ours", "Theirs")
+    # What is empty here is taken over; nothing is asked about it.
+    assert "conflict-category" not in asked
+    after = desk.services.tickets.get(ticket.id, desk.user)
+    assert after.category == "network"
+
+    choices = {one.removeprefix("conflict-"): "ours" for one in asked}
+    desk.services.servicenow.conflicts.resolve(ticket.id, choices, by="agent@example.com")
+    page = soup(agent.get(f"/tickets/{ticket.id}"))
+    assert page.select_one(f"#push-card-{ticket.id} .badge").get_text() == "In step"
+    assert theirs["short_description"] == "Ours"

@@ -111,7 +111,7 @@ def test_a_field_that_both_sides_changed_waits_while_the_others_flow(both: BothS
     status = both.service.pushes.status(both.id)
     assert status.state is PushState.BLOCKED
     assert status.error == (
-        f"Changed here and in {both.number}: subject. Choose on the ticket which to keep."
+        f"Different here and in {both.number}: subject. Choose on the ticket which to keep."
     )
     ticket = both.ticket
     assert ticket.subject == "Ours"

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection as DbConnection
 from sqlalchemy.exc import IntegrityError
 
-from app.db import events, links, outbox, tickets
+from app.db import events, links, outbox, switches, tickets
 from app.db.engine import writing
 from app.errors import Conflict, Invalid, NotFound
 from app.integrations import servicenow_mapping as mapping
@@ -11,6 +11,7 @@ from app.integrations.servicenow_listening import listening
 from app.models import OutboxItem, OutboxState
 from app.services.servicenow.history import History
 from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.reconciling import reconcile, write
 from app.services.servicenow.setup import Setup, checked_reason
 
 
@@ -43,6 +44,7 @@ class Linking:
                 self._history.add_link(conn, ticket_id, number=wanted, by=by, calls=calls)
         except IntegrityError as exc:
             raise Conflict(f"{wanted} is linked to another ticket already.") from exc
+        self._setup.wake()
 
     def _tie(self, conn: DbConnection, ticket_id: int, record: mapping.Record, *, by: str) -> None:
         setup = self._setup
@@ -57,19 +59,34 @@ class Linking:
             raise Conflict(f"{number} is linked to ticket {other} already.")
         reason = f"Linked to {number} instead."
         outbox.discard_waiting(conn, ticket.id, now=setup.now(), reason=reason)
+        ours, theirs = links.values_of(ticket), mapping.ticket_values(record, self._lookups.maps())
+        alike = [name for name in theirs if mapping.same(name, ours[name], theirs[name])]
         links.link(
             conn,
             ticket.id,
             sys_id=record["sys_id"],
             number=number,
             host=setup.host,
-            ours=links.values_of(ticket),
-            theirs=mapping.ticket_values(record, self._lookups.maps()),
+            ours={name: ours[name] for name in alike},
+            theirs={name: theirs[name] for name in alike},
             seen=mapping.seen_of(record),
-            group_name=record.get("assignment_group.name", ""),
             now=setup.now(),
         )
         events.tell(conn, ticket.id, f"Linked to incident {number}.", by=by, now=setup.now())
+        self._compare(conn, ticket.id, record, by=by)
+
+    def _compare(
+        self, conn: DbConnection, ticket_id: int, record: mapping.Record, *, by: str
+    ) -> None:
+        """What one side alone says goes to the other; what differs waits for a person."""
+        setup = self._setup
+        ticket = tickets.get(conn, ticket_id)
+        pulling = switches.pulling(conn, setup.host)
+        maps = self._lookups.maps()
+        found = reconcile(ticket, record, maps=maps, pulling=pulling, now=setup.now())
+        after = write(conn, ticket, found, now=setup.now())
+        if found.verdict.send:
+            links.owe_update(conn, after, host=setup.host, by=by, now=setup.now())
 
     def _refuse_unless_given_up(self, owed: OutboxItem, record: mapping.Record) -> None:
         """A create may be dropped when it made nothing here, or made this very record."""

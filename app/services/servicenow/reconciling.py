@@ -168,7 +168,7 @@ def write(
         after = tickets.annotate(conn, ticket, **found.columns)
     if found.asked:
         names = ", ".join(label_of(name) for name in found.asked)
-        text = f"Changed here and in {ticket.sn_number}: {names}. Choose which to keep."
+        text = f"Different here and in {ticket.sn_number}: {names}. Choose which to keep."
         events.tell(conn, ticket.id, text, now=now)
     if found.released:
         release(conn, after, now=now)

@@ -136,7 +136,8 @@ class _Sent:
             return None
         names = ", ".join(label_of(name) for name in ticket.sn_conflicts)
         return ServiceNowRejected(
-            f"Changed here and in {ticket.sn_number}: {names}. Choose on the ticket which to keep.",
+            f"Different here and in {ticket.sn_number}: {names}. "
+            "Choose on the ticket which to keep.",
             kind=Kind.CONFLICT,
         )
 
