@@ -451,3 +451,19 @@ def test_a_category_changed_there_decides_about_the_prediction(
         "network",
         "hardware",
     )
+
+
+def test_who_asks_while_a_pull_is_under_way_gets_another(both: BothSides, clock: Clock) -> None:
+    service = both.service
+    service.incoming.ask()
+
+    def asked_meanwhile() -> bool:
+        if clock() == before:
+            clock.forward(seconds=5)
+            service.incoming.ask()
+        return False
+
+    before = clock()
+    assert service.incoming.run_due(stopping=asked_meanwhile)
+    assert service.incoming.run_due()
+    assert not service.incoming.run_due()

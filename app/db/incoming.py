@@ -4,9 +4,20 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select, union, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    union,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.db.engine import UtcDateTime
 from app.db.tables import incidents, incoming, tickets
 from app.db.tickets import ticket_of_row
 from app.models import IncomingState, Ticket
@@ -67,6 +78,12 @@ def ask(conn: Connection, host: str, *, now: datetime) -> None:
     """Make it due now."""
     _add_missing(conn, host)
     conn.execute(update(incoming).where(incoming.c.host == host).values(due_at=now))
+
+
+def unless_asked(claimed: datetime | None, due_at: datetime | None) -> ColumnElement[Any]:
+    """What was asked for since it was claimed with this `due_at`, else the new one."""
+    asked = incoming.c.due_at.is_distinct_from(literal(claimed, UtcDateTime))
+    return case((asked, incoming.c.due_at), else_=literal(due_at, UtcDateTime))
 
 
 def sweep_again(conn: Connection, host: str) -> None:

@@ -240,6 +240,7 @@ class Turn:
 
     def __init__(self, setup: Setup, state: IncomingState) -> None:
         self._setup = setup
+        self._due_at = state.due_at
         self.state = state
 
     def write(self, **values: Any) -> None:
@@ -255,7 +256,9 @@ class Turn:
         self.state = after
 
     def end(self, *, error: str | None, due_at: datetime | None) -> None:
-        self.write(error=error, due_at=due_at, claimed_at=None)
+        """Whoever asked for a pull meanwhile is not forgotten."""
+        due = incoming.unless_asked(self._due_at, due_at)
+        self.write(error=error, due_at=due, claimed_at=None)
 
 
 def stamps_of(records: Sequence[Record]) -> list[datetime]:
