@@ -130,8 +130,9 @@ def follow_instance(conn: Connection, before: Ticket, after: Ticket, *, now: dat
     """Values that were taken over from ServiceNow decide about what was predicted."""
     for field in Field:
         value = getattr(after, field)
-        found = find_current(conn, after.id, field)
-        if found and value and value != getattr(before, field):
+        if not value or value == getattr(before, field):
+            continue
+        if found := find_current(conn, after.id, field):
             settle(
                 conn,
                 found.id,
