@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.models import SYNCED, Conflict, ConflictCard, Side
 
 Choice = Literal["ours", "theirs"]
+MaybeChoice = Literal["ours", "theirs", ""]
 FieldName = Literal[
     "subject",
     "status",
@@ -25,14 +26,14 @@ class ChoicesForm(BaseModel):
     """The card's form: a choice per field, empty for a field that is left as it is."""
 
     seen: Mark = ""
-    subject: Choice | Literal[""] = ""
-    status: Choice | Literal[""] = ""
-    priority: Choice | Literal[""] = ""
-    category: Choice | Literal[""] = ""
-    assignee: Choice | Literal[""] = ""
-    assignment_group: Choice | Literal[""] = ""
-    resolution_code: Choice | Literal[""] = ""
-    resolution_notes: Choice | Literal[""] = ""
+    subject: MaybeChoice = ""
+    status: MaybeChoice = ""
+    priority: MaybeChoice = ""
+    category: MaybeChoice = ""
+    assignee: MaybeChoice = ""
+    assignment_group: MaybeChoice = ""
+    resolution_code: MaybeChoice = ""
+    resolution_notes: MaybeChoice = ""
 
     def chosen(self) -> dict[str, str]:
         choices = {name: getattr(self, name) for name in SYNCED}

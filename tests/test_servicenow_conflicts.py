@@ -197,8 +197,10 @@ def test_linking_an_incident_that_says_otherwise_asks_which_to_keep(
     path = f"/servicenow/tickets/{ticket.id}"
     press(agent, f"{path}/link", number="INC0000042")
     page = soup(agent.get(f"/tickets/{ticket.id}"))
-    card = page.select_one(f"#push-card-{ticket.id} .badge")
-    assert card.get_text() != "In step"
+    card = page.select_one(f"#push-card-{ticket.id}")
+    assert card.select_one(".badge").get_text() != "In step"
+    (choose_now,) = (link for link in card.select("a") if link.get_text() == "Choose now")
+    assert agent.get(choose_now["href"]).status_code == 200
     asked = [row["id"] for row in page.select("#conflict-card tbody tr")]
     assert "conflict-subject" in asked
     assert (ticket.subject, theirs["short_description"]) == ("Ours", "Theirs")
@@ -212,3 +214,48 @@ def test_linking_an_incident_that_says_otherwise_asks_which_to_keep(
     page = soup(agent.get(f"/tickets/{ticket.id}"))
     assert page.select_one(f"#push-card-{ticket.id} .badge").get_text() == "In step"
     assert theirs["short_description"] == "Ours"
+
+
+@pytest.mark.parametrize(
+    ("there", "hidden"),
+    [
+        ({"state": "42"}, frozenset()),
+        ({"impact": "9", "urgency": "9", "priority": "9"}, frozenset()),
+        ({"state": "2"}, frozenset({"state"})),
+        ({"short_description": "Theirs"}, frozenset({"short_description"})),
+    ],
+)
+def test_linking_overwrites_nothing_that_cannot_be_read(
+    desk: Desk, instance: Instance, there: dict[str, str], hidden: frozenset[str]
+) -> None:
+    incident = {"short_description": "Ours", "category": "network", "state": "1"} | there
+    theirs = instance.add_incident(number="INC0000042", **incident)
+    before = {name: theirs[name] for name in there}
+    instance.hidden_fields["incident"] = hidden
+    ticket = desk.ticket(subject="Ours", priority="high", category="network")
+    service = desk.services.servicenow
+    service.linking.link(ticket.id, "INC0000042", by="agent@example.com")
+    tick(service)
+    assert {name: theirs[name] for name in there} == before
+
+
+def test_what_is_empty_there_is_filled_from_here_when_linked(
+    desk: Desk, instance: Instance
+) -> None:
+    theirs = instance.add_incident(
+        number="INC0000042", short_description="Ours", category="", state="1"
+    )
+    ticket = desk.ticket(subject="Ours", category="network")
+    service = desk.services.servicenow
+    service.linking.link(ticket.id, "INC0000042", by="agent@example.com")
+    tick(service)
+    assert theirs["category"] == "network"
+
+
+def test_what_was_never_agreed_on_says_so(desk: Desk, instance: Instance) -> None:
+    instance.add_incident(number="INC0000042", short_description="Theirs")
+    ticket = desk.ticket(subject="Ours")
+    service = desk.services.servicenow
+    service.linking.link(ticket.id, "INC0000042", by="agent@example.com")
+    subject = next(one for one in service.conflicts.of(ticket.id).conflicts)
+    assert (subject.name, subject.agreed) == ("subject", "never")

@@ -22,7 +22,9 @@ def prepared(
     dialect: Dialect, table: Table, names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> list[Row]:
     """Rows of the named columns as the driver takes them: no transaction has to wait for it."""
-    columns = zip(names, zip(*rows, strict=True), strict=False)
+    if not rows:
+        return []
+    columns = zip(names, zip(*rows, strict=True), strict=True)
     converted = [_converted(dialect, table, name, column) for name, column in columns]
     return list(zip(*converted, strict=True))
 
@@ -36,9 +38,10 @@ def insert(
     same: Same | None = None,
     replace: bool = False,
 ) -> None:
-    """Insert `prepared` rows, and the values that are the `same` in all of them.
+    """Insert rows as the driver takes them, and the values that are the `same` in all of them.
 
-    With `replace` over rows of the same key.
+    `prepared` makes such rows; texts and numbers need nothing. With `replace` over rows of the
+    same key.
     """
     if not rows:
         return
@@ -52,21 +55,23 @@ def insert(
     if not conn.dialect.positional:
         conn.exec_driver_sql(sql, [dict(zip(order, row, strict=True)) for row in ready])
         return
-    rest = len(ready) % AT_ONCE
-    many = _of_many(sql, len(order))
-    for start in range(0, len(ready) - rest, AT_ONCE):
-        conn.exec_driver_sql(many, tuple(chain(*ready[start : start + AT_ONCE])))
-    if rest:
-        conn.exec_driver_sql(sql, ready[-rest:])
+    start, size = 0, AT_ONCE
+    while start < len(ready):
+        # The rest by halves, so that there are few statements to keep.
+        while size > len(ready) - start:
+            size //= 2
+        many = _of_many(sql, len(order), size)
+        conn.exec_driver_sql(many, tuple(chain(*ready[start : start + size])))
+        start += size
 
 
-@lru_cache(maxsize=32)
-def _of_many(sql: str, columns: int) -> str:
-    """The statement for AT_ONCE rows. SQLite lets go of Python's lock at every statement, and
-    gets it back late while other threads are busy: a thousand rows took a second.
+@lru_cache(maxsize=128)
+def _of_many(sql: str, columns: int, rows: int) -> str:
+    """The statement for several rows at once. SQLite lets go of Python's lock at every statement,
+    and gets it back late while other threads are busy: a thousand rows took a second.
     """
     one = f"({', '.join('?' * columns)})"
-    return sql.replace(one, ", ".join([one] * AT_ONCE), 1)
+    return sql.replace(one, ", ".join([one] * rows), 1)
 
 
 @lru_cache(maxsize=32)

@@ -48,8 +48,8 @@ class Turns:
         with self._guard:
             self._waiting.append(mine)
             self._waiting[0].set()
-        mine.wait(BUSY_SECONDS)
         try:
+            mine.wait(BUSY_SECONDS)
             yield
         finally:
             with self._guard:

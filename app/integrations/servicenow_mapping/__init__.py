@@ -1,7 +1,13 @@
 """Translation between tickets and incidents: values in, values out, no I/O, no clock."""
 
 from app.integrations.servicenow_mapping.maps import Maps
-from app.integrations.servicenow_mapping.merging import Merge, merge, recognised, same
+from app.integrations.servicenow_mapping.merging import (
+    Merge,
+    agreed_at_first,
+    merge,
+    recognised,
+    same,
+)
 from app.integrations.servicenow_mapping.reading import (
     FIELD_OF,
     FIELDS,
@@ -60,6 +66,7 @@ __all__ = [
     "Merge",
     "People",
     "Record",
+    "agreed_at_first",
     "close_code_of",
     "create_keys",
     "create_payload",

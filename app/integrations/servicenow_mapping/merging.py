@@ -7,6 +7,7 @@ wrote never causes a push, and our own update coming back changes nothing.
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from app.integrations.servicenow_mapping.reading import FIELD_OF, Record
 from app.integrations.servicenow_mapping.writing import defused, short_description
 from app.models import CLEARABLE, RESOLUTION, SYNCED, Agreed, TicketStatus, Values
 
@@ -55,6 +56,21 @@ def merge(agreed: Agreed, ours: Values, theirs: Values) -> Merge:
     )
 
 
+def agreed_at_first(ours: Values, theirs: Values, record: Record) -> tuple[str, ...]:
+    """The fields that need nothing when a ticket is tied to an incident that was there before.
+
+    Those that both say alike; and those that we cannot read there, hidden or not mapped: what is
+    not known is not overwritten.
+    """
+    return tuple(
+        name
+        for name in SYNCED
+        if name not in theirs
+        or same(name, ours.get(name), theirs[name])
+        or (theirs[name] is None and record.get(FIELD_OF[name]))
+    )
+
+
 def recognised(agreed: Agreed, theirs: Values) -> Agreed:
     """The agreed values after what we sent was seen there, though its answer was lost.
 
@@ -79,7 +95,7 @@ def recognised(agreed: Agreed, theirs: Values) -> Agreed:
 def same(name: str, ours: str | None, theirs: str | None) -> bool:
     """True when the two sides say the same, each in its own lengths and letters."""
     if name == "subject":
-        ours = short_description(ours or "")
+        ours = short_description(ours) if ours else ours
     if name == "resolution_notes":
         ours = defused(ours) if ours else ours
     if name in ("assignee", "resolution_code"):

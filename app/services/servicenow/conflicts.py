@@ -147,7 +147,9 @@ class Conflicts:
         at = entry.get("at")
         before = {side: ticket.sn_agreed.get(side, {}).get(name) for side in (OURS, THEIRS)}
         agreed = self._words(conn, ticket, name, before[OURS])
-        if not mapping.same(name, before[OURS], before[THEIRS]):
+        if name not in ticket.sn_agreed.get(OURS, {}):
+            agreed = "never"
+        elif not mapping.same(name, before[OURS], before[THEIRS]):
             agreed = f"{agreed} here, {self._words(conn, ticket, name, before[THEIRS])} there"
         return Conflict(
             name=name,

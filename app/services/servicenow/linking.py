@@ -38,15 +38,25 @@ class Linking:
             raise NotFound(f"{wanted} was not found, or the integration account may not see it.")
         if len(found) > 1:
             raise Conflict(f"Several incidents carry the number {wanted}; none was linked.")
+        maps = self._lookups.maps()
         try:
             with writing(self._setup.engine) as conn:
-                self._tie(conn, ticket_id, found[0], by=by)
+                self._tie(conn, ticket_id, found[0], maps, by=by)
+                self._compare(conn, ticket_id, found[0], maps, by=by)
                 self._history.add_link(conn, ticket_id, number=wanted, by=by, calls=calls)
         except IntegrityError as exc:
             raise Conflict(f"{wanted} is linked to another ticket already.") from exc
         self._setup.wake()
 
-    def _tie(self, conn: DbConnection, ticket_id: int, record: mapping.Record, *, by: str) -> None:
+    def _tie(
+        self,
+        conn: DbConnection,
+        ticket_id: int,
+        record: mapping.Record,
+        maps: mapping.Maps,
+        *,
+        by: str,
+    ) -> None:
         setup = self._setup
         number = record["number"]
         ticket = tickets.get(conn, ticket_id, for_update=True)
@@ -59,30 +69,34 @@ class Linking:
             raise Conflict(f"{number} is linked to ticket {other} already.")
         reason = f"Linked to {number} instead."
         outbox.discard_waiting(conn, ticket.id, now=setup.now(), reason=reason)
-        ours, theirs = links.values_of(ticket), mapping.ticket_values(record, self._lookups.maps())
-        alike = [name for name in theirs if mapping.same(name, ours[name], theirs[name])]
+        ours, theirs = links.values_of(ticket), mapping.ticket_values(record, maps)
+        agreed = mapping.agreed_at_first(ours, theirs, record)
         links.link(
             conn,
             ticket.id,
             sys_id=record["sys_id"],
             number=number,
             host=setup.host,
-            ours={name: ours[name] for name in alike},
-            theirs={name: theirs[name] for name in alike},
+            ours={name: ours[name] for name in agreed},
+            theirs={name: theirs[name] for name in agreed if name in theirs},
             seen=mapping.seen_of(record),
             now=setup.now(),
         )
         events.tell(conn, ticket.id, f"Linked to incident {number}.", by=by, now=setup.now())
-        self._compare(conn, ticket.id, record, by=by)
 
     def _compare(
-        self, conn: DbConnection, ticket_id: int, record: mapping.Record, *, by: str
+        self,
+        conn: DbConnection,
+        ticket_id: int,
+        record: mapping.Record,
+        maps: mapping.Maps,
+        *,
+        by: str,
     ) -> None:
         """What one side alone says goes to the other; what differs waits for a person."""
         setup = self._setup
         ticket = tickets.get(conn, ticket_id)
         pulling = switches.pulling(conn, setup.host)
-        maps = self._lookups.maps()
         found = reconcile(ticket, record, maps=maps, pulling=pulling, now=setup.now())
         after = write(conn, ticket, found, now=setup.now())
         if found.verdict.send:
