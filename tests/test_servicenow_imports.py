@@ -175,6 +175,24 @@ def test_a_long_undo_goes_on_in_the_worker(
     assert "hx-get" not in card.attrs
 
 
+def test_an_import_has_a_page_and_is_undone_there_when_others_came_after_it(
+    service: ServiceNowService, mixed: Instance, desk: Desk, admin: TestClient, agent: TestClient
+) -> None:
+    run = pull(service)
+    pull(service, dry_run=True)
+    where = f"/servicenow/pulls/{run.id}"
+    history = soup(admin.get("/servicenow/history"))
+    assert where in [link["href"] for link in history.select("#history-table a")]
+    assert where not in agent.get("/servicenow/history").text
+
+    page = soup(admin.get(where))
+    form = page.select_one(f"form[action='{where}/undo']")
+    answer = admin.post(form["action"])
+    assert (answer.status_code, answer.headers["Location"]) == (303, where)
+    assert "11 tickets deleted" in soup(admin.get(where)).select_one("#pull-undone").get_text()
+    assert tickets_here(desk) == 0
+
+
 def test_a_ticket_whose_link_was_undone_counts_as_kept(
     service: ServiceNowService, mixed: Instance, desk: Desk
 ) -> None:

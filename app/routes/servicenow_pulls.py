@@ -43,13 +43,13 @@ class PullDesk:
 
     def card(self, run: SyncRun) -> Response:
         if not is_partial(self.request):
-            return see_other("/servicenow#pull-card")
-        return fragment(
-            self.request,
-            "servicenow/pull_card.html",
-            run=run,
-            samples=self.servicenow.imports.samples(run),
-        )
+            return see_other(f"/servicenow/pulls/{run.id}")
+        samples = self.servicenow.imports.samples(run)
+        return fragment(self.request, "servicenow/pull_card.html", run=run, samples=samples)
+
+    def page(self, run: SyncRun) -> Response:
+        samples = self.servicenow.imports.samples(run)
+        return page(self.request, "servicenow/pull.html", run=run, samples=samples)
 
     def _form_again(self, problem: Invalid, typed: Mapping[str, object]) -> Response:
         overview = self.servicenow.reads.overview()
@@ -90,8 +90,9 @@ def start_pull(
 
 @pages.get("/pulls/{run_id}")
 def pull(desk: Desk, run_id: Id) -> Response:
-    """The pull card: its progress while the run goes on."""
-    return desk.card(desk.servicenow.pulls.get(run_id))
+    """The pull card: its progress while the run goes on, its result for as long as it is kept."""
+    run = desk.servicenow.pulls.get(run_id)
+    return desk.card(run) if is_partial(desk.request) else desk.page(run)
 
 
 @pages.post("/pulls/{run_id}/cancel")
