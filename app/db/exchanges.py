@@ -1,6 +1,6 @@
 """The history of what was exchanged with the instance: added to, looked at, thrown away by age."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -29,9 +29,17 @@ UNTOLD = {
 
 def add(conn: Connection, *, changes: Iterable[FieldChange] = (), **values: Any) -> None:
     """Write one exchange: at, direction, what, and whatever else is known of it."""
-    told = UNTOLD | values
-    fields = [asdict(change) for change in changes]
-    conn.execute(exchanges.insert().values(**told, changes=fields))
+    add_all(conn, [{"changes": changes}], **values)
+
+
+def add_all(conn: Connection, found: Iterable[Mapping[str, Any]], **same: Any) -> None:
+    """As `add` for several that share the `same` values."""
+    rows = [
+        {**UNTOLD, **same, **one, "changes": [asdict(change) for change in one["changes"]]}
+        for one in found
+    ]
+    if rows:
+        conn.execute(exchanges.insert(), rows)
 
 
 def _exchange(row: RowMapping) -> Exchange:

@@ -92,10 +92,13 @@ def add(conn: Connection, **values: Any) -> Ticket:
     return ticket
 
 
-def change(conn: Connection, ticket: Ticket, *, now: datetime, **values: Any) -> Ticket:
+def change(
+    conn: Connection, ticket: Ticket, *, now: datetime, reindex: bool = True, **values: Any
+) -> Ticket:
     """Write some columns of a ticket that was read in this transaction.
 
     Another priority without its impact and urgency forgets those: they made the one before.
+    Without `reindex` the caller writes the words for the search, of many tickets at once.
     """
     if values.get("priority", ticket.priority) != ticket.priority:
         values = {"impact": None, "urgency": None} | values
@@ -106,7 +109,7 @@ def change(conn: Connection, ticket: Ticket, *, now: datetime, **values: Any) ->
         .returning(tickets)
     )
     changed = ticket_of_row(row.mappings().one())
-    if not TOLD.isdisjoint(values):
+    if reindex and not TOLD.isdisjoint(values):
         search.index_tickets(conn, [ticket.id])
     return changed
 

@@ -13,7 +13,7 @@ from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_listening import Call
 from app.models import EventKind, FieldChange, Incident, JournalEntry, Ticket
 from app.services.servicenow.history import shortened, told
-from app.services.servicenow.reconciling import reconcile, write
+from app.services.servicenow.reconciling import Reconciled, reconcile, write_all
 
 log = logging.getLogger("app.pulls")
 Record = Mapping[str, str]
@@ -39,20 +39,19 @@ class Arrival:
         """Incidents into the mirror and their tickets, journal rows into the timelines."""
         incidents.store(self.conn, readable(records), now=self.now)
         linked = incoming.linked(self.conn, self.host, [row["sys_id"] for row in records])
-        for record in records:
-            ticket = linked.get(record["sys_id"])
-            if ticket is not None:
-                self._refresh(ticket, record)
+        known = [row for row in records if row["sys_id"] in linked]
+        compared = [self._compared(linked[row["sys_id"]], row) for row in known]
+        write_all(self.conn, compared, now=self.now, calls=self.calls)
         if self.pulling:
             self._tell_notes(linked, journal)
 
-    def _refresh(self, ticket: Ticket, record: Record) -> None:
+    def _compared(self, ticket: Ticket, record: Record) -> tuple[Ticket, Reconciled]:
         if ticket.sn_missing_since is not None:
             ticket = tickets.annotate(self.conn, ticket, sn_missing_since=None)
             text = f"{ticket.sn_number} can be seen again."
             events.tell(self.conn, ticket.id, text, now=self.now)
         found = reconcile(ticket, record, maps=self.maps, pulling=self.pulling, now=self.now)
-        write(self.conn, ticket, found, now=self.now, calls=self.calls)
+        return ticket, found
 
     def miss(self, sys_ids: Sequence[str]) -> None:
         """These incidents are known here and were not shown: the links stay, and say so."""

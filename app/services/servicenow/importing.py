@@ -17,7 +17,7 @@ from app.db.imported import NewTicket
 from app.errors import ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
 from app.models import Incident, Outcome, PulledRow, SyncRun, Ticket, Values, label_of
-from app.services.servicenow.reconciling import Reconciled, reconcile, write
+from app.services.servicenow.reconciling import Reconciled, reconcile, write_all
 
 Record = Mapping[str, str]
 NO_CALLER = "No caller: the ticket has no requester"
@@ -106,9 +106,8 @@ class Page:
         if not run.dry_run:
             incidents.store_many(conn, self._mirrored, now=now)
             made = imported.add(conn, [one.new for one in fates if one.new], host=host, now=now)
-            for one in fates:
-                if one.ticket and one.found:
-                    write(conn, one.ticket, one.found, now=now)
+            merged = [(one.ticket, one.found) for one in fates if one.ticket and one.found]
+            write_all(conn, merged, now=now)
         return Tally.of([*self._unreadable, *(_told(one, made) for one in fates)])
 
     def _fates(self, conn: DbConnection, run: SyncRun, now: datetime) -> list[Fate]:

@@ -1,6 +1,6 @@
 """What a record read from the instance makes of its ticket: one way for pulls and for pushes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection as DbConnection
 
 from app.copilot.redact import masked
-from app.db import events, exchanges, links, outbox, predictions, tickets
+from app.db import events, exchanges, links, outbox, predictions, search, tickets
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_listening import Call
 from app.models import (
@@ -145,34 +145,65 @@ def write(
 
     `calls` are those that brought it, where that is known: a bulk run is a row of its own.
     """
+    (after,) = write_all(conn, [(ticket, found)], now=now, calls=calls)
+    return after
+
+
+def write_all(
+    conn: DbConnection,
+    page: Iterable[tuple[Ticket, Reconciled]],
+    *,
+    now: datetime,
+    calls: Sequence[Call] = (),
+) -> list[Ticket]:
+    """As `write` for many tickets: what is told of them goes in together."""
+    written, changed, reworded = [], [], []
+    entries: list[tuple[int, str]] = []
+    for ticket, found in page:
+        after = _write_columns(conn, ticket, found, now=now)
+        written.append(after)
+        changes = [
+            FieldChange(name, shown(ticket, name), shown(after, name))
+            for name in found.verdict.take
+            if name in found.columns
+        ]
+        if changes:
+            number = ticket.sn_number or ""
+            changed.append({"ticket_id": ticket.id, "number": number, "changes": changes})
+        if not tickets.TOLD.isdisjoint(one.field for one in changes):
+            reworded.append(ticket.id)
+        entries += [(ticket.id, text) for text in _texts(ticket, found, changes)]
+        if found.released:
+            release(conn, after, now=now)
+    if reworded:
+        search.index_tickets(conn, reworded)
+    exchanges.add_all(conn, changed, at=now, direction="pull", what="refresh", **told(calls))
+    events.tell_all(conn, entries, now=now)
+    return written
+
+
+def _write_columns(
+    conn: DbConnection, ticket: Ticket, found: Reconciled, *, now: datetime
+) -> Ticket:
     if not found.columns:
         return ticket
-    taken = {name: value for name, value in found.columns.items() if name in found.verdict.take}
-    if taken:
-        after = tickets.change(conn, ticket, now=now, sn_last_sync_at=now, **found.columns)
-        predictions.follow_instance(conn, ticket, after, now=now)
-        changes = [FieldChange(name, shown(ticket, name), shown(after, name)) for name in taken]
-        exchanges.add(
-            conn,
-            at=now,
-            direction="pull",
-            what="refresh",
-            ticket_id=ticket.id,
-            number=ticket.sn_number or "",
-            changes=changes,
-            **told(calls),
-        )
+    if found.columns.keys().isdisjoint(found.verdict.take):
+        return tickets.annotate(conn, ticket, **found.columns)
+    after = tickets.change(
+        conn, ticket, now=now, reindex=False, sn_last_sync_at=now, **found.columns
+    )
+    predictions.follow_instance(conn, ticket, after, now=now)
+    return after
+
+
+def _texts(ticket: Ticket, found: Reconciled, changes: Sequence[FieldChange]) -> Iterator[str]:
+    """What the timeline tells of it."""
+    if changes:
         text = "; ".join(f"{label_of(one.field)}: {one.before} → {one.after}" for one in changes)
-        events.tell(conn, ticket.id, f"Taken from {ticket.sn_number}: {text}.", now=now)
-    else:
-        after = tickets.annotate(conn, ticket, **found.columns)
+        yield f"Taken from {ticket.sn_number}: {text}."
     if found.asked:
         names = ", ".join(label_of(name) for name in found.asked)
-        text = f"Different here and in {ticket.sn_number}: {names}. Choose which to keep."
-        events.tell(conn, ticket.id, text, now=now)
-    if found.released:
-        release(conn, after, now=now)
-    return after
+        yield f"Different here and in {ticket.sn_number}: {names}. Choose which to keep."
 
 
 def release(conn: DbConnection, ticket: Ticket, *, now: datetime) -> None:
