@@ -239,7 +239,6 @@ def _collector_spared() -> Iterator[None]:
     here already: to find nothing there took a tenth of an import (docs of `gc.freeze`).
     """
     before = gc.get_threshold()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(VALUES_OF_A_PAGE, *before[1:])
     try:
