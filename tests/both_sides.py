@@ -1,5 +1,7 @@
 """A linked ticket and its incident, to be edited on both sides."""
 
+import time
+
 from app.models import Ticket
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
@@ -9,6 +11,15 @@ from tests.desk import Desk
 NETWORK = sys_id_of("sys_user_group", "Network")
 HARDWARE = sys_id_of("sys_user_group", "Hardware")
 BETH = sys_id_of("sys_user", "beth.anglin")
+
+
+def settled(service: ServiceNowService, ticket_id: int) -> Ticket:
+    """The ticket when nothing of it is on its way: a live worker may be faster than a click."""
+    until = time.monotonic() + 10
+    while (status := service.pushes.status(ticket_id)).sending:
+        assert time.monotonic() < until, "it was not sent in time"
+        time.sleep(0.02)
+    return status.ticket
 
 
 class BothSides:
@@ -21,9 +32,10 @@ class BothSides:
         self.instance.add_user(name="Dana Desk", email=desk.user.email)
         made = desk.ticket(subject="Mail is down", priority="high", category="network")
         self.service.previews.of(made.id)
-        linked = self.service.pushes.create_from_ticket(
+        self.service.pushes.create_from_ticket(
             made.id, by=desk.user.email, assignment_group=NETWORK
-        ).ticket
+        )
+        linked = settled(self.service, made.id)
         self.id = linked.id
         self.number = str(linked.sn_number)
         self.sys_id = str(linked.sn_sys_id)

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from app.simulator import Instance
+from tests.both_sides import settled
 from tests.desk import Desk
 from tests.e2e.conftest import Visitor
 
@@ -48,7 +49,9 @@ def test_on_a_phone_the_navigation_is_one_row(
     visitor: Visitor, live_desk: Desk, instance: Instance, path: str
 ) -> None:
     instance.rules.write_denied = True
-    live_desk.services.servicenow.pushes.create_from_ticket(live_desk.ticket().id, by="desk")
+    ticket = live_desk.ticket()
+    live_desk.services.servicenow.pushes.create_from_ticket(ticket.id, by="desk")
+    settled(live_desk.services.servicenow, ticket.id)
     visitor.page.set_viewport_size({"width": 375, "height": 800})
     visitor.sign_in("admin")
     visitor.go(path)
@@ -125,6 +128,7 @@ def test_the_tick_follows_the_kind_of_note(
     visitor = either
     ticket = live_desk.ticket()
     live_desk.services.servicenow.pushes.create_from_ticket(ticket.id, by="a@example.com")
+    settled(live_desk.services.servicenow, ticket.id)
     visitor.sign_in("agent")
     visitor.go(f"/tickets/{ticket.id}")
     send = visitor.page.locator("input[name=send]:visible")
@@ -151,6 +155,7 @@ def test_a_push_is_edited_in_the_dialog_and_sent_from_the_outbox(
     instance.use_close_codes(("Fixed", "Not fixed"))
     ticket = live_desk.ticket(status="resolved")
     live_desk.services.servicenow.pushes.create_from_ticket(ticket.id, by="desk@example.com")
+    settled(live_desk.services.servicenow, ticket.id)
     visitor.sign_in("agent")
     visitor.go("/servicenow/outbox?state=blocked")
     visitor.follow("Edit and send")

@@ -3,7 +3,7 @@
 import pytest
 
 from app.simulator import Instance
-from tests.both_sides import BothSides
+from tests.both_sides import BothSides, settled
 from tests.desk import Desk
 from tests.e2e.conftest import Visitor
 
@@ -18,6 +18,7 @@ def test_an_agent_chooses_per_field(
     )
     both.here(subject="All mail is down", category="hardware")
     both.service.pushes.sync(both.id, by=live_desk.user.email)
+    settled(both.service, both.id)
     either.page.set_viewport_size({"width": width, "height": 800})
     either.sign_in("agent")
     either.go("/tickets?conflict=yes")
