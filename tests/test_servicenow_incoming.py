@@ -14,7 +14,7 @@ from app.db import predictions
 from app.db.engine import reading
 from app.integrations.servicenow_client import ServiceNowClient
 from app.integrations.servicenow_mapping import FIELDS
-from app.models import EventKind, Field, IncomingState, TicketEvent
+from app.models import EventKind, Field, IncomingState, TicketEvent, TicketFilter
 from app.services.servicenow import ServiceNowService
 from app.services.servicenow.following import Followed, Following
 from app.services.servicenow.incoming import PAGE
@@ -467,3 +467,11 @@ def test_who_asks_while_a_pull_is_under_way_gets_another(both: BothSides, clock:
     assert service.incoming.run_due(stopping=asked_meanwhile)
     assert service.incoming.run_due()
     assert not service.incoming.run_due()
+
+
+def test_what_was_taken_over_is_found_by_its_new_words(both: BothSides) -> None:
+    both.there(short_description="The projector flickers")
+    pull(both.service)
+    wanted = TicketFilter(q="projector")
+    found, _ = both.desk.services.tickets.after(wanted, both.desk.user, last=None, limit=5)
+    assert [one.id for one in found] == [both.id]
