@@ -1,11 +1,12 @@
 """The timeline of a ticket."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select, update
 
+from app.db import bulk
 from app.db.tables import ticket_events
 from app.models import NOTES, EventKind, JournalEntry, NotePush, TicketEvent
 
@@ -54,12 +55,15 @@ def tell(
     add(conn, ticket_id, EventKind.SERVICENOW, text, author=by, internal=True, now=now)
 
 
-def tell_all(conn: Connection, told: Iterable[tuple[int, str]], *, now: datetime) -> None:
+def tell_all(conn: Connection, told: Sequence[tuple[int, str]], *, now: datetime) -> None:
     """As `tell` by nobody in particular, of many tickets: their ids and the texts, in order."""
-    same = {"kind": EventKind.SERVICENOW, "internal": True, "created_at": now}
-    rows = [{"ticket_id": ticket_id, "body": text, **same} for ticket_id, text in told]
-    if rows:
-        conn.execute(ticket_events.insert(), rows)
+    same = {
+        "kind": EventKind.SERVICENOW.value,
+        "author": None,
+        "internal": True,
+        "created_at": now,
+    }
+    bulk.insert(conn, ticket_events, ("ticket_id", "body"), told, same=same)
 
 
 def get(conn: Connection, event_id: int) -> TicketEvent:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Dialect, select
 
-from app.db import bulk, links
-from app.db.tables import outbox, ticket_events, tickets
-from app.models import SUBJECT_LENGTH, SYNCED, EventKind, Incident, SyncStatus, Values
+from app.db import bulk, events, links
+from app.db.tables import outbox, tickets
+from app.models import SUBJECT_LENGTH, SYNCED, Incident, SyncStatus, Values
 
 # What differs between the tickets of one page.
 NEW = (
@@ -68,7 +68,7 @@ def add(
     sys_ids = [one.sys_id for one in found]
     ids = links.tickets_of(conn, sys_ids)
     told = [(ids[one.sys_id], f"Imported from incident {one.number}.") for one in found]
-    _tell(conn, told, now=now)
+    events.tell_all(conn, told, now=now)
     return ids
 
 
@@ -87,13 +87,3 @@ def _new(incident: Incident, theirs: Values, seen: Values) -> bulk.Row:
         incident.number,
         {"ours": values, "theirs": theirs, "seen": seen},
     )
-
-
-def _tell(conn: Connection, told: Sequence[tuple[int, str]], *, now: datetime) -> None:
-    same = {
-        "kind": EventKind.SERVICENOW.value,
-        "author": None,
-        "internal": True,
-        "created_at": now,
-    }
-    bulk.insert(conn, ticket_events, ("ticket_id", "body"), told, same=same)
