@@ -141,15 +141,6 @@ def test_our_own_update_coming_back_changes_nothing(both: BothSides) -> None:
     assert "Taken from" not in both.told()
 
 
-def test_a_page_read_before_our_push_does_not_take_it_back(both: BothSides) -> None:
-    before = dict(both.incident)
-    both.here(subject="Ours")
-    tick(both.service)
-    both.incident.update(before)
-    pull(both.service)
-    assert both.ticket.subject == "Ours"
-
-
 def test_what_both_sides_changed_is_overwritten_by_neither(both: BothSides) -> None:
     pull(both.service)
     both.here(subject="Ours")

@@ -20,7 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.db.engine import UtcDateTime
 from app.db.tables import incidents, incoming, tickets
 from app.db.tickets import ticket_of_row
-from app.models import IncomingState, Ticket
+from app.models import IncomingState, Ticket, Values
 
 NAMES = tuple(IncomingState.__dataclass_fields__)
 
@@ -111,6 +111,14 @@ def linked(conn: Connection, host: str, sys_ids: Sequence[str]) -> Mapping[str, 
     )
     found = (ticket_of_row(row) for row in conn.execute(query).mappings())
     return {str(ticket.sn_sys_id): ticket for ticket in found}
+
+
+def seen(conn: Connection, host: str, sys_ids: Sequence[str]) -> dict[str, Values]:
+    """Which state of these incidents their tickets have seen, by sys_id."""
+    query = select(tickets.c.sn_sys_id, tickets.c.sn_agreed).where(
+        tickets.c.sn_sys_id.in_(sys_ids), tickets.c.sn_host == host
+    )
+    return {row[0]: (row[1] or {}).get("seen", {}) for row in conn.execute(query)}
 
 
 def linked_ids(conn: Connection, host: str, sys_ids: Sequence[str]) -> tuple[str, ...]:

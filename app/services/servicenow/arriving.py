@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection as DbConnection
@@ -11,7 +11,7 @@ from app.db import events, exchanges, incidents, incoming, tickets
 from app.errors import ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_listening import Call
-from app.models import EventKind, FieldChange, Incident, JournalEntry, Ticket
+from app.models import EventKind, FieldChange, Incident, JournalEntry, Ticket, Values
 from app.services.servicenow.history import shortened, told
 from app.services.servicenow.reconciling import Reconciled, reconcile, write_all
 
@@ -34,6 +34,8 @@ class Arrival:
     pulling: bool
     now: datetime
     calls: Sequence[Call] = ()
+    # What was seen of some incidents before they were read: these rows cannot be late answers.
+    known: Mapping[str, Values] = field(default_factory=dict)
 
     def store(self, records: Sequence[Record], journal: Sequence[Record]) -> None:
         """Incidents into the mirror and their tickets, journal rows into the timelines."""
@@ -50,7 +52,14 @@ class Arrival:
             ticket = tickets.annotate(self.conn, ticket, sn_missing_since=None)
             text = f"{ticket.sn_number} can be seen again."
             events.tell(self.conn, ticket.id, text, now=self.now)
-        found = reconcile(ticket, record, maps=self.maps, pulling=self.pulling, now=self.now)
+        found = reconcile(
+            ticket,
+            record,
+            maps=self.maps,
+            pulling=self.pulling,
+            now=self.now,
+            known=self.known.get(record["sys_id"]),
+        )
         return ticket, found
 
     def miss(self, sys_ids: Sequence[str]) -> None:

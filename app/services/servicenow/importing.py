@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection as DbConnection
 from sqlalchemy import Dialect
 
-from app.db import imported, incidents, tickets
+from app.db import imported, incidents, incoming, tickets
 from app.db.imported import NewTicket
 from app.errors import ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
@@ -108,6 +108,10 @@ class Page:
             made = imported.add(conn, [one.new for one in fates if one.new], host=host, now=now)
             merged = [(one.ticket, one.found) for one in fates if one.ticket and one.found]
             write_all(conn, merged, now=now)
+            if any(found.late for _, found in merged):
+                # Late answers or incidents that went back: the next look at each tells.
+                incoming.sweep_again(conn, host)
+                incoming.ask(conn, host, now=now)
         return Tally.of([*self._unreadable, *(_told(one, made) for one in fates)])
 
     def _fates(self, conn: DbConnection, run: SyncRun, now: datetime) -> list[Fate]:

@@ -1,7 +1,7 @@
 """Changes that come in by themselves: pulled by watermark, and swept by sys_id once a day."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,11 +14,12 @@ from app.errors import Kind, ServiceNowError, ServiceNowRejected, ServiceNowUnav
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_client import IncidentPage, Query
 from app.integrations.servicenow_listening import latest, listening
-from app.models import IncomingState, IncomingView
+from app.models import IncomingState, IncomingView, Values
 from app.services.servicenow.arriving import Arrival, Record
 from app.services.servicenow.connection import Connection
 from app.services.servicenow.following import Following
 from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.reconciling import older
 from app.services.servicenow.setup import Setup
 
 log = logging.getLogger("app.pulls")
@@ -149,6 +150,8 @@ class Incoming:
         """One page into the database; `asked` are the sys_ids of a page of a sweep."""
         setup = self._setup
         maps = self._lookups.maps()
+        stamps = stamps_of(records)
+        records, seen = self._confirmed(records)
         journal, standing = self._journal(turn.state, records, since)
         page = latest(INCIDENTS)
         progress: dict[str, Any] = {"journal": standing}
@@ -156,7 +159,7 @@ class Incoming:
             progress["sweep_after"] = asked[-1]
         else:
             known = [turn.state.watermark] if turn.state.watermark else []
-            progress["watermark"] = max([*stamps_of(records), *known], default=None)
+            progress["watermark"] = max([*stamps, *known], default=None)
             progress["rows"] = turn.state.rows + len(records)
         with writing(setup.engine) as conn:
             arrival = Arrival(
@@ -167,11 +170,34 @@ class Incoming:
                 switches.pulling(conn, setup.host),
                 setup.now(),
                 calls=(page,) if page else (),
+                known=seen,
             )
             arrival.store(records, journal)
             shown = {row["sys_id"] for row in records}
             arrival.miss([sys_id for sys_id in asked if sys_id not in shown])
             turn.write_in(conn, claimed_at=setup.now(), **progress)
+
+    def _confirmed(
+        self, records: Sequence[Record]
+    ) -> tuple[Sequence[Record], Mapping[str, Values]]:
+        """Rows in a lower state than was seen are read again, with what was seen by then.
+
+        Such a row is late, read before a push of ours; if it comes again, the incident went back.
+        """
+        with reading(self._setup.engine) as conn:
+            seen = incoming.seen(conn, self._setup.host, [row["sys_id"] for row in records])
+        lower = [
+            sys_id
+            for row in records
+            if older(mapping.seen_of(row), seen.get(sys_id := row["sys_id"], {}))
+        ]
+        if not lower:
+            return records, {}
+        query = Query().any_of("sys_id", lower).order_by("sys_id")
+        page = self._page(query, limit=PAGE, offset=0)
+        again = {row["sys_id"]: row for row in page.records}
+        confirmed = [again.get(row["sys_id"], row) for row in records]
+        return confirmed, {sys_id: seen[sys_id] for sys_id in lower if sys_id in again}
 
     def _journal(
         self, state: IncomingState, records: Sequence[Record], since: str

@@ -35,6 +35,10 @@ class Reconciled:
     asked: tuple[str, ...] = ()
     # A conflict that held a push back is over.
     released: bool = False
+    # The record is in a lower state than was seen: a late answer, of which nothing is used,
+    late: bool = False
+    # or the incident itself went back, for example with a backup of the instance.
+    turned_back: bool = False
 
 
 def reconcile(
@@ -45,16 +49,18 @@ def reconcile(
     pulling: bool,
     now: datetime,
     before: Record | None = None,
+    known: Values | None = None,
 ) -> Reconciled:
     """Compare a linked ticket with its incident. Nothing is written.
 
-    A record older than one that was looked at before says nothing (mod_count only grows). While
-    `pulling` is off their changes are left where they are, and are still never overwritten.
-    `before` is the record as it was before a write of ours: it says who changed it there.
+    A record in a lower state than was seen before says nothing, unless what was seen is what was
+    `known` before this one was read. While `pulling` is off their changes are left where they
+    are, and are still never overwritten. `before` is the record as it was before a write of ours:
+    it says who changed it there.
     """
     seen = mapping.seen_of(record)
-    if older(seen, ticket.sn_agreed.get("seen", {})):
-        return Reconciled()
+    if is_late(seen, ticket, known):
+        return Reconciled(late=True)
     theirs = mapping.ticket_values(record, maps)
     ours = links.values_of(ticket)
     verdict = mapping.merge(ticket.sn_agreed, ours, theirs)
@@ -75,7 +81,8 @@ def reconcile(
         columns["sn_conflict_since"] = now if conflicts else None
     asked = tuple(name for name in conflicts if conflicts[name] != ticket.sn_conflicts.get(name))
     released = bool(set(ticket.sn_conflicts) - set(conflicts))
-    return Reconciled(verdict, columns, asked, released)
+    turned_back = is_turned_back(seen, ticket, theirs)
+    return Reconciled(verdict, columns, asked, released, turned_back=turned_back)
 
 
 def _taken(take: Values, record: Record) -> dict[str, Any]:
@@ -97,6 +104,19 @@ def older(seen: Values, before: Values) -> bool:
     """True when an incident was seen in a later state than this one."""
     ours, known = seen.get("mod_count") or "", before.get("mod_count") or ""
     return ours.isdigit() and known.isdigit() and int(ours) < int(known)
+
+
+def is_late(seen: Values, ticket: Ticket, known: Values | None) -> bool:
+    """True for a record in a lower state than was seen of the ticket's incident since `known`."""
+    latest = ticket.sn_agreed.get("seen", {})
+    return older(seen, latest) and latest != known
+
+
+def is_turned_back(seen: Values, ticket: Ticket, theirs: Values) -> bool:
+    """True for an incident whose count of updates went down and that says something else."""
+    known = ticket.sn_agreed.get("theirs", {})
+    moved = any(theirs[name] != known[name] for name in theirs if name in known)
+    return moved and older(seen, ticket.sn_agreed.get("seen", {}))
 
 
 def agreeing(
@@ -198,12 +218,21 @@ def _write_columns(
 
 def _texts(ticket: Ticket, found: Reconciled, changes: Sequence[FieldChange]) -> Iterator[str]:
     """What the timeline tells of it."""
+    if found.turned_back:
+        yield turned_back_told(ticket)
     if changes:
         text = "; ".join(f"{label_of(one.field)}: {one.before} → {one.after}" for one in changes)
         yield f"Taken from {ticket.sn_number}: {text}."
     if found.asked:
         names = ", ".join(label_of(name) for name in found.asked)
         yield f"Different here and in {ticket.sn_number}: {names}. Choose which to keep."
+
+
+def turned_back_told(ticket: Ticket) -> str:
+    return (
+        f"{ticket.sn_number} has an earlier state in ServiceNow than before. A backup may have "
+        "been restored there, or the incident created again. Both sides were compared again."
+    )
 
 
 def release(conn: DbConnection, ticket: Ticket, *, now: datetime) -> None:

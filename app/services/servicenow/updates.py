@@ -12,7 +12,15 @@ from app.services.privacy import masked_ticket
 from app.services.servicenow.certainty import link_of, refuse_if_too_early, write_ahead
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.payload import Payload, Payloads
-from app.services.servicenow.reconciling import agreeing, older, reconcile, shown, write
+from app.services.servicenow.reconciling import (
+    agreeing,
+    is_late,
+    is_turned_back,
+    reconcile,
+    shown,
+    turned_back_told,
+    write,
+)
 from app.services.servicenow.setup import Setup
 
 Record = Mapping[str, str]
@@ -53,7 +61,9 @@ class Updates:
             sent = {name: ours[name] for name in verdict.send}
             write_ahead(item, self._setup, sent=sent, theirs=theirs)
             record = client.update_incident(sys_id, payload.fields, fields=mapping.FIELDS)
-        trouble = self._record(item, ticket, record, sent=_Sent(verdict, payload, before))
+        turned_back = is_turned_back(mapping.seen_of(before), ticket, theirs)
+        sent_now = _Sent(verdict, payload, before, turned_back)
+        trouble = self._record(item, ticket, record, sent=sent_now)
         if trouble:
             raise trouble
 
@@ -69,7 +79,8 @@ class Updates:
             if not outbox.is_ours(conn, item):
                 return None
             agreed = current
-            if not older(seen, current.sn_agreed.get("seen", {})):
+            known = ticket.sn_agreed.get("seen", {})
+            if not is_late(seen, current, known):
                 theirs = mapping.ticket_values(record, maps)
                 values = agreeing(
                     mapping.recognised(current.sn_agreed, theirs),
@@ -79,6 +90,8 @@ class Updates:
                     seen=seen,
                 )
                 agreed = tickets.annotate(conn, current, sn_agreed=values)
+            if sent.turned_back:
+                events.tell(conn, ticket.id, turned_back_told(ticket), now=now)
             pulling = switches.pulling(conn, self._setup.host)
             found = reconcile(
                 agreed, record, maps=maps, pulling=pulling, now=now, before=sent.before
@@ -100,6 +113,7 @@ class _Sent:
     verdict: mapping.Merge
     payload: Payload
     before: Record
+    turned_back: bool
 
     def agreed_by(self, record: Record) -> tuple[str, ...]:
         """Fields that the echo settles; the resolution goes with the status.
