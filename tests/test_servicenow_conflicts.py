@@ -1,14 +1,18 @@
 """Both sides changed the same field: shown, chosen by a person, carried out, and told."""
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import Engine, update
 
+from app.db.engine import writing
+from app.db.tables import ticket_events
 from app.errors import Conflict, Invalid
-from app.models import PushState
+from app.models import PushState, Role
 from app.simulator import Instance
 from app.worker import tick
 from tests.both_sides import BETH, HARDWARE, BothSides
-from tests.conftest import soup
+from tests.conftest import account, soup
 from tests.desk import Desk
 from tests.test_servicenow_pages import press
 
@@ -259,3 +263,25 @@ def test_what_was_never_agreed_on_says_so(desk: Desk, instance: Instance) -> Non
     service.linking.link(ticket.id, "INC0000042", by="agent@example.com")
     subject = next(one for one in service.conflicts.of(ticket.id).conflicts)
     assert (subject.name, subject.agreed) == ("subject", "never")
+
+
+def test_who_changed_a_field_is_known_whatever_words_other_fields_hold(
+    both: BothSides, app: FastAPI
+) -> None:
+    both.here(priority="low")
+    liar = account(app, "liar@example.com", Role.AGENT)
+    words = {"subject": "VPN; priority: urgent", "category": "hardware"}
+    both.desk.services.tickets.change(both.id, words, by=liar)
+    both.there(short_description="Theirs", impact="1", urgency="1")
+    tick(both.service)
+    by = {one.name: one.ours.by for one in both.service.conflicts.of(both.id).conflicts}
+    assert by == {"subject": "liar@example.com", "priority": "desk@example.com"}
+
+
+def test_an_entry_from_before_fields_were_kept_names_nobody(
+    torn: BothSides, engine: Engine
+) -> None:
+    with writing(engine) as conn:
+        conn.execute(update(ticket_events).values(fields=None))
+    assert [one.ours.by for one in torn.service.conflicts.of(torn.id).conflicts] == ["", ""]
+    assert "subject: Mail is down → Ours" in torn.told()

@@ -17,6 +17,7 @@ def _event(row: RowMapping) -> TicketEvent:
     values: dict[str, Any] = {name: row[name] for name in NAMES}
     values["kind"] = EventKind(row["kind"])
     values["push"] = NotePush(row["push"]) if row["push"] else None
+    values["fields"] = tuple(row["fields"] or ())
     return TicketEvent(**values)
 
 
@@ -30,8 +31,9 @@ def add(
     internal: bool,
     now: datetime,
     push: NotePush | None = None,
+    fields: Iterable[str] = (),
 ) -> TicketEvent:
-    """Write one entry."""
+    """Write one entry; `fields` are the names of those that it changed."""
     row = conn.execute(
         ticket_events.insert()
         .values(
@@ -42,6 +44,7 @@ def add(
             internal=internal,
             created_at=now,
             push=push,
+            fields=list(fields) or None,
         )
         .returning(ticket_events)
     )
@@ -49,10 +52,17 @@ def add(
 
 
 def tell(
-    conn: Connection, ticket_id: int, text: str, *, by: str | None = None, now: datetime
+    conn: Connection,
+    ticket_id: int,
+    text: str,
+    *,
+    by: str | None = None,
+    now: datetime,
+    fields: Iterable[str] = (),
 ) -> None:
     """What happened between a ticket and ServiceNow, for agents."""
-    add(conn, ticket_id, EventKind.SERVICENOW, text, author=by, internal=True, now=now)
+    kind = EventKind.SERVICENOW
+    add(conn, ticket_id, kind, text, author=by, internal=True, now=now, fields=fields)
 
 
 def tell_all(conn: Connection, told: Sequence[tuple[int, str]], *, now: datetime) -> None:

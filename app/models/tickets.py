@@ -188,7 +188,10 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class TicketEvent:
-    """One entry of a timeline. `author` is an address, None for the app itself."""
+    """One entry of a timeline. `author` is an address, None for the app itself.
+
+    `fields` are the names of those that it changed; none in entries from before they were kept.
+    """
 
     id: int
     ticket_id: int
@@ -199,4 +202,5 @@ class TicketEvent:
     created_at: datetime
     push: NotePush | None = None
     pushed_at: datetime | None = None
+    fields: tuple[str, ...] = ()
     hidden: int = 0

@@ -82,9 +82,13 @@ def check_change(
             raise Invalid("Say how it was resolved.", fields=missing)
 
 
-def edits_told(before: Ticket, after: Ticket, changed: Iterable[str]) -> str:
-    """The changed fields, old and new; the status has an entry of its own."""
-    names = [name for name in changed if name not in ("status", "assignment_group_name")]
+def edited(changed: Iterable[str]) -> tuple[str, ...]:
+    """The changed fields that share one entry of the timeline; the status has its own."""
+    return tuple(name for name in changed if name not in ("status", "assignment_group_name"))
+
+
+def edits_told(before: Ticket, after: Ticket, names: Iterable[str]) -> str:
+    """The changed fields, old and new."""
     return "; ".join(edit_told(name, _of(before, name), _of(after, name)) for name in names)
 
 

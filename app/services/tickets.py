@@ -25,7 +25,7 @@ from app.models import (
     User,
 )
 from app.services import privacy
-from app.services.changing import Pairs, check_change, edits_told, tidied
+from app.services.changing import Pairs, check_change, edited, edits_told, tidied
 from app.services.copilot import CopilotService
 from app.services.opening import Opening
 from app.services.triage import TriageService
@@ -179,10 +179,16 @@ class TicketService:
             events.add(
                 conn, ticket.id, EventKind.STATUS, told, author=by.email, internal=False, now=now
             )
-        edits = edits_told(ticket, after, changed)
-        if edits:
+        if fields := edited(changed):
             events.add(
-                conn, ticket.id, EventKind.EDIT, edits, author=by.email, internal=True, now=now
+                conn,
+                ticket.id,
+                EventKind.EDIT,
+                edits_told(ticket, after, fields),
+                author=by.email,
+                internal=True,
+                now=now,
+                fields=fields,
             )
         self._triage.follow(conn, ticket, after, by=by.email)
         if after.linked and any(name in SYNCED for name in changed):

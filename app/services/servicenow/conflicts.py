@@ -102,7 +102,8 @@ class Conflicts:
         agreed["theirs"] |= theirs
         after = tickets.change(conn, ticket, now=now, sn_agreed=agreed, **columns)
         predictions.follow_instance(conn, ticket, after, now=now)
-        events.tell(conn, ticket.id, _told(card, choices, ticket), now=now, by=by)
+        text = _told(card, choices, ticket)
+        events.tell(conn, ticket.id, text, now=now, by=by, fields=taken)
         host = ticket.sn_host or self._setup.host
         return links.owe_update(conn, after, host=host, by=by, now=now)
 
@@ -190,8 +191,7 @@ def _our_side(ticket: Ticket, name: str, timeline: Sequence[TicketEvent]) -> Sid
     """Who changed it here last, as the timeline tells."""
     value, words = getattr(ticket, name), shown(ticket, name)
     for event in reversed(timeline):
-        edited = event.kind is EventKind.EDIT and f"; {label_of(name)}: " in f"; {event.body}"
-        if edited or (event.kind is EventKind.STATUS and name == "status"):
+        if name in event.fields or (event.kind is EventKind.STATUS and name == "status"):
             return Side(value, words, event.author or "", event.created_at)
     return Side(value, words)
 
