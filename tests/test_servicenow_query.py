@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import ServiceNowRejected
-from app.integrations.servicenow_query import Query
+from app.integrations.servicenow_query import OPERATORS, Query
 from app.simulator.query import matches, parse
 
 VALUES = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=30)
@@ -32,6 +32,37 @@ def test_scripts_and_line_breaks_are_refused(value: str) -> None:
         Query().equals("email", value)
     with pytest.raises(ServiceNowRejected):
         Query.parse(f"email={value}")
+
+
+# Also operators that this parser does not know, which ServiceNow has.
+KNOWN_THERE = (
+    *OPERATORS,
+    *("INSTANCEOF", "ON", "NOTON", "RELATIVEGT", "DATEPART", "MATCH_RGX", "GT_FIELD", "<>"),
+)
+
+
+SCRIPTS = (
+    "javascript:gs.now()",
+    "a@javascript:gs.now()",
+    "javascript:a@b",
+    "a,b,JavaScript:gs.now()",
+    "a@ javascript :gs.now()",
+    "a^^javascript:gs.now()",
+)
+
+
+@pytest.mark.parametrize("operator", KNOWN_THERE)
+def test_no_operator_lets_a_script_in(operator: str) -> None:
+    for before in ("", "state=1^", "state=1^OR", "state=1^NQ"):
+        for value in SCRIPTS:
+            with pytest.raises(ServiceNowRejected):
+                Query.parse(f"{before}sys_created_on{operator}{value}")
+
+
+@given(before=VALUES, after=VALUES, operator=st.sampled_from(OPERATORS))
+def test_a_query_with_a_script_anywhere_is_refused(before: str, after: str, operator: str) -> None:
+    with pytest.raises(ServiceNowRejected):
+        Query.parse(f"state{operator}{before}javascript:{after}")
 
 
 @pytest.mark.parametrize("field", ["state^active", "", "1state", "state=1", "STATE", "a b"])
