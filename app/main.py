@@ -18,6 +18,7 @@ from app.connecting import make_drafting, make_servicenow
 from app.copilot.engine import Engine as TriageEngine
 from app.db import migrate
 from app.db.engine import make_engine, utc_now
+from app.db.files import private_folder
 from app.deps import Services
 from app.middleware import BodyLimit, SameOrigin, SecurityHeaders
 from app.routing import routes
@@ -53,7 +54,7 @@ def with_secret_key(settings: Settings) -> Settings:
     if settings.secret_key:
         return settings
     folder = ROOT / "data"
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     return replace(settings, secret_key=kept_secret(folder / "secret_key"))
 
 

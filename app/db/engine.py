@@ -13,6 +13,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.types import TypeDecorator
 
+from app.db.files import private_database
+
 # Up to the microseconds, the zone left out: it is always UTC.
 STAMP_LENGTH = 26
 BUSY_SECONDS = 15
@@ -111,7 +113,7 @@ def make_engine(url: str) -> Engine:
         return create_engine(
             target, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True
         )
-    Path(str(target.database)).parent.mkdir(parents=True, exist_ok=True)
+    private_database(Path(str(target.database)))
     engine = create_engine(
         target,
         pool_size=20,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.db.engine import utc_now
+from app.db.files import private_folder
 from app.demo import sample
 from app.errors import SettingsError
 from app.main import create_app, kept_secret, offline_services
@@ -32,7 +33,7 @@ def run(settings: Settings, *, reset: bool, folder: Path = ROOT / "demo-data") -
     """Serve until told to stop; the demo's data stay in `folder`. Answers the exit status."""
     if reset:
         shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     keeper = Keeper(folder / "instance.json")
     fresh = not keeper.load()
     try:
