@@ -2,9 +2,11 @@
 
 AppError
 ├── SettingsError            a variable of the environment is wrong
+├── BadRequest               400
 ├── SignInNeeded             401
 ├── NotAllowed               403
 ├── NotFound                 404
+├── BodyTooSlow              408
 ├── Conflict                 409
 ├── TooLarge                 413
 ├── Invalid                  422, with one sentence per field
@@ -43,6 +45,11 @@ class SettingsError(AppError):
     code = "bad_setting"
 
 
+class BadRequest(AppError):
+    status = 400
+    code = "bad_request"
+
+
 class SignInNeeded(AppError):
     status = 401
     code = "sign_in_needed"
@@ -56,6 +63,11 @@ class NotAllowed(AppError):
 class NotFound(AppError):
     status = 404
     code = "not_found"
+
+
+class BodyTooSlow(AppError):
+    status = 408
+    code = "body_too_slow"
 
 
 class Conflict(AppError):

@@ -20,7 +20,8 @@ from app.db import migrate
 from app.db.engine import make_engine, utc_now
 from app.db.files import private_folder
 from app.deps import Services
-from app.middleware import BodyLimit, SameOrigin, SecurityHeaders
+from app.middleware import BodyLimit, SameOrigin, SecurityHeaders, UnexpectedErrors, ValidHost
+from app.proxies import ForwardedHeaders, Proxies
 from app.routing import routes
 from app.services.accounts import AccountService
 from app.services.accuracy import AccuracyService
@@ -144,6 +145,7 @@ def create_app(
         lifespan=_lifespan(_worker(services, pulse, bells, seconds=settings.worker_seconds)),
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         routes=list(routes()),
     )
     app.state.services = services
@@ -197,5 +199,9 @@ def _install(app: FastAPI, settings: Settings) -> None:
     app.mount("/static", StaticFiles(directory=ROOT / "static"), name="static")
     app.add_middleware(BodyLimit)
     app.add_middleware(SameOrigin, public_url=settings.public_url)
+    app.add_middleware(ValidHost)
+    app.add_middleware(UnexpectedErrors)
     app.add_middleware(SecurityHeaders, https=settings.public_url.startswith("https://"))
     app.add_middleware(logs.RequestLog)
+    app.state.proxies = Proxies(settings.trusted_proxies)
+    app.add_middleware(ForwardedHeaders, proxies=app.state.proxies)

@@ -1,24 +1,31 @@
-"""What stands before every route: foreign forms, too large bodies, and headers on each answer.
+"""Checks before every route: host, origin and body of a request; headers of every answer.
 
 Pure ASGI. A refusal is worded by the app's own handler of AppError, so it has the shape of the
 door it came through.
 """
 
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from anyio import fail_after
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import AppError, NotAllowed, TooLarge
+from app.errors import AppError, BadRequest, BodyTooSlow, NotAllowed, TooLarge
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 LARGEST_BODY = 1_500_000
 # So much of a refused body is read and dropped: a client that is still sending when the
 # connection closes would never see the answer.
 LARGEST_DRAIN = 20 * LARGEST_BODY
+# A body may take this long, and a second more for each 64 KiB announced.
+BODY_SECONDS = 30.0
+BYTES_PER_SECOND = 65_536
+HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.IGNORECASE)
+PORTS = {"http": 80, "https": 443}
 YEAR = 31_536_000
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -37,11 +44,63 @@ HEADERS = {
 }
 
 
-async def refuse(scope: Scope, receive: Receive, send: Send, error: AppError) -> None:
-    """Answer with `error` as a page, a fragment or problem+json."""
+async def refuse(
+    scope: Scope, receive: Receive, send: Send, error: AppError, *, close: bool = False
+) -> None:
+    """Answer with `error` as a page, a fragment or problem+json; `close` ends the connection."""
     handler = scope["app"].exception_handlers[AppError]
     response: Response = handler(Request(scope, receive), error)
+    if close:
+        response.headers["Connection"] = "close"
     await response(scope, receive, send)
+
+
+class UnexpectedErrors:
+    """Answers an unexpected error inside the protective headers, then raises it for the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except Exception as error:
+            if scope["type"] == "http" and not started:
+                response = scope["app"].exception_handlers[Exception](Request(scope), error)
+                await response(scope, receive, send)
+            raise
+
+
+class ValidHost:
+    """Refuses a Host that is not a host name or address with an optional port."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or all(map(_is_host, Headers(scope=scope).getlist("host"))):
+            await self._app(scope, receive, send)
+            return
+        # Without the header, addresses are built from the server's own.
+        kept = [pair for pair in scope["headers"] if pair[0].lower() != b"host"]
+        error = BadRequest("The Host header of this request cannot be read.")
+        await refuse({**scope, "headers": kept}, receive, send, error)
+
+
+def _is_host(text: str) -> bool:
+    if not HOST.fullmatch(text):
+        return False
+    try:
+        return urlsplit(f"//{text}").port != 0
+    except ValueError:
+        return False
 
 
 class SameOrigin:
@@ -49,7 +108,7 @@ class SameOrigin:
 
     def __init__(self, app: ASGIApp, *, public_url: str = "") -> None:
         self._app = app
-        self._public_host = urlsplit(public_url).netloc.lower()
+        self._public_origin = origin_of(public_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in SAFE_METHODS or self._own(scope):
@@ -68,16 +127,21 @@ class SameOrigin:
             return site in ("same-origin", "none")
         origin = headers.get("origin")
         if origin:
-            return self._own_host(origin, headers.get("host", ""))
+            own = f"{scope['scheme']}://{headers.get('host', '')}"
+            named = origin_of(origin)
+            return named is not None and named == (self._public_origin or origin_of(own))
         # No browser of today: a script. One that carries a cookie may be an old browser.
         return "cookie" not in headers
 
-    def _own_host(self, origin: str, host: str) -> bool:
-        try:
-            named = urlsplit(origin).netloc.lower()
-        except ValueError:
-            return False
-        return bool(named) and named in (host.lower(), self._public_host)
+
+def origin_of(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of an address; None when it names no host."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or PORTS.get(parts.scheme, 0)
+    except ValueError:
+        return None
+    return (parts.scheme, parts.hostname, port) if parts.hostname else None
 
 
 class SecurityHeaders:
@@ -106,65 +170,60 @@ class SecurityHeaders:
 
 
 class BodyLimit:
-    """Refuses bodies above `largest` bytes, announced or not, before any route reads them."""
+    """Reads every body before any route does: at most `largest` bytes, each within its time.
 
-    def __init__(self, app: ASGIApp, *, largest: int = LARGEST_BODY) -> None:
+    A body that is too large or too slow is refused and its connection closed.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, largest: int = LARGEST_BODY, seconds: float = BODY_SECONDS
+    ) -> None:
         self._app = app
         self._largest = largest
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        headers = Headers(scope=scope) if scope["type"] == "http" else {}
+        if not ("content-length" in headers or "transfer-encoding" in headers):
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length")
-        if announced is not None:
-            fits = announced.isdecimal() and int(announced) <= self._largest
-            if fits:
-                await self._app(scope, receive, send)
-                return
-            await _drain(receive)
-        elif scope["method"] in SAFE_METHODS:
-            await self._app(scope, receive, send)
-            return
+        length = headers.get("content-length", "0")
+        fits = length.isdecimal() and len(length) < 20 and int(length) <= self._largest
+        announced = int(length) if fits else self._largest + 1
+        try:
+            with fail_after(self._seconds + announced / BYTES_PER_SECOND):
+                message = await self._read(receive, announced=announced)
+        except AppError as error:
+            await refuse(scope, receive, send, error, close=True)
+        except TimeoutError:
+            slow = BodyTooSlow("The body of this request took too long to arrive.")
+            await refuse(scope, receive, send, slow, close=True)
         else:
-            body = await self._read(receive)
-            if body is not None:
-                await self._app(scope, _replayed(body, receive), send)
-                return
-        error = TooLarge(f"At most {self._largest:,} bytes can be sent at once.")
-        await refuse(scope, receive, send, error)
+            await self._app(scope, _replayed(message, receive), send)
 
-    async def _read(self, receive: Receive) -> list[Message] | None:
-        """The messages of a body of unknown length; None when it is too large."""
-        messages: list[Message] = []
+    async def _read(self, receive: Receive, *, announced: int) -> Message:
+        """The whole body as one message. Raises TooLarge."""
+        body = bytearray()
         size = 0
-        while True:
+        while size < LARGEST_DRAIN:
             message = await receive()
-            size += len(message.get("body", b""))
-            if size > self._largest:
-                if message.get("more_body"):
-                    await _drain(receive)
-                return None
-            messages.append(message)
-            if message["type"] == "http.disconnect" or not message.get("more_body"):
-                return messages
+            if message["type"] == "http.disconnect":
+                return message
+            part = message.get("body", b"")
+            size += len(part)
+            if max(size, announced) <= self._largest:
+                body += part
+            if not message.get("more_body"):
+                break
+        if max(size, announced) > self._largest:
+            raise TooLarge(f"At most {self._largest:,} bytes can be sent at once.")
+        return {"type": "http.request", "body": bytes(body), "more_body": False}
 
 
-def _replayed(messages: list[Message], receive: Receive) -> Receive:
-    waiting = iter(messages)
+def _replayed(message: Message, receive: Receive) -> Receive:
+    waiting = [message]
 
     async def receive_again() -> Message:
-        for message in waiting:
-            return message
-        return await receive()
+        return waiting.pop() if waiting else await receive()
 
     return receive_again
-
-
-async def _drain(receive: Receive) -> None:
-    dropped = 0
-    while dropped < LARGEST_DRAIN:
-        message = await receive()
-        dropped += len(message.get("body", b""))
-        if not message.get("more_body"):
-            return

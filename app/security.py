@@ -4,6 +4,7 @@ import re
 import secrets
 import unicodedata
 from hashlib import sha256
+from ipaddress import ip_address
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -133,6 +134,14 @@ def verify_nothing(password: str) -> None:
 def needs_rehash(hashed: str) -> bool:
     """True when `hashed` was made with other parameters than ours."""
     return _hasher.check_needs_rehash(hashed)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def local_path(target: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Listening: uvicorn with our logs, and forwarded headers only behind a known proxy."""
+"""Listening: uvicorn with our logs. Forwarded headers are read by the app itself."""
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,9 +19,7 @@ def listen(app: FastAPI, settings: Settings) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
-        # Behind PUBLIC_URL there is a proxy; without it nobody may claim another address.
-        proxy_headers=bool(settings.public_url),
-        forwarded_allow_ips="*" if settings.public_url else None,
+        proxy_headers=False,
         timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,6 +11,7 @@ from app.errors import SettingsError
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off"}
 DEFAULT_DATABASE = "sqlite:///data/desk.db"
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     public_url: str = ""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = LOOPBACK
     time_zone: str = "UTC"
     worker_seconds: float = 5
     history_days: float = 90
@@ -116,6 +118,7 @@ class Settings:
             host=_text(env, "HOST") or "127.0.0.1",
             port=int(_number(env, "PORT", default=8000, least=0, most=65535)),
             public_url=_url(env, "PUBLIC_URL", any_http=True),
+            trusted_proxies=_networks(env, "TRUSTED_PROXIES") or LOOPBACK,
             time_zone=_time_zone(env),
             worker_seconds=_number(env, "WORKER_SECONDS", default=5, least=0.05, most=3600),
             history_days=_number(env, "HISTORY_DAYS", default=90, least=1, most=3650),
@@ -202,6 +205,17 @@ def _url(env: Mapping[str, str], name: str, *, path: bool = False, any_http: boo
     if parts.scheme == "http" and not any_http and not _loopback(parts.hostname):
         raise SettingsError(f"{name} must use https; http is for this machine only.")
     return value
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Addresses and networks, separated by commas."""
+    named = [part.strip() for part in _text(env, name).split(",") if part.strip()]
+    try:
+        return tuple(ip_network(part) for part in named)
+    except ValueError:
+        raise SettingsError(
+            f"{name} must hold IP addresses or networks, such as 10.0.0.0/8."
+        ) from None
 
 
 def _loopback(host: str) -> bool:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -19,6 +19,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, St
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app.errors import (
     AppError,
@@ -30,6 +31,9 @@ from app.errors import (
 )
 from app.models import Role, Suggestion
 
+# Of the fields that cannot be used an answer names the first ones, by at most so many characters.
+FIELDS_REPORTED = 20
+FIELD_NAME_LENGTH = 100
 ROOT = Path(__file__).resolve().parent.parent
 log = logging.getLogger("app.web")
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -44,6 +48,7 @@ TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Not possible here",
+    408: "Took too long",
     409: "Conflict",
     413: "Too large",
     422: "Not usable",
@@ -179,6 +184,7 @@ def _render(request: Request, name: str, status_code: int, context: Mapping[str,
     templates: Jinja2Templates = request.app.state.templates
     frame = {
         "user": getattr(request.state, "user", None),
+        "ignored_proxies": request.app.state.proxies.ignored,
         "owed": getattr(request.state, "owed", 0),
         "request_id": getattr(request.state, "request_id", ""),
     }
@@ -207,6 +213,9 @@ def _error(
     request: Request, status: int, code: str, message: str, *, hint: str = "", **extra: Any
 ) -> Response:
     """One error, three audiences: programs, htmx, browsers."""
+    if errors := extra.get("errors"):
+        first = islice(errors.items(), FIELDS_REPORTED)
+        extra["errors"] = {name[:FIELD_NAME_LENGTH]: text for name, text in first}
     if request.url.path.startswith("/api/"):
         return problem(request, status, code, message, hint=hint, **extra)
     context = {"message": message, "hint": hint, "title": TITLES.get(status, "Error")}
@@ -222,7 +231,10 @@ def _error(
 
 def _came_from(request: Request) -> str:
     """The page of ours that held the form or link; nothing when that is this very address."""
-    came = urlsplit(request.headers.get("Referer", ""))
+    try:
+        came = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:
+        return ""
     if came.netloc != request.url.netloc or came.path == request.url.path:
         return ""
     # One slash and no more: two would name another host.
@@ -261,6 +273,8 @@ def _to_login(request: Request) -> Response:
 
 def _http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
+    if exc.status_code == 404 and (target := _without_slash(request)):
+        return RedirectResponse(target, status_code=307)
     message = {404: "There is nothing at this address."}.get(exc.status_code, str(exc.detail))
     code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(
         exc.status_code, "http_error"
@@ -270,10 +284,28 @@ def _http_error(request: Request, exc: Exception) -> Response:
     return response
 
 
+def _without_slash(request: Request) -> str:
+    """The path without its final slash if there is a route for it, else "".
+
+    Starlette's own redirect takes its host from the request, which anybody may write.
+    """
+    path = request.url.path.rstrip("/")
+    scope = {**request.scope, "path": path}
+    if path == request.url.path or not path:
+        return ""
+    if not any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+        return ""
+    return f"{quote(path)}?{request.url.query}" if request.url.query else quote(path)
+
+
 def _validation_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)
-    fields = {_field(error): sentence(error) for error in exc.errors()}
-    named = "; ".join(f"{name}: {text}" for name, text in list(fields.items())[:5])
+    found = exc.errors()
+    fields = {_field(error): sentence(error) for error in found[:FIELDS_REPORTED]}
+    first = islice(fields.items(), 5)
+    named = "; ".join(f"{name[:FIELD_NAME_LENGTH]}: {text}" for name, text in first)
+    if len(found) > FIELDS_REPORTED:
+        named += f" The first {FIELDS_REPORTED} of {len(found):,} are listed."
     return _error(request, 422, "invalid", f"The request cannot be used. {named}", errors=fields)
 
 

@@ -181,6 +181,7 @@ def settings(
         database_url=database_url,
         secret_key="a secret key for tests only",
         worker_seconds=0.05,
+        public_url="http://testserver",
     )
 
 
@@ -316,7 +317,7 @@ class Live:
 
 @pytest.fixture
 def live(settings: Settings, triage: TriageEngine, engine: Engine) -> Iterator[Live]:
-    quick = replace(settings, worker_seconds=0.1)
+    quick = replace(settings, worker_seconds=0.1, public_url="")
     app = create_app(quick, load_triage=lambda: triage, engine=engine)
     for role in Role:
         account(app, f"{role}@example.com", role)

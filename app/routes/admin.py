@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Path, Request, Response
 
 from app.deps import Accounts, CurrentUser, require
-from app.errors import Invalid
+from app.errors import Conflict, Invalid
 from app.models import Role
+from app.security import is_loopback
 from app.services.accounts import AccountService
 from app.web import fragment, is_partial, page, see_other
 
@@ -40,11 +41,12 @@ def create_user(
     role: Annotated[Role, Form()] = Role.REQUESTER,
 ) -> Response:
     """Make an account and show the link with which its owner sets a password, this once."""
+    base = _link_base(request)
     try:
         user, token = accounts.invite_user(email, role)
     except Invalid as exc:
         return _users_page(request, accounts, error=exc, email=email, role=role)
-    link = _reset_url(request, token)
+    link = f"{base}/reset/{token}"
     return _users_page(request, accounts, link=link, link_owner=user.email)
 
 
@@ -74,8 +76,9 @@ def activate(request: Request, accounts: Accounts, user_id: Id) -> Response:
 @pages.post("/users/{user_id}/reset")
 def reset_link(request: Request, accounts: Accounts, user_id: Id) -> Response:
     """Show a link with which the owner sets a new password, this once."""
+    base = _link_base(request)
     user, token = accounts.user(user_id), accounts.reset_token(user_id)
-    link = _reset_url(request, token)
+    link = f"{base}/reset/{token}"
     if is_partial(request):
         return fragment(
             request,
@@ -87,9 +90,17 @@ def reset_link(request: Request, accounts: Accounts, user_id: Id) -> Response:
     return _users_page(request, accounts, link=link, link_owner=user.email)
 
 
-def _reset_url(request: Request, token: str) -> str:
-    base = request.app.state.settings.public_url or str(request.base_url).rstrip("/")
-    return f"{base}/reset/{token}"
+def _link_base(request: Request) -> str:
+    """Where links lead. Raises Conflict: a host that the request names is used on loopback only."""
+    settings = request.app.state.settings
+    if settings.public_url:
+        return str(settings.public_url)
+    if not is_loopback(request.url.hostname or ""):
+        raise Conflict(
+            "Password links need PUBLIC_URL, the address people use, and it is not set.",
+            hint="Set PUBLIC_URL, such as https://desk.example.com, and restart the app.",
+        )
+    return str(request.base_url).rstrip("/")
 
 
 def _users_page(
