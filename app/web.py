@@ -1,5 +1,6 @@
 """Pages, fragments and errors: what an answer looks like for a browser, htmx or a program."""
 
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -166,8 +167,19 @@ def is_partial(request: Request) -> bool:
 
 
 def page(request: Request, name: str, /, *, status_code: int = 200, **context: Any) -> Response:
-    """A whole document from `templates/`."""
-    return _render(request, name, status_code, context)
+    """A whole document from `templates/`.
+
+    A form sent by htmx gets the main part: morphed into the page that it was sent from, so that
+    place, focus and half-typed text stay, or in place of it, with an entry in the history.
+    """
+    response = _render(request, name, status_code, context)
+    if is_partial(request):
+        moved = request.method == "GET" and not shows(request, request.url.path)
+        response.headers["HX-Retarget"] = response.headers["HX-Reselect"] = "#main"
+        response.headers["HX-Reswap"] = "outerHTML show:top" if moved else "outerMorph"
+        if moved:
+            response.headers["HX-Push-Url"] = request.url.path
+    return response
 
 
 def fragment(request: Request, name: str, /, *, status_code: int = 200, **context: Any) -> Response:
@@ -178,6 +190,27 @@ def fragment(request: Request, name: str, /, *, status_code: int = 200, **contex
 def see_other(url: str) -> Response:
     """The answer to a form that worked: look there."""
     return RedirectResponse(url, status_code=303)
+
+
+def shows(request: Request, path: str) -> bool:
+    """Whether the browser that sent this htmx request shows the page at `path`."""
+    try:
+        return urlsplit(request.headers.get("HX-Current-URL", "")).path == path
+    except ValueError:
+        return False
+
+
+def announce(
+    response: Response, sentence: str, *, focus: str = "", close_dialog: bool = False
+) -> Response:
+    """Make the page say `sentence` in its live region and focus the element with id `focus`.
+
+    Without `focus` the focus stays where it was, or goes to the nearest part that is left.
+    """
+    events: dict[str, dict[str, str]] = {"modal:close": {}} if close_dialog else {}
+    events["announce"] = {"text": sentence, "focus": focus}
+    response.headers["HX-Trigger"] = json.dumps(events)
+    return response
 
 
 def _render(request: Request, name: str, status_code: int, context: Mapping[str, Any]) -> Response:

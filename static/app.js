@@ -4,7 +4,9 @@
 const dialog = document.getElementById("dialog");
 const dialogBody = document.getElementById("dialog-body");
 const notices = document.getElementById("notices");
-const main = document.getElementById("main");
+const said = document.getElementById("said");
+// Swaps may replace it.
+const main = () => document.getElementById("main");
 let opener = null;
 
 // A modal makes the rest of the page inert, so notices move in with it.
@@ -20,10 +22,83 @@ document.addEventListener("htmx:after:settle", (event) => {
   if (event.target === dialogBody) openDialog();
 });
 dialog.addEventListener("close", () => {
-  main.before(notices);
+  main().before(notices);
   dialogBody.replaceChildren();
-  const back = opener?.isConnected ? opener : opener?.id && document.getElementById(opener.id);
-  if (back) back.focus();
+  if (opener && focusIsLost()) goBackTo(opener);
+});
+
+// -- focus: it stays where it was, or goes to the nearest part that is left --------------------
+
+// An element and the ids around it, by which its place is found when a swap has removed it.
+function placeOf(element) {
+  const ids = [];
+  for (let part = element; part && part !== main(); part = part.parentElement) {
+    if (part.id) ids.push(part.id);
+  }
+  return { element, ids };
+}
+
+function focusIsLost() {
+  const focused = document.activeElement;
+  return !focused || focused === document.body || !focused.checkVisibility();
+}
+
+function focusOn(part) {
+  if (!part.matches("a[href], button, input, select, textarea, summary, [tabindex]")) {
+    part.tabIndex = -1;
+  }
+  part.focus({ preventScroll: true });
+  part.scrollIntoView({ block: "nearest" });
+}
+
+function goBackTo({ element, ids }) {
+  const left = [element, ...ids.map((id) => document.getElementById(id))];
+  const part = left.find((one) => one?.isConnected && one.checkVisibility() && !one.disabled);
+  if (part && !dialog.contains(part)) focusOn(part);
+  else main().focus({ preventScroll: true });
+}
+
+// -- what an action did is said once, and its part gets the focus ------------------------------
+
+let wanted = "";
+document.addEventListener("announce", ({ detail }) => {
+  wanted = detail.focus;
+  said.textContent = "";
+  // A text that is the same as before would not be read again.
+  setTimeout(() => (said.textContent = detail.text), 50);
+});
+
+document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
+  const from = ctx.request.submitter ?? document.activeElement;
+  if (dialog.contains(from)) ctx.place = opener;
+  else if (from && from !== document.body) ctx.place = placeOf(from);
+});
+
+document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
+  // htmx enables the buttons of the form after this event.
+  queueMicrotask(() => {
+    const part = wanted && document.getElementById(wanted);
+    wanted = "";
+    if (part) focusOn(part);
+    else if (ctx.place && !dialog.open && focusIsLost()) goBackTo(ctx.place);
+  });
+});
+
+// -- forms: what is half typed in one is not touched by the answer to another ------------------
+
+document.addEventListener("input", ({ target }) => {
+  target.form?.setAttribute("hx-morph-skip", "");
+});
+
+// The page as answered holds what was typed, when it is to be typed again.
+const answersThePage = (ctx) => ctx.hx?.reselect === "#main";
+
+document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
+  if (answersThePage(ctx)) ctx.request.form?.removeAttribute("hx-morph-skip");
+});
+
+document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
+  if (answersThePage(ctx) && ctx.request.form?.isConnected) ctx.request.form.reset();
 });
 
 function element(tag, className, ...children) {
@@ -59,10 +134,10 @@ document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
 document.addEventListener("click", (event) => {
   const control = event.target.closest("a, button, input, select, textarea, label, summary");
   if (control) {
-    if (!dialog.contains(control)) opener = control;
+    if (!dialog.contains(control)) opener = placeOf(control);
     if (!control.matches(".notice-dismiss")) return;
     control.closest(".notice").remove();
-    (dialog.open ? dialog : main).focus({ preventScroll: true });
+    (dialog.open ? dialog : main()).focus({ preventScroll: true });
     return;
   }
   const link = event.target.closest("tr[data-href]")?.querySelector("a[href]");

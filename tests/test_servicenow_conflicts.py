@@ -142,7 +142,8 @@ def test_the_ticket_page_has_the_card_and_its_form_works_without_scripts(
     assert form
     data = {"seen": form.select_one("[name=seen]")["value"], "subject": "theirs"}
     answer = agent.post(form["action"], data=data)
-    assert (answer.status_code, answer.headers["location"]) == (303, f"/tickets/{torn.id}")
+    where = f"/tickets/{torn.id}#push-card-{torn.id}"
+    assert (answer.status_code, answer.headers["location"]) == (303, where)
     assert torn.ticket.subject == "Theirs"
     assert agent.post(form["action"], data={}).status_code == 422
     assert agent.post(form["action"], data=data | {"priority": "theirs"}).status_code == 409

@@ -1,5 +1,6 @@
 """The ServiceNow pages and the ticket's push card, as an agent's browser sees them."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -304,7 +305,9 @@ def test_the_work_note_can_be_edited_and_lands_once(
     assert instance_number(instance) in box.select_one("h2").get_text()
     for _ in range(2):
         response = agent.post(path, data={"work_note": "AI-assisted, edited"}, headers=HTMX)
-        assert response.headers["HX-Trigger"] == "modal:close"
+        events = json.loads(response.headers["HX-Trigger"])
+        assert list(events) == ["modal:close", "announce"]
+        assert events["announce"]["focus"] == f"push-card-{ticket.id}"
     sent = [row for row in notes_of(instance) if "AI-assisted, edited" in row["value"]]
     assert [row["element"] for row in sent] == ["work_notes"]
     assert agent.post(path, data={"work_note": "  "}, headers=HTMX).status_code == 422

@@ -19,6 +19,7 @@ HTMX = {
     "get",
     "include",
     "indicator",
+    "morph-skip",
     "post",
     "push-url",
     "replace-url",

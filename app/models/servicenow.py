@@ -174,3 +174,17 @@ class PushStatus:
     def sending(self) -> bool:
         """True while something is on its way by itself: worth asking again soon."""
         return self.state in (PushState.OWED, PushState.UNCONFIRMED)
+
+    @property
+    def outcome(self) -> str:
+        """The state in one sentence, for people who do not see the card change."""
+        number = self.ticket.sn_number
+        if self.created:
+            return f"ServiceNow incident {number} is created."
+        if self.state is PushState.BLOCKED:
+            return f"Not sent to ServiceNow. {self.error or ''}".rstrip()
+        if self.sending:
+            return f"Waiting to be sent to ServiceNow. {self.error or ''}".rstrip()
+        if self.linked and self.ticket.sn_conflicts:
+            return f"This ticket and {number} differ. Choose which values to keep."
+        return f"In sync with {number}." if self.linked else "Not linked to an incident."

@@ -11,7 +11,7 @@ from app.deps import Copilot, CopilotRules, CurrentUser, Models, Training, requi
 from app.errors import Invalid
 from app.models import Field, Mode, Role
 from app.schemas import HIGHEST_ID
-from app.web import fragment, page, see_other
+from app.web import announce, fragment, is_partial, page, see_other
 
 pages = APIRouter(
     prefix="/admin/copilot", dependencies=[Depends(require(Role.ADMIN))], include_in_schema=False
@@ -44,6 +44,12 @@ class CopilotDesk:
             problem=problem,
         )
 
+    def done(self, said: str, *, anchor: str = "") -> Response:
+        """The answer to a change that worked: the page in place for htmx."""
+        if is_partial(self.request):
+            return announce(self.page(), said)
+        return see_other(f"/admin/copilot{anchor}")
+
     def model_card(self) -> Response:
         return fragment(
             self.request,
@@ -70,11 +76,11 @@ def index(desk: Desk) -> Response:
 
 @pages.post("/modes/{field}")
 def switch_mode(
-    field: Field, mode: Annotated[Mode, Form()], rules: CopilotRules, user: CurrentUser
+    field: Field, mode: Annotated[Mode, Form()], desk: Desk, user: CurrentUser
 ) -> Response:
     """Autofill, suggest, shadow or off, from now on."""
-    rules.set_mode(field, mode, by=user)
-    return see_other("/admin/copilot")
+    desk.rules.set_mode(field, mode, by=user)
+    return desk.done("Prediction mode saved.")
 
 
 @pages.post("/matrix")
@@ -85,7 +91,7 @@ def save_matrix(desk: Desk, user: CurrentUser, form: Annotated[MatrixForm, Form(
         desk.rules.set_matrix(cells, by=user)
     except Invalid as exc:
         return desk.page(problem=exc, typed=cells)
-    return see_other("/admin/copilot")
+    return desk.done("Priority matrix saved.")
 
 
 @pages.get("/model")
@@ -95,14 +101,14 @@ def model_card(desk: Desk) -> Response:
 
 
 @pages.post("/train")
-def train(training: Training, user: CurrentUser) -> Response:
+def train(training: Training, desk: Desk, user: CurrentUser) -> Response:
     """Ask for a training; the worker does it."""
     training.ask(by=user)
-    return see_other("/admin/copilot#model")
+    return desk.done("Training is queued.", anchor="#model")
 
 
 @pages.post("/models/{model_id}/use")
-def use(model_id: Id, models: Models, user: CurrentUser) -> Response:
+def use(model_id: Id, desk: Desk, user: CurrentUser) -> Response:
     """Go back to an earlier model; 0 is the starter."""
-    models.choose(model_id, by=user)
-    return see_other("/admin/copilot#model")
+    desk.models.choose(model_id, by=user)
+    return desk.done("The model in use is changed.", anchor="#model")

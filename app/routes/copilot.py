@@ -4,11 +4,12 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 
-from app.deps import AccuracyFigures, Copilot, CurrentUser, Decisions, require
+from app.deps import AccuracyFigures, Copilot, Decisions, require
 from app.models import Accuracy, Role
+from app.routes.ticket_page import Desk
 from app.schemas import HIGHEST_ID, PROBLEMS, Word
 from app.services.accuracy import SPANS
-from app.web import page, see_other
+from app.web import page
 
 agents = [Depends(require(Role.AGENT))]
 pages = APIRouter(include_in_schema=False, dependencies=agents)
@@ -18,10 +19,10 @@ Level = Annotated[Literal["1", "2", "3"], Form()]
 
 
 @pages.post("/tickets/{ticket_id}/predictions/{prediction_id}/accept")
-def accept(ticket_id: Id, prediction_id: Id, decisions: Decisions, user: CurrentUser) -> Response:
+def accept(ticket_id: Id, prediction_id: Id, decisions: Decisions, desk: Desk) -> Response:
     """What triage said is right."""
-    decisions.accept(ticket_id, prediction_id, by=user)
-    return see_other(f"/tickets/{ticket_id}#triage")
+    decisions.accept(ticket_id, prediction_id, by=desk.user)
+    return desk.done(ticket_id, "Prediction accepted.", anchor="triage")
 
 
 @pages.post("/tickets/{ticket_id}/predictions/{prediction_id}/replace")
@@ -29,15 +30,15 @@ def replace(
     ticket_id: Id,
     prediction_id: Id,
     decisions: Decisions,
-    user: CurrentUser,
+    desk: Desk,
     value: Annotated[Word, Form()] = "",
     impact: Level = "3",
     urgency: Level = "3",
 ) -> Response:
     """Something else is right: a category, or an impact and urgency."""
     severity = (int(impact), int(urgency))
-    decisions.replace(ticket_id, prediction_id, value, severity=severity, by=user)
-    return see_other(f"/tickets/{ticket_id}#triage")
+    decisions.replace(ticket_id, prediction_id, value, severity=severity, by=desk.user)
+    return desk.done(ticket_id, "Correction saved.", anchor="triage")
 
 
 @pages.get("/copilot/accuracy")

@@ -19,7 +19,7 @@ from app.schemas_servicenow import (
     PushOut,
     SyncTicketIn,
 )
-from app.web import fragment, is_partial, page, see_other
+from app.web import announce, fragment, is_partial, page, see_other
 
 agents = [Depends(require(Role.AGENT))]
 pages = APIRouter(prefix="/servicenow", dependencies=agents, include_in_schema=False)
@@ -100,7 +100,11 @@ def setup(request: Request, servicenow: ServiceNow) -> Response:
 @pages.get("/tickets/{ticket_id}/push")
 def push(request: Request, ticket_id: Id, servicenow: ServiceNow) -> Response:
     """The push card as it stands: what a card with something on its way asks for again."""
-    return _push_card(request, servicenow.pushes.status(ticket_id))
+    status = servicenow.pushes.status(ticket_id)
+    if not is_partial(request):
+        return see_other(f"/tickets/{ticket_id}#push-card-{ticket_id}")
+    response = fragment(request, "servicenow/push_card.html", status=status)
+    return response if status.sending else announce(response, status.outcome)
 
 
 @pages.get("/tickets/{ticket_id}/incident")
@@ -123,14 +127,14 @@ def create_incident(
     status = servicenow.pushes.create_from_ticket(
         ticket_id, by=user.email, assignment_group=assignment_group
     )
-    return _closing_dialog(_push_card(request, status))
+    return push_card(request, status)
 
 
 @pages.post("/tickets/{ticket_id}/sync")
 def sync_status(
     request: Request, ticket_id: Id, servicenow: ServiceNow, user: CurrentUser
 ) -> Response:
-    return _push_card(request, servicenow.pushes.sync(ticket_id, by=user.email))
+    return push_card(request, servicenow.pushes.sync(ticket_id, by=user.email))
 
 
 @pages.get("/tickets/{ticket_id}/work-note")
@@ -151,7 +155,7 @@ def add_work_note(
     work_note: LongText = "",
 ) -> Response:
     status = servicenow.pushes.add_work_note(ticket_id, work_note, by=user.email)
-    return _closing_dialog(_push_card(request, status))
+    return push_card(request, status)
 
 
 @pages.post("/tickets/{ticket_id}/link")
@@ -163,7 +167,7 @@ def link(
     number: Short = "",
 ) -> Response:
     servicenow.linking.link(ticket_id, number, by=user.email)
-    return _push_card(request, servicenow.pushes.status(ticket_id))
+    return push_card(request, servicenow.pushes.status(ticket_id))
 
 
 @pages.post("/tickets/{ticket_id}/unlink")
@@ -175,7 +179,7 @@ def unlink(
     reason: LongText = "",
 ) -> Response:
     servicenow.linking.unlink(ticket_id, reason, by=user.email)
-    return _push_card(request, servicenow.pushes.status(ticket_id))
+    return push_card(request, servicenow.pushes.status(ticket_id))
 
 
 @pages.post("/tickets/{ticket_id}/duplicates/{sys_id}/cancel")
@@ -184,21 +188,19 @@ def cancel_duplicate(
 ) -> Response:
     """Cancel a second incident of the ticket in ServiceNow."""
     servicenow.duplicates.cancel(ticket_id, sys_id, by=user.email)
-    return _push_card(request, servicenow.pushes.status(ticket_id))
+    return push_card(request, servicenow.pushes.status(ticket_id))
 
 
 # -- answers for htmx and for browsers without it ----------------------------------------------
 
 
-def _push_card(request: Request, status: PushStatus) -> Response:
-    if is_partial(request):
-        return fragment(request, "servicenow/push_card.html", status=status)
-    return see_other(f"/tickets/{status.ticket.id}#push-card-{status.ticket.id}")
-
-
-def _closing_dialog(response: Response) -> Response:
-    response.headers["HX-Trigger"] = "modal:close"
-    return response
+def push_card(request: Request, status: PushStatus) -> Response:
+    """The card after an action on it: it is announced, focused, and a dialog makes way for it."""
+    card = f"push-card-{status.ticket.id}"
+    if not is_partial(request):
+        return see_other(f"/tickets/{status.ticket.id}#{card}")
+    response = fragment(request, "servicenow/push_card.html", status=status)
+    return announce(response, status.outcome, focus=card, close_dialog=True)
 
 
 def _connection_card(request: Request, connection: ConnectionView) -> Response:

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Depends, Form, Path, Request, Response
 
 from app.deps import CurrentUser, ServiceNow, require
 from app.models import Role
+from app.routes.ticket_page import Desk
 from app.schemas import HIGHEST_ID, PROBLEMS
 from app.schemas_conflicts import ChoicesForm, ChoicesIn, ConflictsOut
-from app.web import page, see_other
+from app.web import page
 
 agents = [Depends(require(Role.AGENT))]
 pages = APIRouter(prefix="/servicenow", dependencies=agents, include_in_schema=False)
@@ -25,12 +26,12 @@ def conflicts(request: Request, ticket_id: Id, servicenow: ServiceNow) -> Respon
 @pages.post("/tickets/{ticket_id}/conflicts")
 def resolve(
     ticket_id: Id,
-    servicenow: ServiceNow,
-    user: CurrentUser,
+    desk: Desk,
     form: Annotated[ChoicesForm, Form()],
 ) -> Response:
-    servicenow.conflicts.resolve(ticket_id, form.chosen(), by=user.email, seen=form.seen)
-    return see_other(f"/tickets/{ticket_id}")
+    conflicts = desk.servicenow.conflicts
+    conflicts.resolve(ticket_id, form.chosen(), by=desk.user.email, seen=form.seen)
+    return desk.done(ticket_id, "Choices saved.", focus=f"push-card-{ticket_id}")
 
 
 @api.get("/tickets/{ticket_id}/conflicts")

@@ -7,11 +7,12 @@ from pydantic import AfterValidator
 
 from app.deps import CurrentUser, LiveServiceNow, ServiceNow, require
 from app.models import OutboxFilter, OutboxKind, OutboxState, PushStatus, Role
+from app.routes.servicenow import push_card
 from app.schemas import HIGHEST_ID, PROBLEMS, TEXT_LENGTH, Storable, Wanted, id_in
 from app.schemas_outbox import DiscardIn, OutboxOut
 from app.schemas_servicenow import PushOut
 from app.services.servicenow import ServiceNowService
-from app.web import fragment, is_partial, page, see_other
+from app.web import announce, fragment, is_partial, page, see_other
 
 OUTBOX = "/servicenow/outbox"
 agents = [Depends(require(Role.AGENT))]
@@ -90,9 +91,7 @@ def edit_and_send(
         assignment_group=assignment_group,
     )
     status = servicenow.pushes.status(servicenow.owed.row(item_id).ticket.id)
-    response = _answer(request, servicenow, item_id, status, back)
-    response.headers["HX-Trigger"] = "modal:close"
-    return response
+    return _answer(request, servicenow, item_id, status, back)
 
 
 @pages.post("/outbox/{item_id}/retry")
@@ -126,13 +125,13 @@ def _answer(
     request: Request, servicenow: ServiceNowService, item_id: int, status: PushStatus, back: str
 ) -> Response:
     """The row of the outbox or the ticket's push card, whichever the lever was on."""
+    if not back:
+        return push_card(request, status)
     if not is_partial(request):
-        ticket_id = status.ticket.id
-        return see_other(back or f"/tickets/{ticket_id}#push-card-{ticket_id}")
-    if back:
-        row = servicenow.owed.row(item_id)
-        return fragment(request, "servicenow/outbox_row.html", row=row, back=back)
-    return fragment(request, "servicenow/push_card.html", status=status)
+        return see_other(back)
+    row = servicenow.owed.row(item_id)
+    response = fragment(request, "servicenow/outbox_row.html", row=row, back=back)
+    return announce(response, status.outcome, close_dialog=True)
 
 
 # -- the pause -------------------------------------------------------------------------------

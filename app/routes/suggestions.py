@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Path
 from fastapi.responses import Response
 
-from app.deps import CurrentUser, Suggesting
+from app.deps import Suggesting
 from app.models import SourceKind, Vote
+from app.routes.ticket_page import Desk
 from app.schemas import HIGHEST_ID, Storable
-from app.web import see_other
 
 pages = APIRouter(prefix="/tickets", include_in_schema=False)
 
@@ -17,13 +17,13 @@ pages = APIRouter(prefix="/tickets", include_in_schema=False)
 def vote(
     ticket_id: Annotated[int, Path(ge=1, le=HIGHEST_ID)],
     suggesting: Suggesting,
-    user: CurrentUser,
+    desk: Desk,
     kind: Annotated[SourceKind, Form()] = SourceKind.ARTICLE,
     source: Annotated[str, Form(max_length=100), Storable] = "",
     helpful: Annotated[bool, Form()] = True,
     why: Annotated[str, Form(max_length=500), Storable] = "",
 ) -> Response:
     """Thumbs up or down, with a word of why."""
-    said = Vote(kind, source, author=user.email, helpful=helpful, why=why.strip())
-    suggesting.vote(ticket_id, said, by=user)
-    return see_other(f"/tickets/{ticket_id}#suggestions")
+    said = Vote(kind, source, author=desk.user.email, helpful=helpful, why=why.strip())
+    suggesting.vote(ticket_id, said, by=desk.user)
+    return desk.done(ticket_id, "Feedback saved.", anchor="suggestions")

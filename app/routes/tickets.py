@@ -2,75 +2,21 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 
-from app.deps import Copilot, CurrentUser, Privacy, ServiceNow, Similar, Tickets, require
-from app.errors import Conflict, Invalid
-from app.models import RESOLUTION_CODES, NewTicket, Role, TicketFilter
+from app.deps import Copilot, CurrentUser, Similar, Tickets, require
+from app.errors import Invalid
+from app.models import NewTicket, Role, TicketFilter
 from app.routes.forms import Typed, checked
-from app.schemas import HIGHEST_ID, NoteIn, Storable, TicketChange, TicketIn, Wanted
+from app.routes.ticket_page import Desk
+from app.schemas import HIGHEST_ID, NoteIn, Storable, TicketIn, Wanted
 from app.web import fragment, is_partial, page, see_other
 
 pages = APIRouter(include_in_schema=False)
 agents = [Depends(require(Role.AGENT))]
 Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
-
-
-@dataclass(frozen=True)
-class TicketDesk:
-    """What a ticket's page is made of; its forms come back to it when they cannot be used."""
-
-    request: Request
-    tickets: Tickets
-    servicenow: ServiceNow
-    copilot: Copilot
-    privacy: Privacy
-    user: CurrentUser
-
-    def ticket_page(
-        self,
-        ticket_id: int,
-        *,
-        problem: Invalid | Conflict | None = None,
-        typed: Mapping[str, object] | None = None,
-        revealed: bool = False,
-    ) -> Response:
-        agent = self.user.role.may_act_as(Role.AGENT)
-        return page(
-            self.request,
-            "tickets/show.html",
-            status_code=problem.status if problem else 200,
-            detail=self.tickets.detail(ticket_id, self.user, revealed=revealed),
-            status=self.servicenow.pushes.status(ticket_id) if agent else None,
-            card=self.servicenow.conflicts.of(ticket_id) if agent else None,
-            categories=self.copilot.categories(),
-            resting=self.copilot.rests_on() if agent else "",
-            agents=self.tickets.agents() if agent else (),
-            groups=self.servicenow.pushes.groups() if agent else (),
-            codes=RESOLUTION_CODES,
-            problem=problem,
-            errors=problem.fields if isinstance(problem, Invalid) else {},
-            typed=typed or {},
-        )
-
-    def revealed_page(self, ticket_id: int) -> Response:
-        """The ticket as it was written, for this one look."""
-        self.privacy.reveal(ticket_id, by=self.user)
-        return self.ticket_page(ticket_id, revealed=True)
-
-    def change(self, ticket_id: int, typed: Mapping[str, str | None], version: int) -> Response:
-        try:
-            changes = checked(TicketChange, typed).changes()
-            self.tickets.change(ticket_id, changes, by=self.user, version=version)
-        except (Invalid, Conflict) as exc:
-            return self.ticket_page(ticket_id, problem=exc, typed=typed)
-        return see_other(f"/tickets/{ticket_id}")
-
-
-Desk = Annotated[TicketDesk, Depends()]
 
 
 @pages.get("/tickets")
@@ -185,7 +131,7 @@ def edit(
     }
     if assignment_group is not None:
         typed["assignment_group"] = assignment_group or None
-    return desk.change(ticket_id, typed, version)
+    return desk.change(ticket_id, typed, version, said="Ticket saved.")
 
 
 @pages.post("/tickets/{ticket_id}/status", dependencies=agents)
@@ -203,7 +149,7 @@ def set_status(
         typed["resolution_code"] = resolution_code
     if resolution_notes:
         typed["resolution_notes"] = resolution_notes.replace("\r\n", "\n")
-    return desk.change(ticket_id, typed, version)
+    return desk.change(ticket_id, typed, version, said="Status saved.")
 
 
 @pages.post("/tickets/{ticket_id}/notes")
@@ -220,12 +166,13 @@ def add_note(
     try:
         note = checked(NoteIn, {"body": body.replace("\r\n", "\n"), "internal": internal})
         push = ticked if desk.tickets.get(ticket_id, desk.user).linked else None
-        desk.tickets.add_note(ticket_id, note.body, internal=internal, by=desk.user, push=push)
-    except Invalid as exc:
-        return desk.ticket_page(
-            ticket_id, problem=exc, typed={"body": body, "kind": kind, "send": send}
+        added = desk.tickets.add_note(
+            ticket_id, note.body, internal=internal, by=desk.user, push=push
         )
-    return see_other(f"/tickets/{ticket_id}#timeline")
+    except Invalid as exc:
+        return desk.refused(ticket_id, exc, {"body": body, "kind": kind, "send": send})
+    said = "Internal note added." if internal else "Comment added."
+    return desk.done(ticket_id, said, focus=f"entry-{added.id}")
 
 
 def _new_page(

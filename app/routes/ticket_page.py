@@ -1,0 +1,90 @@
+"""The page of one ticket: what every form on it comes back to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+
+from app.deps import Copilot, CurrentUser, Privacy, ServiceNow, Tickets
+from app.errors import Conflict, Invalid
+from app.models import RESOLUTION_CODES, Role
+from app.routes.forms import checked
+from app.schemas import TicketChange
+from app.web import announce, is_partial, page, see_other, shows
+
+
+@dataclass(frozen=True)
+class TicketDesk:
+    """What a ticket's page is made of; its forms come back to it when they cannot be used."""
+
+    request: Request
+    tickets: Tickets
+    servicenow: ServiceNow
+    copilot: Copilot
+    privacy: Privacy
+    user: CurrentUser
+
+    def ticket_page(
+        self,
+        ticket_id: int,
+        *,
+        problem: Invalid | Conflict | None = None,
+        typed: Mapping[str, object] | None = None,
+        revealed: bool = False,
+    ) -> Response:
+        agent = self.user.role.may_act_as(Role.AGENT)
+        return page(
+            self.request,
+            "tickets/show.html",
+            status_code=problem.status if problem else 200,
+            detail=self.tickets.detail(ticket_id, self.user, revealed=revealed),
+            status=self.servicenow.pushes.status(ticket_id) if agent else None,
+            card=self.servicenow.conflicts.of(ticket_id) if agent else None,
+            categories=self.copilot.categories(),
+            resting=self.copilot.rests_on() if agent else "",
+            agents=self.tickets.agents() if agent else (),
+            groups=self.servicenow.pushes.groups() if agent else (),
+            codes=RESOLUTION_CODES,
+            problem=problem,
+            errors=problem.fields if isinstance(problem, Invalid) else {},
+            typed=typed or {},
+        )
+
+    def done(self, ticket_id: int, said: str, *, focus: str = "", anchor: str = "") -> Response:
+        """The answer to a change that worked: the page in place where it is shown already.
+
+        `focus` and `anchor` are ids: what gets the focus there, and where a redirect leads.
+        """
+        path = f"/tickets/{ticket_id}"
+        if is_partial(self.request) and shows(self.request, path):
+            return announce(self.ticket_page(ticket_id), said, focus=focus, close_dialog=True)
+        anchor = anchor or focus
+        return see_other(f"{path}#{anchor}" if anchor else path)
+
+    def refused(
+        self, ticket_id: int, problem: Invalid | Conflict, typed: Mapping[str, object]
+    ) -> Response:
+        """The page with what is wrong and what was typed; a dialog makes way for it."""
+        response = self.ticket_page(ticket_id, problem=problem, typed=typed)
+        response.headers["HX-Trigger"] = "modal:close"
+        return response
+
+    def revealed_page(self, ticket_id: int) -> Response:
+        """The ticket as it was written, for this one look."""
+        self.privacy.reveal(ticket_id, by=self.user)
+        response = self.ticket_page(ticket_id, revealed=True)
+        return announce(response, "Hidden text is shown.", focus="secrets")
+
+    def change(
+        self, ticket_id: int, typed: Mapping[str, str | None], version: int, *, said: str
+    ) -> Response:
+        try:
+            changes = checked(TicketChange, typed).changes()
+            self.tickets.change(ticket_id, changes, by=self.user, version=version)
+        except (Invalid, Conflict) as exc:
+            return self.refused(ticket_id, exc, typed)
+        return self.done(ticket_id, said)
+
+
+Desk = Annotated[TicketDesk, Depends()]
