@@ -7,7 +7,7 @@ AppError
 ├── NotAllowed               403
 ├── NotFound                 404
 ├── BodyTooSlow              408
-├── Conflict                 409
+├── Conflict                 409, with one sentence per field if fields are in the way
 ├── TooLarge                 413
 ├── Invalid                  422, with one sentence per field
 ├── TooManyAttempts          429, with seconds to wait
@@ -71,8 +71,16 @@ class BodyTooSlow(AppError):
 
 
 class Conflict(AppError):
+    """It cannot be done as things are; `fields` holds a sentence per field that is in the way."""
+
     status = 409
     code = "conflict"
+
+    def __init__(
+        self, message: str, *, fields: Mapping[str, str] | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.fields = dict(fields or {})
 
 
 class TooLarge(AppError):

@@ -13,7 +13,7 @@ from app.errors import NotFound
 from app.models import Role, User
 from app.services.knowledge import KnowledgeService
 from app.web import markdown
-from tests.conftest import HTMX, SignIn, soup
+from tests.conftest import HTMX, soup
 from tests.desk import Desk
 
 WRITTEN = {
@@ -142,17 +142,6 @@ def test_a_form_that_cannot_be_used_keeps_what_was_typed(agent: TestClient) -> N
     assert page.select_one("#title[aria-invalid]")
     answer = agent.post("/articles", data=WRITTEN | {"category": "coffee"})
     assert soup(answer.text).select_one("#category[aria-invalid]")
-
-
-def test_two_people_editing_lose_nothing(agent: TestClient, sign_in: SignIn) -> None:
-    stale = {**WRITTEN, "version": "1", "title": "Second"}
-    assert edit(agent, "mailbox-full", title="First") == 303
-    answer = sign_in("admin").post("/articles/mailbox-full/edit", data=stale)
-    assert answer.status_code == 409
-    page = soup(answer.text)
-    assert "agent@example.com" in page.select_one("#form-errors").get_text()
-    assert page.select_one("#title")["value"] == "Second"
-    assert page.select_one("[name=version]")["value"] == "2"
 
 
 def test_only_admins_delete(agent: TestClient, admin: TestClient) -> None:

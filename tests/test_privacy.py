@@ -95,7 +95,7 @@ def test_saving_the_masked_form_loses_nothing(
     form = soup(agent.get(f"/tickets/{ticket_id}").text).select_one("#edit-form form")
     text = form.select_one("textarea").get_text().removeprefix("\n")
     values = {
-        "version": form.select_one("[name=version]")["value"],
+        "seen": form.select_one("[name=seen]")["value"],
         "subject": form.select_one("[name=subject]")["value"],
         "description": text.replace("It says", "It always says"),
     }
@@ -114,7 +114,7 @@ def test_a_subject_that_masking_makes_too_long_can_be_kept(agent: TestClient, de
     field = form.select_one("[name=subject]")
     assert len(field["value"]) > 255
     assert len(field["value"]) <= int(field["maxlength"])
-    values = {"version": form.select_one("[name=version]")["value"], "subject": field["value"]}
+    values = {"seen": form.select_one("[name=seen]")["value"], "subject": field["value"]}
     assert agent.post(form["action"], data={**values, "priority": "high"}).status_code == 303
     shown = desk.services.tickets.detail(ticket.id, desk.user, revealed=True).ticket
     assert (shown.subject, shown.priority) == (subject, "high")

@@ -144,8 +144,6 @@ ROUTES = {
 }
 # Enough of a body that the guard is asked and not the form.
 FORMS = {
-    "edit": {"version": "1"},
-    "status": {"version": "1"},
     "role": {"role": "agent"},
 }
 BODIES = {

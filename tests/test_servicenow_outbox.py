@@ -127,6 +127,26 @@ def test_editing_a_note_that_waits_edits_the_note(
     assert not any("pasword" in text for text in sent)
 
 
+def test_a_note_that_two_edit_at_once_is_not_undone(
+    agent: TestClient, desk: Desk, instance: Instance, clock: Clock
+) -> None:
+    ticket_id = linked(desk)
+    instance.faults.rate_limit(retry_after=600)
+    desk.note(ticket_id, "The first text", internal=True, push=True)
+    tick(desk.services.servicenow)
+    item = desk.services.servicenow.pushes.status(ticket_id).items[0]
+    form = soup(agent.get(f"{OUTBOX}/{item.id}").text)
+    seen = form.select_one("#push-edit [name=seen]")["value"]
+    instance.faults.add("hibernate", times=None)
+    path = f"{OUTBOX}/{item.id}/edit"
+    assert agent.post(path, data={"seen": seen, "note": "Theirs"}).status_code == 303
+    late = agent.post(path, data={"seen": seen, "note": "Mine"})
+    assert late.status_code == 409
+    assert "changed this note while you were editing" in late.text
+    assert agent.post(path, data={"seen": seen, "note": "The first text"}).status_code == 303
+    assert [note.body for note in desk.notes(ticket_id)] == ["Theirs"]
+
+
 def test_what_may_have_arrived_is_neither_edited_nor_discarded(
     agent: TestClient, desk: Desk, instance: Instance
 ) -> None:

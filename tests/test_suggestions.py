@@ -94,7 +94,6 @@ def test_an_article_made_internal_leaves_the_requesters_page(
         "keywords": "",
         "audience": "internal",
         "body": form.textarea.text,
-        "version": "1",
     }
     assert agent.post(f"/articles/{PUBLIC}/edit", data=typed).status_code == 303
     assert f"/articles/{PUBLIC}" not in sources(requester, ticket)

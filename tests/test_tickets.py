@@ -24,10 +24,6 @@ def page(browser: TestClient, path: str) -> BeautifulSoup:
     return soup(response.text)
 
 
-def version(browser: TestClient, path: str) -> str:
-    return str(page(browser, path).select_one("#status-form input[name=version]")["value"])
-
-
 # -- opening -----------------------------------------------------------------------------------
 
 
@@ -129,7 +125,7 @@ def test_odd_addresses_still_answer_a_list(agent: TestClient, query: str) -> Non
 
 def test_resolving_asks_for_code_and_notes(agent: TestClient, desk: Desk) -> None:
     path = f"/tickets/{desk.ticket().id}"
-    form = {"version": version(agent, path), "status": "resolved", "resolution_notes": "New cable"}
+    form = {"status": "resolved", "resolution_notes": "New cable"}
     refused = agent.post(f"{path}/status", data=form)
     assert refused.status_code == 422
     html = soup(refused.text)
@@ -141,25 +137,10 @@ def test_resolving_asks_for_code_and_notes(agent: TestClient, desk: Desk) -> Non
     assert "Open → Resolved" in page(agent, path).select_one("#timeline").get_text()
 
 
-def test_who_was_slower_is_told_and_loses_nothing(agent: TestClient, desk: Desk) -> None:
-    ticket = desk.ticket()
-    path = f"/tickets/{ticket.id}"
-    old = version(agent, path)
-    desk.services.tickets.change(ticket.id, {"subject": "Faster"}, by=desk.user)
-    form = {"version": old, "subject": "Slower", "description": "Typed for long"}
-    response = agent.post(f"{path}/edit", data=form)
-    assert response.status_code == 409
-    html = soup(response.text)
-    assert "desk@example.com changed this ticket" in html.select_one("[role=alert]").get_text()
-    assert html.select_one("#edit-form #subject")["value"] == "Slower"
-    assert html.select_one("#description").get_text() == "Typed for long"
-    assert desk.services.tickets.get(ticket.id, desk.user).subject == "Faster"
-
-
 def test_a_ticket_is_assigned_to_active_staff_only(agent: TestClient, desk: Desk) -> None:
     desk.services.accounts.create_user("guest@example.com", Role.REQUESTER)
     path = f"/tickets/{desk.ticket().id}"
-    form = {"version": version(agent, path), "subject": "x", "assignee": "guest@example.com"}
+    form = {"subject": "x", "assignee": "guest@example.com"}
     assert agent.post(f"{path}/edit", data=form).status_code == 422
     form["assignee"] = "agent@example.com"
     assert agent.post(f"{path}/edit", data=form).status_code == 303

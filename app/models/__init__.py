@@ -21,6 +21,7 @@ from app.models.agreement import (
     Values,
     label_of,
 )
+from app.models.basis import Basis
 from app.models.drafts import Draft, DraftKind, DraftPreview
 from app.models.incoming import IncomingState, IncomingView
 from app.models.knowledge import (
@@ -137,6 +138,7 @@ __all__ = [
     "Article",
     "ArticleDraft",
     "ArticleList",
+    "Basis",
     "CalibrationBin",
     "Candidate",
     "Check",

@@ -1,8 +1,10 @@
 """Articles of the knowledge base."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from app.models.basis import Basis
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +16,11 @@ class ArticleDraft:
     public: bool
     keywords: str
     body: str
+
+    @property
+    def basis(self) -> Basis:
+        """What a form that shows this was filled from."""
+        return Basis.of(asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,11 @@ class Article:
     version: int
     updated_at: datetime
     updated_by: str | None
+
+    @property
+    def draft(self) -> ArticleDraft:
+        """What of it is written by people."""
+        return ArticleDraft(self.title, self.category, self.public, self.keywords, self.body)
 
     @property
     def audience(self) -> str:

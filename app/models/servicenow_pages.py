@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from app.models.basis import Basis
 from app.models.servicenow import OutboxItem, OutboxKind
 from app.models.tickets import Ticket, TicketEvent
 
@@ -58,6 +59,11 @@ class PushEdit:
     close_code: str
     groups: tuple[tuple[str, str], ...]
     group: str
+
+    @property
+    def basis(self) -> Basis:
+        """What the form is filled from, of what several people may write at once."""
+        return Basis.of({"note": self.row.note.body if self.row.note else ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +201,10 @@ class Unmapped:
 
 @dataclass(frozen=True, slots=True)
 class MappingView:
-    """The mapping page. `tried`: with maps that were typed and not stored."""
+    """The mapping page. `tried`: with maps that were typed and not stored.
+
+    `seen` is what its form was filled from.
+    """
 
     sections: tuple[MapSection, ...]
     preview: tuple[MappedIncident, ...]
@@ -206,3 +215,4 @@ class MappingView:
     changed_by: str | None
     history: tuple[MapsChange, ...]
     tried: bool
+    seen: str

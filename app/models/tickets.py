@@ -5,9 +5,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from app.models.basis import Basis
 from app.models.knowledge import SourceKind, href_of
 
 SUBJECT_LENGTH = 255
+# The fields of a ticket that forms show.
+ON_FORMS = (
+    "subject",
+    "description",
+    "priority",
+    "category",
+    "assignee",
+    "assignment_group",
+    "status",
+    "resolution_code",
+    "resolution_notes",
+)
 
 
 class TicketStatus(StrEnum):
@@ -157,6 +170,11 @@ class Ticket:
     @property
     def secrets_hidden(self) -> bool:
         return self.hidden > 0
+
+    @property
+    def basis(self) -> Basis:
+        """What a form that shows this very value was filled from."""
+        return Basis.of({name: getattr(self, name) for name in ON_FORMS})
 
     @property
     def linked(self) -> bool:

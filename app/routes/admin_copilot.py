@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Form, Path, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from app.deps import Copilot, CopilotRules, CurrentUser, Models, Training, require
-from app.errors import Invalid
-from app.models import Field, Mode, Role
+from app.errors import Conflict, Invalid
+from app.models import Basis, Field, Mode, Role
 from app.schemas import HIGHEST_ID
 from app.web import announce, fragment, is_partial, page, see_other
 
@@ -29,7 +29,7 @@ class CopilotDesk:
     copilot: Copilot
 
     def page(
-        self, *, problem: Invalid | None = None, typed: Mapping[str, str] | None = None
+        self, *, problem: Invalid | Conflict | None = None, typed: Mapping[str, str] | None = None
     ) -> Response:
         now, changes = self.rules.view()
         return page(
@@ -41,6 +41,7 @@ class CopilotDesk:
             changes=changes,
             models=self.models.view(),
             resting=self.copilot.rests_on(),
+            seen=Basis.of(now.cells),
             problem=problem,
         )
 
@@ -67,6 +68,8 @@ class MatrixForm(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
+    seen: str = ""
+
 
 @pages.get("")
 def index(desk: Desk) -> Response:
@@ -87,10 +90,11 @@ def switch_mode(
 def save_matrix(desk: Desk, user: CurrentUser, form: Annotated[MatrixForm, Form()]) -> Response:
     """Priority for each impact and urgency, from now on."""
     cells = {name: str(value) for name, value in (form.model_extra or {}).items()}
+    basis = Basis.parse(form.seen)
     try:
-        desk.rules.set_matrix(cells, by=user)
-    except Invalid as exc:
-        return desk.page(problem=exc, typed=cells)
+        desk.rules.set_matrix(cells, by=user, basis=basis)
+    except (Invalid, Conflict) as exc:
+        return desk.page(problem=exc, typed=basis.own(cells))
     return desk.done("Priority matrix saved.")
 
 

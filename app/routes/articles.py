@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.deps import Copilot, CurrentUser, Knowledge, Suggesting, require
 from app.errors import Conflict, Invalid
-from app.models import ArticleDraft, Role
-from app.routes.forms import Typed, checked
+from app.models import ArticleDraft, Basis, Role
+from app.routes.forms import Seen, Typed, checked
 from app.schemas import HIGHEST_ID, ArticleIn, Wanted
 from app.web import fragment, is_partial, page, see_other
 
@@ -98,7 +98,8 @@ def edit(
     request: Request, slug: Slug, knowledge: Knowledge, copilot: Copilot, user: CurrentUser
 ) -> Response:
     article = knowledge.read(slug, user)
-    return _form(request, copilot, typed=asdict(article), slug=slug, version=article.version)
+    typed, seen = asdict(article.draft), str(article.draft.basis)
+    return _form(request, copilot, typed=typed, slug=slug, seen=seen)
 
 
 @pages.post("/{slug}/edit", dependencies=agents)
@@ -108,18 +109,20 @@ def change(
     knowledge: Knowledge,
     copilot: Copilot,
     user: CurrentUser,
-    version: Annotated[int, Form()],
     typed: TypedArticle,
+    seen: Seen = "",
 ) -> Response:
-    """Write a new version; `version` is what the form was filled from."""
+    """Write a new version with what was changed; `seen` is what the form was filled from."""
+    basis = Basis.parse(seen)
     try:
         draft = ArticleDraft(**checked(ArticleIn, typed).model_dump())
-        knowledge.change(slug, draft, by=user, version=version)
+        knowledge.change(slug, draft, by=user, basis=basis)
     except Invalid as exc:
-        return _form(request, copilot, typed=typed, problem=exc, slug=slug, version=version)
+        return _form(request, copilot, typed=typed, problem=exc, slug=slug, seen=seen)
     except Conflict as exc:
-        version = knowledge.read(slug, user).version
-        return _form(request, copilot, typed=typed, problem=exc, slug=slug, version=version)
+        now = knowledge.read(slug, user).draft
+        typed = asdict(now) | basis.own(typed)
+        return _form(request, copilot, typed=typed, problem=exc, slug=slug, seen=str(now.basis))
     return see_other(f"/articles/{slug}")
 
 
@@ -136,7 +139,7 @@ def _form(
     typed: Mapping[str, object],
     problem: Invalid | Conflict | None = None,
     slug: str | None = None,
-    version: int = 0,
+    seen: str = "",
 ) -> Response:
     """The form of a new article, or of `slug`."""
     return page(
@@ -146,7 +149,7 @@ def _form(
         categories=copilot.categories(),
         typed=typed,
         problem=problem,
-        errors=problem.fields if isinstance(problem, Invalid) else {},
+        errors=problem.fields if problem else {},
         slug=slug,
-        version=version,
+        seen=seen,
     )

@@ -10,6 +10,8 @@ from app.errors import Invalid, sentence
 
 # Longer than what is accepted, so that a text too long comes back in its form.
 Typed = Annotated[str, Form(max_length=1_500_000)]
+# What a form was filled from, as `Basis` writes it.
+Seen = Annotated[str, Form(max_length=100_000)]
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -5,8 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.deps import CurrentUser, LiveServiceNow, ServiceNow, require
+from app.errors import Conflict
 from app.models import Role
 from app.schemas import storable
+from app.services.servicenow import ServiceNowService
 from app.web import page, see_other
 
 MAPPING = "/servicenow/mapping"
@@ -19,13 +21,15 @@ async def typed_maps(request: Request) -> dict[str, str]:
     """The form's fields; their names depend on the instance's choices."""
     form = await request.form(max_files=0, max_fields=1_000)
     return {
-        name: value for name, value in form.items() if isinstance(value, str) and _storable(value)
+        name: value
+        for name, value in form.items()
+        if isinstance(value, str) and _storable(value, most=100_000 if name == "seen" else 100)
     }
 
 
-def _storable(value: str) -> bool:
+def _storable(value: str, *, most: int) -> bool:
     try:
-        return bool(storable(value)) and len(value) <= 100
+        return bool(storable(value)) and len(value) <= most
     except ValueError:
         return False
 
@@ -36,23 +40,22 @@ Typed = Annotated[dict[str, str], Depends(typed_maps)]
 @pages.get("/mapping")
 def index(request: Request, servicenow: ServiceNow) -> Response:
     """The maps, and what they make of the last incidents of the mirror."""
-    view = servicenow.mapping.view()
-    connection = servicenow.connection.view()
-    return page(request, "servicenow/mapping.html", view=view, connection=connection)
+    return _mapping_page(request, servicenow)
 
 
 @pages.post("/mapping/preview", dependencies=admins)
 def preview(request: Request, servicenow: ServiceNow, typed: Typed) -> Response:
     """The same page as it would be with these maps; nothing is stored."""
-    view = servicenow.mapping.view(typed)
-    connection = servicenow.connection.view()
-    return page(request, "servicenow/mapping.html", view=view, connection=connection)
+    return _mapping_page(request, servicenow, typed)
 
 
 @pages.post("/mapping", dependencies=admins)
-def change(servicenow: ServiceNow, user: CurrentUser, typed: Typed) -> Response:
+def change(request: Request, servicenow: ServiceNow, user: CurrentUser, typed: Typed) -> Response:
     """Pushes and pulls translate by these maps from now on."""
-    servicenow.mapping.change(typed, by=user.email)
+    try:
+        servicenow.mapping.change(typed, by=user.email)
+    except Conflict as exc:
+        return _mapping_page(request, servicenow, servicenow.mapping.retyped(typed), problem=exc)
     return see_other(MAPPING)
 
 
@@ -67,3 +70,20 @@ def read_choices(servicenow: LiveServiceNow) -> Response:
     """Read the instance's own choices again."""
     servicenow.mapping.read_again()
     return see_other(MAPPING)
+
+
+def _mapping_page(
+    request: Request,
+    servicenow: ServiceNowService,
+    typed: dict[str, str] | None = None,
+    *,
+    problem: Conflict | None = None,
+) -> Response:
+    return page(
+        request,
+        "servicenow/mapping.html",
+        status_code=problem.status if problem else 200,
+        view=servicenow.mapping.view(typed),
+        connection=servicenow.connection.view(),
+        problem=problem,
+    )

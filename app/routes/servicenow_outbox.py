@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 from pydantic import AfterValidator
 
 from app.deps import CurrentUser, LiveServiceNow, ServiceNow, require
-from app.models import OutboxFilter, OutboxKind, OutboxState, PushStatus, Role
+from app.models import Basis, OutboxFilter, OutboxKind, OutboxState, PushStatus, Role
+from app.routes.forms import Seen
 from app.routes.servicenow import push_card
 from app.schemas import HIGHEST_ID, PROBLEMS, TEXT_LENGTH, Storable, Wanted, id_in
 from app.schemas_outbox import DiscardIn, OutboxOut
@@ -82,6 +83,7 @@ def edit_and_send(
     close_code: Short = "",
     assignment_group: Short = "",
     back: Back = "",
+    seen: Seen = "",
 ) -> Response:
     servicenow.owed.edit_and_send(
         item_id,
@@ -89,6 +91,7 @@ def edit_and_send(
         note=note,
         close_code=close_code,
         assignment_group=assignment_group,
+        basis=Basis.parse(seen),
     )
     status = servicenow.pushes.status(servicenow.owed.row(item_id).ticket.id)
     return _answer(request, servicenow, item_id, status, back)

@@ -8,7 +8,7 @@ from fastapi import Depends, Request, Response
 
 from app.deps import Copilot, CurrentUser, Privacy, ServiceNow, Tickets
 from app.errors import Conflict, Invalid
-from app.models import RESOLUTION_CODES, Role
+from app.models import RESOLUTION_CODES, Basis, Role
 from app.routes.forms import checked
 from app.schemas import TicketChange
 from app.web import announce, is_partial, page, see_other, shows
@@ -47,7 +47,7 @@ class TicketDesk:
             groups=self.servicenow.pushes.groups() if agent else (),
             codes=RESOLUTION_CODES,
             problem=problem,
-            errors=problem.fields if isinstance(problem, Invalid) else {},
+            errors=problem.fields if problem else {},
             typed=typed or {},
         )
 
@@ -77,13 +77,20 @@ class TicketDesk:
         return announce(response, "Hidden text is shown.", focus="secrets")
 
     def change(
-        self, ticket_id: int, typed: Mapping[str, str | None], version: int, *, said: str
+        self, ticket_id: int, typed: Mapping[str, str | None], seen: str, *, form: str, said: str
     ) -> Response:
+        """Save what was changed in a form; `seen` is what it was filled from.
+
+        A form that comes back shows the ticket as it is now, under what the person changed.
+        """
+        basis = Basis.parse(seen)
         try:
             changes = checked(TicketChange, typed).changes()
-            self.tickets.change(ticket_id, changes, by=self.user, version=version)
-        except (Invalid, Conflict) as exc:
-            return self.refused(ticket_id, exc, typed)
+            self.tickets.change(ticket_id, changes, by=self.user, basis=basis)
+        except Conflict as exc:
+            return self.refused(ticket_id, exc, basis.own(typed) | {"form": form})
+        except Invalid as exc:
+            return self.refused(ticket_id, exc, basis.own(typed) | {"form": form, "seen": seen})
         return self.done(ticket_id, said)
 
 

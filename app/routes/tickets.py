@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 from app.deps import Copilot, CurrentUser, Similar, Tickets, require
 from app.errors import Invalid
 from app.models import NewTicket, Role, TicketFilter
-from app.routes.forms import Typed, checked
+from app.routes.forms import Seen, Typed, checked
 from app.routes.ticket_page import Desk
 from app.schemas import HIGHEST_ID, NoteIn, Storable, TicketIn, Wanted
 from app.web import fragment, is_partial, page, see_other
@@ -113,7 +113,7 @@ def similar_ones(request: Request, ticket_id: Id, similar: Similar) -> Response:
 def edit(
     ticket_id: Id,
     desk: Desk,
-    version: Annotated[int, Form()],
+    seen: Seen = "",
     subject: Typed = "",
     description: Typed = "",
     priority: Typed = "",
@@ -121,7 +121,7 @@ def edit(
     assignee: Typed = "",
     assignment_group: Annotated[str | None, Form(max_length=300)] = None,
 ) -> Response:
-    """Change the ticket's own fields; `version` is what the form was filled from."""
+    """Change the ticket's own fields; `seen` is what the form was filled from."""
     typed = {
         "subject": subject,
         "description": description.replace("\r\n", "\n"),
@@ -131,14 +131,14 @@ def edit(
     }
     if assignment_group is not None:
         typed["assignment_group"] = assignment_group or None
-    return desk.change(ticket_id, typed, version, said="Ticket saved.")
+    return desk.change(ticket_id, typed, seen, form="edit", said="Ticket saved.")
 
 
 @pages.post("/tickets/{ticket_id}/status", dependencies=agents)
 def set_status(
     ticket_id: Id,
     desk: Desk,
-    version: Annotated[int, Form()],
+    seen: Seen = "",
     status: Typed = "",
     resolution_code: Typed = "",
     resolution_notes: Typed = "",
@@ -149,7 +149,7 @@ def set_status(
         typed["resolution_code"] = resolution_code
     if resolution_notes:
         typed["resolution_notes"] = resolution_notes.replace("\r\n", "\n")
-    return desk.change(ticket_id, typed, version, said="Status saved.")
+    return desk.change(ticket_id, typed, seen, form="status", said="Status saved.")
 
 
 @pages.post("/tickets/{ticket_id}/notes")

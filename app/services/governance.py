@@ -11,7 +11,8 @@ from app.copilot.values import PRIORITY_OF
 from app.db import copilot_settings, predictions
 from app.db.engine import reading, writing
 from app.errors import Invalid
-from app.models import Field, Matrix, Mode, Priority, SettingChange, User
+from app.models import Basis, Field, Matrix, Mode, Priority, SettingChange, User
+from app.services.overtaken import overtaken
 
 HISTORY_SHOWN = 20
 MATRIX = "matrix"
@@ -64,8 +65,12 @@ class Governance:
             elif before is Mode.AUTOFILL:
                 predictions.hide(conn, field)
 
-    def set_matrix(self, cells: Mapping[str, str], *, by: User) -> None:
-        """`cells` maps "impact-urgency" to a priority. Raises Invalid unless all nine are there."""
+    def set_matrix(self, cells: Mapping[str, str], *, by: User, basis: Basis) -> None:
+        """Save the cells that differ from `basis`, "impact-urgency" to a priority.
+
+        Raises Invalid unless all nine are there, and Conflict where another admin changed the
+        same cell since the form was filled.
+        """
         wanted = {_cell(pair): cells.get(_cell(pair), "") for pair in PRIORITY_OF}
         wrong = {
             name: f"Choose one of: {', '.join(Priority)}."
@@ -75,8 +80,13 @@ class Governance:
         if wrong:
             raise Invalid("The matrix was not saved.", fields=wrong)
         with writing(self._engine) as conn:
-            if wanted != self.rules(conn).cells:
-                copilot_settings.add(conn, MATRIX, wanted, by=by.email, now=self._now())
+            now, own = self.rules(conn).cells, basis.own(wanted)
+            if contested := basis.contested(own, now):
+                last = copilot_settings.latest(conn).get(MATRIX)
+                told = {name: now[name] for name in contested}
+                raise overtaken("matrix", last.changed_by if last else None, told)
+            if now | own != now:
+                copilot_settings.add(conn, MATRIX, now | own, by=by.email, now=self._now())
 
 
 def _mode_of(field: Field) -> str:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
@@ -15,7 +15,8 @@ from app.copilot.redact import masked
 from app.db import articles, search, tickets
 from app.db.engine import reading, utc_now, writing
 from app.errors import Conflict, Invalid, NotAllowed
-from app.models import Article, ArticleDraft, ArticleList, Role, User
+from app.models import Article, ArticleDraft, ArticleList, Basis, Role, User
+from app.services.overtaken import overtaken
 
 LISTED_AT_MOST = 500
 INDEXED_AT_ONCE = 200
@@ -23,6 +24,8 @@ SLUG_LENGTH = 80
 TITLE_LENGTH = 200
 # Addresses under /articles that are not articles.
 RESERVED = ("new",)
+# Where the form calls a field otherwise.
+FORM_NAMES = {"public": "audience"}
 
 
 class KnowledgeService:
@@ -104,20 +107,22 @@ class KnowledgeService:
             body=drafted(ticket.subject, ticket.description, ticket.resolution_notes),
         )
 
-    def change(self, slug: str, draft: ArticleDraft, *, by: User, version: int) -> None:
-        """Write a new version; `version` is what the form was filled from.
+    def change(self, slug: str, draft: ArticleDraft, *, by: User, basis: Basis) -> None:
+        """Write a new version with what the person changed; `basis` is what the form showed.
 
-        Raises NotFound, NotAllowed, Invalid, Conflict when somebody was faster.
+        Raises NotFound, NotAllowed, Invalid, and Conflict where another person changed the same.
         """
         draft = _checked(draft, by)
         with writing(self._engine) as conn:
             article = articles.get(conn, slug, for_update=True)
-            if article.version != version:
-                raise Conflict(
-                    f"Somebody was faster: {article.updated_by or 'the app'} changed this article.",
-                    hint="What you wrote is still in the form. Save again to put it over theirs.",
-                )
-            articles.change(conn, article, draft, by=by.email, now=self._now())
+            own, now = basis.own(asdict(draft)), asdict(article.draft)
+            if contested := basis.contested(own, now):
+                now["public"] = article.audience
+                told = {FORM_NAMES.get(name, name): now[name] for name in contested}
+                raise overtaken("article", article.updated_by, told)
+            merged = replace(article.draft, **own)
+            if merged != article.draft:
+                articles.change(conn, article, merged, by=by.email, now=self._now())
 
     def remove(self, slug: str, *, by: User) -> None:
         """Delete an article. Raises NotFound, NotAllowed."""

@@ -10,9 +10,10 @@ from app.copilot.redact import masked
 from app.db import events, suggestions, tickets
 from app.db.engine import reading, utc_now, writing
 from app.db.tickets import COUNT_CAP, SORTS
-from app.errors import Conflict, NotAllowed, NotFound
+from app.errors import NotAllowed, NotFound
 from app.models import (
     SYNCED,
+    Basis,
     EventKind,
     NewTicket,
     NotePush,
@@ -28,6 +29,7 @@ from app.services import privacy
 from app.services.changing import Pairs, check_change, edited, edits_told, tidied
 from app.services.copilot import CopilotService
 from app.services.opening import Opening
+from app.services.overtaken import overtaken
 from app.services.triage import TriageService
 
 PAGE_SIZE = 25
@@ -144,12 +146,18 @@ class TicketService:
             return tickets.assignable(conn)
 
     def change(
-        self, ticket_id: int, changes: Mapping[str, Any], *, by: User, version: int | None = None
+        self,
+        ticket_id: int,
+        changes: Mapping[str, Any],
+        *,
+        by: User,
+        basis: Basis | None = None,
     ) -> Ticket:
-        """Change some fields; `version` is what the form was filled from.
+        """Change some fields; with `basis`, what a form showed, only those that differ from it.
 
         A status that ends the ticket needs a resolution code and notes, set now or before.
-        Raises NotFound, NotAllowed for requesters, Conflict when somebody was faster, Invalid.
+        Raises NotFound, NotAllowed for requesters, Invalid, and Conflict where another person
+        changed the same field since the form was filled.
         """
         if not by.role.may_act_as(Role.AGENT):
             _ = self.get(ticket_id, by)
@@ -157,12 +165,13 @@ class TicketService:
         groups = self._pushes.groups()
         with writing(self._engine) as conn:
             ticket = tickets.get(conn, ticket_id, for_update=True)
-            new = self._triage.completed(conn, ticket, tidied(changes, groups))
+            own = basis.own(changes) if basis else changes
+            if basis:
+                _check_contested(conn, ticket, own, basis)
+            new = self._triage.completed(conn, ticket, tidied(own, groups))
             new |= privacy.as_written(new, ticket)
             check_change(conn, ticket, new, categories=self._copilot.categories())
             changed = {name: v for name, v in new.items() if getattr(ticket, name) != v}
-            if changed and version is not None and version != ticket.version:
-                raise _overtaken(conn, ticket)
             if not changed:
                 return privacy.masked_ticket(ticket)
             after = self._write(conn, ticket, changed, by=by)
@@ -258,10 +267,23 @@ def _when_to_push(ticket: Ticket, *, internal: bool, push: bool | None) -> NoteP
     return NotePush.NEVER if internal and push is False else NotePush.LATER
 
 
-def _overtaken(conn: Connection, ticket: Ticket) -> Conflict:
-    last = events.of_ticket(conn, ticket.id, internal=True)[-1]
-    who = last.author or "the app"
-    return Conflict(
-        f"Somebody was faster: {who} changed this ticket. {masked(last.body)}",
-        hint="What you wrote is still in the form; nothing of it was saved. Save again to keep it.",
-    )
+def _check_contested(
+    conn: Connection, ticket: Ticket, own: Mapping[str, Any], basis: Basis
+) -> None:
+    """Raises Conflict for fields that another person changed too."""
+    now = {name: getattr(ticket, name) for name in own}
+    contested = basis.contested(own, now, shown=masked)
+    if not contested:
+        return
+    now["assignment_group"] = ticket.assignment_group_name or ticket.assignment_group
+    told = {name: getattr(now[name], "label", now[name]) for name in contested}
+    raise overtaken("ticket", _last_editor(conn, ticket), told)
+
+
+def _last_editor(conn: Connection, ticket: Ticket) -> str | None:
+    for event in reversed(events.of_ticket(conn, ticket.id, internal=True)):
+        if event.kind in (EventKind.STATUS, EventKind.EDIT):
+            return event.author
+        if event.kind is EventKind.SERVICENOW:
+            return event.author or "ServiceNow"
+    return None

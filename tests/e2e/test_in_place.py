@@ -106,6 +106,34 @@ def test_a_half_written_note_survives_the_answer_to_another_form(
     stays(page, page.locator("#triage button", has_text="Accept").first.click, "accepted")
     assert page.locator("#note-form textarea").input_value() == "Half a thou"
     assert page.locator("#edit-form input[name=subject]").input_value() == "VPN drops at noon"
+    stays(page, page.locator("#edit-form button").click, "Ticket saved.")
+    assert page.locator("#note-form textarea").input_value() == "Half a thou"
+    page.locator("h1").get_by_text("VPN drops at noon").wait_for()
+    assert page.locator("#ticket-facts").get_by_text("network", exact=True).count() == 1
+
+
+def test_what_both_changed_comes_back_marked_and_the_other_fields_follow(
+    either: Visitor, live_desk: Desk
+) -> None:
+    ticket = live_desk.ticket(subject="VPN drops")
+    either.sign_in("agent")
+    either.go(f"/tickets/{ticket.id}")
+    page = either.page
+    page.locator("#edit-form summary").click()
+    page.locator("#edit-form input[name=subject]").fill("Mine")
+    theirs = {"subject": "Theirs", "priority": "low", "assignee": "admin@example.com"}
+    live_desk.services.tickets.change(ticket.id, theirs, by=live_desk.user)
+    page.locator("#edit-form button").click()
+    errors = page.locator("#form-errors")
+    errors.get_by_text("desk@example.com changed this ticket while you were editing.").wait_for()
+    form = page.locator("#edit-form")
+    assert form.locator("[name=subject]").input_value() == "Mine"
+    assert form.locator("[name=priority]").input_value() == "low"
+    assert form.locator("[name=assignee]").input_value() == "admin@example.com"
+    page.locator("#edit-form button").click()
+    page.locator("h1").get_by_text("Mine").wait_for()
+    kept = live_desk.services.tickets.get(ticket.id, live_desk.user)
+    assert (kept.subject, kept.priority, kept.assignee) == ("Mine", "low", "admin@example.com")
 
 
 def test_a_form_error_keeps_the_address_and_a_failure_keeps_the_page(

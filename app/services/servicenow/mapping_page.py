@@ -12,6 +12,7 @@ from app.db.engine import reading, writing
 from app.errors import Invalid
 from app.integrations import servicenow_mapping as mapping
 from app.models import (
+    Basis,
     FieldChange,
     Incident,
     MapLine,
@@ -24,6 +25,7 @@ from app.models import (
     TicketStatus,
     Unmapped,
 )
+from app.services.overtaken import overtaken
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup
 
@@ -84,7 +86,9 @@ class MappingPage:
             history = mappings.history(conn, self._setup.host, limit=HISTORY_SHOWN)
             recent = incidents.recent(conn, search="", state="", limit=SHOWN, offset=0)
         maps = _maps_of(stored) if typed is None else _checked(typed, known)
+        seen = str(Basis.of(_lines(maps, known))) if typed is None else typed.get("seen", "")
         return MappingView(
+            seen=seen,
             sections=tuple(_section(field, maps, known) for field in ELEMENTS),
             preview=tuple(_mapped(one.incident, maps, known) for one in recent),
             unmapped=tuple(_unmapped(maps, known)),
@@ -109,14 +113,32 @@ class MappingPage:
                 self._lookups.read_choices(element)
 
     def change(self, typed: Mapping[str, str], *, by: str) -> None:
-        """Store the maps. Raises NotConfigured, and Invalid for what the instance does not have."""
+        """Store the lines that differ from `typed["seen"]`, what the form was filled from.
+
+        Raises NotConfigured, Invalid for what the instance does not have, and Conflict where
+        another admin changed the same line.
+        """
         self._setup.connected_client()
         known = self._known()
-        maps = _checked(typed, known)
         host, now = self._setup.host, self._setup.now()
         with writing(self._setup.engine) as conn:
+            stored = mappings.find(conn, host)
+            lines = _lines(_maps_of(stored), known)
+            own, contested = _own(typed, lines)
+            if contested:
+                told = {name: lines[name] for name in contested}
+                raise overtaken("mapping", stored.changed_by if stored else None, told)
+            maps = _checked(lines | own, known)
             if self._note_change(conn, maps, known, by=by):
                 mappings.store(conn, host, maps.stored, by=by, now=now)
+
+    def retyped(self, typed: Mapping[str, str]) -> dict[str, str]:
+        """The maps as they are now under what was changed in a form; no call to the instance."""
+        with reading(self._setup.engine) as conn:
+            stored = mappings.find(conn, self._setup.host)
+        lines = _lines(_maps_of(stored), self._known())
+        own, _ = _own(typed, lines)
+        return lines | own | {"seen": str(Basis.of(lines))}
 
     def reset(self, *, by: str) -> None:
         """Back to the defaults."""
@@ -142,6 +164,21 @@ class MappingPage:
 
 def _maps_of(stored: StoredMaps | None) -> mapping.Maps:
     return mapping.Maps.of(stored.maps if stored else None)
+
+
+def _lines(maps: mapping.Maps, known: _Known) -> dict[str, str]:
+    """Every line of the form with its value, "" where nothing is chosen."""
+    sections = [_section(field, maps, known) for field in ELEMENTS]
+    return {line.name: line.value for one in sections for line in (*one.out, *one.back)}
+
+
+def _own(
+    typed: Mapping[str, str], lines: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The lines that the admin changed, and those of them that another admin changed too."""
+    basis = Basis.parse(typed.get("seen", ""))
+    own = basis.own({name: typed.get(name, "").strip() for name in lines})
+    return own, basis.contested(own, lines)
 
 
 def _checked(typed: Mapping[str, str], known: _Known) -> mapping.Maps:

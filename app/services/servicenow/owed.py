@@ -9,6 +9,7 @@ from app.db import events, outbox, outbox_list, pauses, tickets
 from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid, ServiceNowError
 from app.models import (
+    Basis,
     OutboxFilter,
     OutboxItem,
     OutboxKind,
@@ -19,6 +20,7 @@ from app.models import (
     Ticket,
     TicketEvent,
 )
+from app.services.overtaken import overtaken
 from app.services.privacy import masked_event, masked_ticket
 from app.services.servicenow.delivery import Delivery
 from app.services.servicenow.lookups import Lookups
@@ -95,13 +97,21 @@ class Owed:
         )
 
     def edit_and_send(
-        self, item_id: int, *, by: str, note: str, close_code: str, assignment_group: str
+        self,
+        item_id: int,
+        *,
+        by: str,
+        note: str,
+        close_code: str,
+        assignment_group: str,
+        basis: Basis,
     ) -> None:
         """Change a push that waits and try it now; what its kind does not have is ignored.
 
         An empty close code means the ticket's own, an empty group is left to the instance. A
         note's text is changed on the ticket too. Raises NotFound, Invalid for an empty note or
-        a choice that the instance does not have, and Conflict for a push that may have arrived.
+        a choice that the instance does not have, and Conflict for a push that may have arrived or
+        a text that another person changed since the form was filled, as `basis` tells.
         """
         row = self.row(item_id)
         values = self._checked(row, close_code, assignment_group)
@@ -109,10 +119,13 @@ class Owed:
         text = note.strip()
         if row.note and not text:
             raise Invalid("The note is empty.", fields={"note": "Write something."})
+        body = row.note.body if row.note else ""
+        if basis.contested(basis.own({"note": text}), {"note": body}):
+            raise overtaken("note", "Another agent", {"note": body})
         with writing(self._setup.engine) as conn:
             if not outbox.amend(conn, item_id, now=self._setup.now(), **values):
                 raise Conflict(NOT_CERTAIN)
-            if row.note and text != row.note.body:
+            if row.note and text != body and basis.touched("note", text):
                 written = events.get(conn, row.note.id).body
                 events.rewrite(conn, row.note.id, unmasked(text, written))
                 changed.append("note")
