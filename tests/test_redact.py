@@ -11,12 +11,18 @@ from hypothesis import strategies as st
 from app.copilot.redact import PLACEHOLDER, masked, masked_for_llm, secrets_in
 from app.copilot.secret_shapes import is_card
 
-CORPUS = Path(__file__).parent / "data" / "secrets.txt"
-LINES = [
-    line.replace("\\n", "\n")
-    for line in CORPUS.read_text(encoding="utf-8").splitlines()
-    if line and not line.startswith("#")
-]
+DATA = Path(__file__).parent / "data"
+
+
+def lines_of(name: str) -> list[str]:
+    return [
+        line.replace("\\n", "\n")
+        for line in (DATA / name).read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
+
+
+LINES = lines_of("secrets.txt")
 MARKS = re.compile(r"⟦(.*?)⟧", re.DOTALL)
 
 
@@ -41,8 +47,21 @@ def test_nearly_every_secret_of_the_corpus_is_found_and_hardly_anything_else() -
         found += len(hidden)
         right += sum(secret in hidden for secret in secrets)
     assert wanted >= 170
-    assert right / wanted >= 0.98, f"recall {right} of {wanted}"
+    assert right / wanted >= 0.985, f"recall {right} of {wanted}"
     assert right / found >= 0.99, f"precision {right} of {found}"
+
+
+@pytest.mark.parametrize("name", ["secrets_set_aside.txt", "secrets_practice.txt"])
+def test_secrets_in_five_languages_are_found_and_look_alikes_stay(name: str) -> None:
+    """The half that is set aside was written before the rules and is not read while they change."""
+    lines = lines_of(name)
+    holding = [line for line in lines if secrets_of(line)]
+    harmless = [line for line in lines if not secrets_of(line)]
+    assert (len(holding), len(harmless)) == (75, 75)
+    found = sum(secrets_of(line) == found_in(without_marks(line)) for line in holding)
+    wrong = sum(masked(line) != line for line in harmless)
+    # Figures, not lines: whoever changes a rule does not see what it missed.
+    assert (found >= 72, wrong <= 1) == (True, True), f"{found} of 75 found, {wrong} of 75 wrong"
 
 
 def test_what_only_looks_like_a_secret_stays_readable() -> None:
@@ -82,6 +101,7 @@ def test_a_card_has_an_issuer_and_a_check_sum(number: str, card: bool) -> None:
 PARTS = """password is|pw:|PIN|token =|key|Passwort lautet|mdp :|login|[password hidden]|hunter2
 |1234|4111-1111-1111-1111|-|:|=|.|
 |/|,|(|)|"|'|[|]| hidden]|[PIN|postgres://a:b@c
+|passphrase is|blue horse runs|pasword|door code|4711#|. |is my password|It is|I use
 |-----BEGIN PRIVATE KEY-----|-----END PRIVATE KEY-----
 |Bearer abcdefgh12345|a@b.example|10.0.0.1|+49 30 1234567|[email 1]|ABCDE-ABCDE-ABCDE-ABCDE-ABCDE"""
 WORDS = st.sampled_from(PARTS.split("|"))

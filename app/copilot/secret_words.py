@@ -1,72 +1,43 @@
 """Secrets that people name: "my password is ...", "PIN 1234", "Passwort: ...", "mdp : ...".
 
 A label opens, a link follows ("is", ":", or nothing), and what stands next is judged: the weaker
-the link, the more it must look like a secret. Nothing here reads more than a few words ahead.
+the link, the more it must look like a secret. Without a value behind it, a label is looked for one
+on the next line, before it, and in the next sentences. Nothing here reads more than a few words.
 """
 
 import re
 from collections.abc import Iterator
 
+from app.copilot.secret_labels import KINDS, PLACES, Label, labels_in, opens_something
+from app.copilot.secret_phrases import (
+    ASIDE,
+    BETWEEN,
+    HEADS,
+    JOINS,
+    NOW,
+    OF,
+    SAID_AGAIN,
+    VERB,
+    WHICH,
+)
+from app.copilot.secret_values import (
+    NOT_SECRET,
+    ORDINARY,
+    is_about,
+    is_phrase,
+    is_talk,
+    looks_secret,
+    phrase_ends,
+    stands_alone,
+)
 from app.copilot.values import SecretKind, Span
 
-LABELS = re.compile(
-    r"""
-    (?P<phrase> passphrase )(?!\w)
-  | (?P<password>
-      (?: passwor[dt]s? | passwd | passcode | kennwort | contrase[ñn]a | mots?\ de\ passe
-        | community\ string | wachtwoord | senha | lozinka | has[łl]o )(?!\w)
-    | (?<![^\W_]) (?: pw | pwd | mdp | clave | pword )
-      (?!\w|\ api)
-    )
-  | (?<![^\W_]) (?P<pass> pass )(?!\w)
-  | (?<![^\W_]) (?P<login> credentials? | logins? | zugangsdaten | identifiants?
-      | user(?:name)?\ ?/\ ?pass(?:word)? | accesos? )(?!\w)
-  | (?<![^\W_]) (?P<pin>
-      (?: c[oó]d(?:e|igo)\ )? (?:pin|puk|geheimzahl) (?:[ -]?(?:code|number|nummer|no\.?))? )(?!\w)
-  | (?P<code>
-      (?: (?: verification | security | one[- ]time | mfa | 2fa | two[- ]factor | sms | auth
-            | authentication | access | door | alarm | entry | unlock | voicemail | confirmation
-            | recovery | backup ) [ -]? code
-        | (?: bestätigungs | sicherheits | zugangs | zugriffs | tür | alarm ) -? code
-        | (?<!\w) (?: otp | totp | cvv2? | cvc2? )
-        | c[oó]digo\ de\ (?: verificaci[oó]n | seguridad | acceso )
-        | code\ de\ (?: v[ée]rification | s[ée]curit[ée] | confirmation ) )(?!\w) )
-  | (?P<key>
-      (?<![^\W_]) (?: (?: api | secret | account | storage | encryption | signing | master | shared
-          | licen[cs]e | product | activation | recovery | security | network | wi-?fi | wlan
-          | wpa[23]? | bitlocker | subscription | sharedaccess | function | webhook )
-          [ _-]? (?: access [ _-]? )? (?: key | schlüssel )
-        | access[ _-]?key | pre-?shared[ _-]?key | psk
-        | clave\ api | clé\ api | clave\ de\ api | clé\ d.api ) (?!\w) )
-  | (?<![^\W_]) (?P<token> token | (?:client|shared|app|totp)[ _-]?secret | secret | sig(?==)
-      )(?!\w)
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-# Without one of these in it a text has no label, and most texts have none.
-STEMS = (
-    "pass", "kennw", "contrase", "wachtw", "senha", "lozinka", "hasl", "hasł", "pw", "mdp", "clave",
-    "community", "credential", "login", "zugangs", "identifiant", "acceso", "pin", "puk", "geheimz",
-    "code", "otp", "cv", "digo", "key", "schlüssel", "psk", "clé", "token", "secret", "sig=",
-)  # fmt: skip
-WHICH = (
-    r"(?:[ ](?:new|old|current|temp(?:orary)?|default|initial|neu|alt|nueva|actual|temporal"
-    r"|nouveau|actuel|provisoire|temporaire))?"
-)
-# What may stand between a label and its link: "(new)", "for the wifi", "given by Tom".
-ASIDE = (
-    r"(?:[ ]?\([^()\n]{1,30}\))?"
-    + WHICH
-    + r"(?:[ ](?:for|of|on|at|in|to|from|(?:given )?by|für|von|vom|zum|zur|des|del?|du|d'|pour|para"
-    r"|voor|van)"
-    r"(?:[ ](?!error|fehler|erreur|fail|code)[^\s:=]{1,40}){1,3}?)?"
-)
-NOW = r"(?:[ ](?:now|currently|still|again|jetzt|nun|aktuell|noch|bisher|ahora|maintenant|nu))?"
 TAIL = re.compile(
     ASIDE
     + r"(?:(?P<sign>[*_\"'’)\]]{0,3}[ \t]{0,3}(?:value)?(?P<mark>:=|=>|->|→|[:=>])[*_]{0,2}"
-    + r"(?P<space>[ \t]{0,4}(?:\r?\n)?[ \t]{0,4}))"
-    + r"|(?P<verb>[ ](?:is|was|are|ist|war|lautet|lautete|es|era|est|était|is het)"
+    + r"(?P<space>[ \t]{0,4}(?:\r?\n)?[ \t]{0,4})"
+    + r"(?:(?:old|new|alt|neu|vieja|nueva|ancien|nouveau|vecchia|nuova)[ ]?:?[ ])?)"
+    + rf"|(?P<verb>(?:[ ]{VERB}|['’]s)"
     + NOW
     + r"[ ]?:?[ ]{1,2})"
     + r"|(?P<weak>[ ](?:to|auf|should be|will be|soll sein|a|en|à|naar|as)[ ]{1,2}|[ ][-–][ ]"
@@ -74,80 +45,90 @@ TAIL = re.compile(
     re.IGNORECASE,
 )
 NOTHING = re.compile(WHICH + r",?[ ]{1,2}\(?", re.IGNORECASE)
+# "of the door of the store room is": what a code is for may take more words.
+CODE_TAIL = re.compile(
+    rf"(?:[ ](?:{OF}\b|(?=d['’]|dell['’])|(?={PLACES.pattern}))[^.:=\n\d]{{0,50}}?)?"
+    rf"(?:[ ]?[:=][ ]?|[ ]{VERB}{NOW}[ ]|[ ])(?=[\"'“*#]?[A-Z]{{0,3}}\d)",
+    re.IGNORECASE,
+)
 QUOTED = re.compile(
     r"\"([^\"\n]{1,100})\"|'([^'\n]{1,100})'|“([^”\n]{1,100})”|„([^“”\n]{1,100})[“”]"
     r"|«\s?([^»\n]{1,100}?)\s?»|`([^`\n]{1,100})`"
 )
 WORD = re.compile(r"\S+")
 PARAMETER = re.compile(r"[^\s;&<\"']+")
-LINE = re.compile(r"[^\n]{1,100}")
-PAIR = re.compile(r"[ \t]{0,3}[:=]?[ \t]{0,3}[^\s/]{1,64}[ ]?/[ ]?(?P<value>[^\s/]\S*)")
+PHRASE = re.compile(r"[^\s.,;:!?()\[\]<>\"/=]{1,24}(?:[ ][^\s.,;:!?()\[\]<>\"/=]{1,24}){2,12}")
+PAIR = re.compile(
+    r"(?:[ ](?:are|is|sind|lauten|son|sont|sono))?[ \t]{0,3}[:=]?[ \t]{0,3}[^\s/]{1,64}"
+    r"[ ]?/[ ]?(?P<value>[^\s/]\S*)"
+)
 SHORT_NUMBER = re.compile(r"\d{4,8}(?![\d\w]|[-/.:]\d)")
 CODE_NUMBER = re.compile(
-    r"\d{3}[ -]\d{3}(?!\d)|\d{3,8}#?(?![\d\w]|[-/.:]\d)"
+    r"\d{3}[ -]\d{3}(?!\d)|[*#]?\d{3,8}#?(?![\d\w]|[-/.:]\d)"
     r"|(?=[A-Z-]{0,20}\d)[A-Z0-9]{4,6}(?:-[A-Z0-9]{4,6}){1,4}"
+    r"|(?=[A-Z]{0,3}\d{2})[A-Z0-9]{4,8}#?(?!\w)|\d{1,2}(?:[ -]\d{1,2}){2,3}(?![\d-])"
 )
+HASHED = re.compile(r"(?<![\w#*.,/-])\*?\d{4,8}#(?![\w#])")
 ENDS = re.compile(r"[ \t]*(?:$|[\n\r.,;!?])")
-NOT_SECRET = re.compile(
-    r"0x[0-9a-f]+|(?:inc|req|ritm|chg|prb|s?c?task|kb|cs|err?|e|ora)[-#]?\d+|#\d+"
-    r"|v?\d+(?:\.\d+)+|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d\d\S*"
-    r"|(?:windows|win|office|outlook|exchange|m|o|sap|vpn|wifi|iphone|ipad|ios|android)[ -]?\d{1,4}"
-    r"|(?:https?|ftp)://[^@]*|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|[$%]\{?[A-Z_]+[}%]?|\d+-\w+",
-    re.IGNORECASE,
-)
-ORDINARY_WORDS = """
-a about again all already also always an and any ask at available bad be because been being before
-blank but by can cannot can't change default did different do does doesn't don't down empty error
-every fine for forgot forgotten free from gone good got has hasn't have he hidden how i if in
-incorrect instead invalid is isn't it its just known last left link locked lost mandatory me
-missing must my needs never new no none not null now of off ok okay old older on only open or our
-out over please policy possible private problem protected public reset right safe same secret see
-sent set short shown so some stolen stored strong such taken text that the their then there they
-this to too true false trouble unable unknown until up us user using valid very was we weak were
-what when where which who why will with won't wrong yes yet you your n/a tbd na asap
-ab abgelaufen alt bekannt bitte das der die doch ein eine falsch geht gleich habe ich ist kein
-korrekt leer mein mir nein neu nicht nötig noch nur oder pflicht richtig schon sehr seit stimmt
-und ungültig unbekannt vergessen weg wieder wird wurde zu zurücksetzen erforderlich
-al ahora caducada caducó con correcta de desconocida el en incorrecta incorrecto inválida la mala
-mi muy no nueva olvidada olvidé para por que sin una vacía válida ya
-au aux bon correct dans du encore est et faux incorrecte invalide je le les mon ne nouveau oublié
-oubliée pas perdu pour que sur trop un une valide
-"""
-ORDINARY = frozenset(ORDINARY_WORDS.split())
-# Words about a secret, not secrets: expired, missing, mandatory, gesperrt, geändert, caducado.
-ABOUT = re.compile(
-    r".+(?:ed|ing|able|ible|ant|ent|ive|ful|less|ous|ly|ory|tion|wn|ken|tten)|"
-    r"(?:ab|an|aus|be|ent|er|ge|ver|zer|zurück)\w+(?:t|en)|.+(?:ado|ada|ido|ida|é|ée|és)",
-    re.IGNORECASE,
+# A label that has its line for itself, or shares it with a word or two, and the line after it.
+BEFORE_ON_LINE = re.compile(r"[\w *_>-]{0,24}")
+NEXT_LINE = re.compile(
+    r"(?:[ ]?\([^()\n]{1,30}\))?"
+    + WHICH
+    + r"[*_\"')\]]{0,3}[ \t]{0,3}(?P<mark>[:=]?)[*_]{0,2}[ \t]{0,3}(?:\r?\n[ \t]{0,8}){1,3}"
+    r"(?P<value>\S[^\n]{0,79})(?:\r?\n|$)"
 )
 # The shortest value that is believed without a link.
 FEWEST = {"password": 6, "pass": 6, "phrase": 6, "key": 10, "token": 10}
 
-
-def labelled(text: str) -> Iterator[Span]:
-    """Every secret that a label names, in order."""
-    lowered = text.lower()
-    if not any(stem in lowered for stem in STEMS):
-        return
-    label = LABELS.search(text)
-    while label:
-        name = label.lastgroup or ""
-        place = _after(text, label.end(), name)
-        if place:
-            yield Span(*place, _KINDS[name])
-        label = LABELS.search(text, place[1] if place else label.end())
-
+SENTENCE_END = re.compile(r"[.!?]\s+|\n+")
+READ_ON = 240
 
 Place = tuple[int, int] | None
 
 
-def _after(text: str, at: int, name: str) -> Place:
-    """The secret of a label of this name that ends at `at`."""
+def labelled(text: str) -> Iterator[Span]:
+    """Every secret that a label names, in order."""
+    at = 0
+    labels = labels_in(text)
+    for i, label in enumerate(labels):
+        if label.start < at or (label.name == "place" and not opens_something(text, label)):
+            continue
+        following = labels[i + 1].start if i + 1 < len(labels) else len(text)
+        kind = KINDS.get(label.name, SecretKind.CODE)
+        if place := _after(text, label):
+            at = place[1]
+        elif place := _before(text, label, since=at):
+            pass
+        elif place := _said_again(text, label, until=following):
+            at = place[1]
+        if place:
+            yield Span(*place, kind)
+    yield from _ended_by_hash(text)
+
+
+def _ended_by_hash(text: str) -> Iterator[Span]:
+    """Codes as they are typed at a door: "use 2580# at the gate"."""
+    for found in HASHED.finditer(text) if "#" in text else ():
+        near = text[max(0, found.start() - 60) : found.end() + 40]
+        if PLACES.search(near):
+            yield Span(found.start(), found.end(), SecretKind.CODE)
+
+
+def _after(text: str, label: Label) -> Place:
+    """The secret behind a label, on its line or on the next."""
+    at, name = label.end, label.name
     if name == "pin":
-        return _of_number(SHORT_NUMBER, text, at)
-    if name == "code":
-        return _of_number(CODE_NUMBER, text, at)
-    return _of_pair(text, at) if name == "login" else _of_word(text, at, name)
+        place = _of_number(SHORT_NUMBER, text, at)
+    elif name in ("code", "place"):
+        place = _of_number(CODE_NUMBER, text, at)
+    elif name == "login":
+        return _of_pair(text, at)
+    else:
+        place = _of_word(text, at, name)
+        if place is None and name == "password" and opens_something(text, label):
+            place = _of_number(SHORT_NUMBER, text, at)
+    return place or _on_next_line(text, label)
 
 
 def _of_word(text: str, at: int, name: str) -> Place:
@@ -158,14 +139,30 @@ def _of_word(text: str, at: int, name: str) -> Place:
     if tail is None:
         return place
     if tail["sign"] is None:
-        return _judged(text, tail.end(), name, link="verb" if tail["verb"] else "weak")
-    if name == "phrase" and tail["mark"] in ":=" and "\n" not in tail["space"]:
-        line = LINE.match(text, tail.end())
-        return _trimmed(text, *line.span()) if line else None
+        link = "verb" if tail["verb"] else "weak"
+        dash = tail["weak"] and tail["weak"].strip() in "-–"
+        phrase = _phrase(text, tail.end(), name, link="sign" if dash else link)
+        return phrase or _judged(text, tail.end(), name, link=link)
     if "\n" in tail["space"]:
         return _judged(text, tail.end(), name, link="weak")
     link = "sign" if tail["mark"] != "=" and tail["mark"] != ">" else "parameter"
-    return _judged(text, tail.end(), name, link=link)
+    phrase = _phrase(text, tail.end(), name, link="sign")
+    return phrase or _judged(text, tail.end(), name, link=link)
+
+
+def _phrase(text: str, at: int, name: str, *, link: str) -> Place:
+    """Several words that are a password or a pass phrase together."""
+    found = PHRASE.match(text, at) if name in ("phrase", "password") and link != "weak" else None
+    if found is None:
+        return None
+    words = list(WORD.finditer(text, at, found.end()))
+    if name == "password" and looks_secret(words[0][0]):
+        return None
+    words = words[: phrase_ends([word[0] for word in words])]
+    least = 2 if name == "phrase" else 3
+    if not is_phrase([word[0] for word in words], least=least, given=link == "sign"):
+        return None
+    return at, words[-1].end()
 
 
 def _judged(text: str, at: int, name: str, *, link: str) -> Place:
@@ -183,31 +180,24 @@ def _judged(text: str, at: int, name: str, *, link: str) -> Place:
 def _is_secret(text: str, place: tuple[int, int], name: str, *, link: str) -> bool:
     value = text[slice(*place)]
     if len(value) > 200:
-        return link in ("sign", "parameter") or _looks_secret(value)
+        return link in ("sign", "parameter") or looks_secret(value)
     if value[0] in "<[" or not any(map(str.isalnum, value)) or NOT_SECRET.fullmatch(value):
         return False
     if name in ("key", "token"):
         # Bare digits may be a serial number, as in "RSA token 109334551".
         least = FEWEST[name] if link in ("none", "weak") else 6
-        return len(value) >= least and _looks_secret(value)
-    if name == "pass" and not _looks_secret(value):
+        return len(value) >= least and looks_secret(value)
+    if name == "pass" and not looks_secret(value):
         return False
     if link == "none":
-        return len(value) >= FEWEST[name] and _looks_secret(value) and not value.isdigit()
-    if _looks_secret(value):
+        return len(value) >= FEWEST[name] and looks_secret(value) and not value.isdigit()
+    if looks_secret(value):
         return True
     word = value.casefold().strip("!'’(")
-    if link == "weak" or word in ORDINARY or ABOUT.fullmatch(word) or len(word) < 3:
+    if link == "weak" or is_about(word) or len(word) < 3:
         return False
-    return link in ("sign", "parameter") or bool(ENDS.match(text, place[1]))
-
-
-def _looks_secret(value: str) -> bool:
-    """Letters with digits or with signs that no word has; or a number of four digits and more."""
-    letters = any(map(str.isalpha, value))
-    digits = any(map(str.isdigit, value))
-    signs = any(sign in value[:-1] for sign in "!#$%&*+=@^~?_|\\{}")
-    return (letters and (digits or signs)) or (digits and not letters and len(value) >= 4)
+    ends = bool(ENDS.match(text, place[1]))
+    return ends or (link in ("sign", "parameter") and not is_talk(word))
 
 
 def _trimmed(text: str, start: int, end: int) -> Place:
@@ -228,7 +218,8 @@ def _of_pair(text: str, at: int) -> Place:
 
 def _of_number(shape: re.Pattern[str], text: str, at: int) -> Place:
     """The digits after a label, with any link or none between."""
-    for link in (NOTHING.match(text, at), TAIL.match(text, at)):
+    tails = (NOTHING, TAIL, CODE_TAIL) if shape is CODE_NUMBER else (NOTHING, TAIL)
+    for link in (tail.match(text, at) for tail in tails):
         if link:
             quote = 1 if text[link.end() : link.end() + 1] in tuple("\"'“") else 0
             if found := shape.match(text, link.end() + quote):
@@ -236,13 +227,76 @@ def _of_number(shape: re.Pattern[str], text: str, at: int) -> Place:
     return None
 
 
-_KINDS = {
-    "phrase": SecretKind.PASSWORD,
-    "password": SecretKind.PASSWORD,
-    "pass": SecretKind.PASSWORD,
-    "login": SecretKind.PASSWORD,
-    "pin": SecretKind.PIN,
-    "code": SecretKind.CODE,
-    "key": SecretKind.KEY,
-    "token": SecretKind.TOKEN,
-}
+def _on_next_line(text: str, label: Label) -> Place:
+    """The value that has the next line for itself, below a label that has its own."""
+    line = text.rfind("\n", max(0, label.start - 60), label.start) + 1
+    before = text[line : label.start]
+    below = NEXT_LINE.match(text, label.end)
+    if below is None or not BEFORE_ON_LINE.fullmatch(before):
+        return None
+    start, end = below.span("value")
+    value = text[start:end].rstrip()
+    end = start + len(value)
+    if label.name in ("pin", "code", "place"):
+        shape = SHORT_NUMBER if label.name == "pin" else CODE_NUMBER
+        return (start, end) if shape.fullmatch(value) else None
+    if label.name == "phrase" and is_phrase(value.split(), least=2, given=False):
+        return start, end
+    if len(value.split()) != 1 or not _is_secret(text, (start, end), label.name, link="weak"):
+        return None
+    asked = any(is_about(word.casefold()) for word in before.split())
+    return (start, end) if below["mark"] or not asked else None
+
+
+def _before(text: str, label: Label, *, since: int) -> Place:
+    """The value of "X is my password", "X (my password)", "with X as the password"."""
+    if label.name in ("key", "token", "login") or HEADS.match(text, label.end):
+        return None
+    start = max(since, label.start - READ_ON // 2)
+    words = list(WORD.finditer(text, start, label.start))[-7:]
+    while words and words[-1][0].casefold() in BETWEEN:
+        words.pop()
+    opened = bool(words) and words[-1][0].startswith("(")
+    if opened and words[-1][0][1:].casefold() in BETWEEN | {""}:
+        words.pop()
+    joined = len(words)
+    while not opened and words and words[-1][0].casefold() in JOINS:
+        words.pop()
+    if not words or (not opened and joined == len(words)):
+        return None
+    place = _trimmed(text, *words[-1].span())
+    if place is None or not _is_whole(text, place[0]):
+        return None
+    value = text[slice(*place)]
+    if label.name in ("pin", "code", "place"):
+        shape = SHORT_NUMBER if label.name == "pin" else CODE_NUMBER
+        return place if shape.fullmatch(value) else None
+    return place if stands_alone(value) else None
+
+
+def _is_whole(text: str, at: int) -> bool:
+    return at == 0 or text[at - 1].isspace()
+
+
+def _said_again(text: str, label: Label, *, until: int) -> Place:
+    """The value in one of the next two sentences: "I reset my password. It is X now."."""
+    if label.name in ("pass", "key", "token", "login"):
+        return None
+    stop = min(label.end + READ_ON, until, len(text))
+    first = SENTENCE_END.search(text, label.end, stop)
+    if first is None:
+        return None
+    ends = list(SENTENCE_END.finditer(text, first.end(), stop))
+    stop = ends[1].end() if len(ends) > 1 else stop
+    for said in SAID_AGAIN.finditer(text, first.end(), stop):
+        found = WORD.match(text, said.end())
+        place = _trimmed(text, *found.span()) if found else None
+        if place is None:
+            continue
+        value = text[slice(*place)]
+        if label.name in ("pin", "code", "place"):
+            if said["it"] and SHORT_NUMBER.fullmatch(value):
+                return place
+        elif stands_alone(value):
+            return place
+    return None

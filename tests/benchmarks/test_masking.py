@@ -26,6 +26,13 @@ HOSTILE = {
     "commands": "mysql -p net use \\\\a ",
     "placeholders": "[password hidden] password [email 1] ",
     "colons": "a:",
+    "lines": "password\n",
+    "pass phrases": "passphrase is blue horse ",
+    "later sentences": "password. It is x. I use y. ",
+    "values first": "a1b2c3 is my password ",
+    "doors": "door code of the ",
+    "hashes": "door 4711# ",
+    "misspelled": "pa55wrod ",
     "blanks": " ",
 }
 
