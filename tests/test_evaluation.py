@@ -216,3 +216,17 @@ def test_a_file_of_nearly_one_category_still_has_a_learning_curve() -> None:
     assert found.quality.majority > 0.99
     assert all(1 <= one.draws <= 5 for one in found.curve)
     assert sum(one.draws for one in found.curve) < 15
+
+
+def test_the_same_text_with_two_labels_is_said_and_counted() -> None:
+    twice = [LabelledText("printer jam", label) for label in ("Printing", "Network")] * 40
+    with pytest.raises(Invalid) as refused:
+        evaluate(Export(80, 0, tuple(twice), ()), learning_curve=False, say=quiet)
+    assert str(refused.value) == (
+        "The same text has different labels in 1 cases. The last label of each text counts, and "
+        "that leaves one category: 'Network'. Two are needed."
+    )
+    examples = [LabelledText(f"{r['subject']} {r['body']}", r["topic"]) for r in rows(120)]
+    mixed = (*(LabelledText(one.text, "Network") for one in examples[:6]), *examples)
+    found = evaluate(Export(126, 0, mixed, ()), learning_curve=False, say=quiet)
+    assert (found.duplicates, found.contradicted) == (6, 4)

@@ -22,7 +22,7 @@ from app.copilot.linear import Linear
 from app.copilot.measures import (
     Floats,
 )
-from app.copilot.text import cleaned
+from app.copilot.text import cleaned, says_something
 from app.copilot.values import CategoryPrediction, LabelledText
 
 # From so many own tickets of a category on, its starter examples count for nothing.
@@ -87,7 +87,7 @@ class CategoryModel:
 
     def _predict(self, text: str, *, explained: bool) -> CategoryPrediction:
         row = self._features.rows([text])
-        if not row.nnz:
+        if not row.nnz or not says_something(text):
             return CategoryPrediction(None, 0.0, self.version, likeliest="", runner_up="")
         shares = self._linear.shares(row)[0]
         second, first = (int(i) for i in shares.argsort()[-2:])
@@ -155,13 +155,23 @@ def train(own: Sequence[LabelledText], starter: Sequence[LabelledText] = ()) -> 
 
 def distinct(examples: Sequence[LabelledText]) -> list[LabelledText]:
     """The examples as they are read, equal texts once; texts without a word are left out."""
-    last: dict[str, LabelledText] = {}
+    return [same[-1] for same in _by_text(examples)]
+
+
+def contradicted(examples: Sequence[LabelledText]) -> int:
+    """How many texts stand there with more than one label."""
+    return sum(len({one.label for one in same}) > 1 for same in _by_text(examples))
+
+
+def _by_text(examples: Sequence[LabelledText]) -> list[list[LabelledText]]:
+    """The examples as they are read, those of one text together; texts without a word are out."""
+    same: dict[str, list[LabelledText]] = {}
     for one in examples:
         text = cleaned(one.text)
         key = " ".join(text.lower().split())
         if key:
-            last[key] = LabelledText(text, one.label)
-    return list(last.values())
+            same.setdefault(key, []).append(LabelledText(text, one.label))
+    return list(same.values())
 
 
 def _fading(mine: Sequence[LabelledText]) -> Callable[[str], float]:

@@ -9,7 +9,13 @@ import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 from sklearn.model_selection import train_test_split
 
-from app.copilot.classifier import CategoryModel, TooFewExamples, distinct, train
+from app.copilot.classifier import (
+    CategoryModel,
+    TooFewExamples,
+    contradicted,
+    distinct,
+    train,
+)
 from app.copilot.evaluation.export import Export
 from app.copilot.measures import Floats, Labels, Quality, quality
 from app.copilot.values import LabelledText
@@ -55,6 +61,7 @@ class Evaluation:
     rows: int
     unusable: int
     duplicates: int
+    contradicted: int
     classes: int
     trained_on: int
     quality: Quality
@@ -88,6 +95,7 @@ def evaluate(export: Export, *, learning_curve: bool, say: Say) -> Evaluation:
         rows=export.rows,
         unusable=export.unusable,
         duplicates=len(export.examples) - len(examples),
+        contradicted=contradicted(export.examples),
         classes=len(counts),
         trained_on=len(known),
         quality=quality(truth, shares, classes),
@@ -109,8 +117,10 @@ def _check(export: Export, examples: Sequence[LabelledText]) -> None:
         raise Invalid("The file has a header but no rows.")
     if not export.examples:
         raise Invalid("No row has both a text and a label.")
+    if not examples:
+        raise Invalid("No text has a word to learn from.")
     if len(_names(examples)) < 2:
-        raise Invalid(f"There is one category only: {examples[0].label!r}. Two are needed.")
+        raise Invalid(_one_category(export, examples))
     counts = Counter(one.label for one in examples)
     common = [name for name, count in counts.items() if count >= LEAST_OF_A_CLASS]
     if len(examples) < LEAST_ROWS or len(common) < 2:
@@ -118,6 +128,16 @@ def _check(export: Export, examples: Sequence[LabelledText]) -> None:
             f"There are too few rows: {len(examples):,} different texts. {LEAST_ROWS} are needed, "
             f"and two categories with {LEAST_OF_A_CLASS} each."
         )
+
+
+def _one_category(export: Export, examples: Sequence[LabelledText]) -> str:
+    name = repr(examples[0].label)
+    if len(_names(export.examples)) < 2:
+        return f"There is one category only: {name}. Two are needed."
+    return (
+        f"The same text has different labels in {contradicted(export.examples):,} cases. The last "
+        f"label of each text counts, and that leaves one category: {name}. Two are needed."
+    )
 
 
 def _names(examples: Sequence[LabelledText]) -> set[str]:

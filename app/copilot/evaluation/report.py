@@ -26,6 +26,7 @@ def _data(found: Evaluation) -> str:
         f"Rows                    {found.rows:>9,}",
         f"  without text or label {found.unusable:>9,}",
         f"  duplicates            {found.duplicates:>9,}",
+        f"  texts with two labels {found.contradicted:>9,}",
         f"Categories              {found.classes:>9,}",
         f"Learned from            {found.trained_on:>9,}",
         f"Asked about             {found.quality.count:>9,}",
