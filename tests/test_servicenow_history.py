@@ -171,7 +171,8 @@ def test_the_export_has_a_line_per_field_and_no_formulas(
     ticket_id = linked(desk, subject="=HYPERLINK(1)")
     answer = agent.get(f"{HISTORY}.csv?ticket={ticket_id}")
     assert answer.headers["Content-Type"].startswith("text/csv")
-    lines = list(csv.DictReader(io.StringIO(answer.text)))
+    assert answer.content.startswith("\ufeffexchange,".encode())
+    lines = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
     named = {line["field"]: line for line in lines}
     assert named["short_description"]["after"] == "'=HYPERLINK(1)"
     assert {line["exchange"] for line in lines} == {"1"}

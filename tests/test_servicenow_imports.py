@@ -13,7 +13,7 @@ from app.models import RunState, SyncRun, TicketFilter, TicketStatus
 from app.services.servicenow import ServiceNowService, imports
 from app.simulator import Instance
 from app.simulator.base import sys_id_of
-from tests.conftest import HTMX, Clock, soup
+from tests.conftest import HTMX, Clock, SignIn, soup
 from tests.desk import Desk
 
 CALLER = sys_id_of("sys_user", "abel.tuter")
@@ -288,3 +288,45 @@ def test_bad_wishes_of_the_form_are_refused(
 ) -> None:
     assert admin.post("/servicenow/pulls", data=wrong, headers=HTMX).status_code == 422
     assert not instance.requests
+
+
+@pytest.mark.parametrize(
+    ("blank", "description", "subject", "said"),
+    [
+        ("", "\n The scanner is dead. \nSince noon.", "The scanner is dead.", "description"),
+        ("  \t", "x" * 300, "x" * 159 + "…", "description"),
+        ("\u200b\u202e", "", "INC9", "number"),
+        ("", "<p>A mail</p>", "INC9", "number"),
+    ],
+)
+def test_a_blank_short_description_becomes_a_subject_and_the_report_says_so(
+    service: ServiceNowService,
+    instance: Instance,
+    desk: Desk,
+    api: TestClient,
+    blank: str,
+    description: str,
+    subject: str,
+    said: str,
+) -> None:
+    instance.add_incident(
+        number="INC9", caller_id=CALLER, short_description=blank, description=description
+    )
+    run = pull(service)
+    [ticket] = desk.services.tickets.after(TicketFilter(), desk.user, last=None, limit=5)[0]
+    assert ticket.subject == subject
+    report = api.get(f"/api/sn/sync/runs/{run.id}/report.csv").text
+    [row] = csv.DictReader(report.splitlines())
+    assert row["reason"] == (
+        f"The short description is empty: the ticket's subject is the incident's {said}"
+    )
+    assert counts(pull(service))["unchanged"] == 1
+
+
+def test_a_report_has_a_byte_order_mark_on_the_page_and_none_for_programs(
+    service: ServiceNowService, mixed: Instance, api: TestClient, sign_in: SignIn
+) -> None:
+    run = pull(service)
+    page = sign_in("admin").get(f"/servicenow/pulls/{run.id}/report.csv").content
+    assert page.startswith(b"\xef\xbb\xbfnumber,")
+    assert api.get(f"/api/sn/sync/runs/{run.id}/report.csv").content.startswith(b"number,")

@@ -36,7 +36,7 @@ def article_of(
 
 def drafted(subject: str, description: str, resolution: str) -> str:
     """An article's body from a resolved ticket, to be gone over by a person; secrets masked."""
-    told = [line.strip() for line in cleaned(masked(description)).splitlines() if line.strip()]
+    told = [line.strip() for line in masked(cleaned(description)).splitlines() if line.strip()]
     symptoms = "\n".join(f"- {line}" for line in [masked(subject), *told[:TOLD_LINES]])
     done = [line.strip() for line in masked(resolution).splitlines() if line.strip()]
     if len(done) == 1:

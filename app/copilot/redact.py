@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from app.copilot.html_text import as_text
 from app.copilot.secret_shapes import shaped
 from app.copilot.secret_words import labelled
 from app.copilot.values import SecretKind, Span
+from app.models.characters import plain
 
 # What `masked` wrote is never read again: masking twice is masking once.
 PLACEHOLDER = re.compile(rf"\[({'|'.join(SecretKind)}) hidden\]")
@@ -46,13 +48,17 @@ def secrets_in(text: str) -> tuple[Span, ...]:
 
 
 def masked(text: str) -> str:
-    """The text with every secret hidden. Masking twice is the same as once."""
+    """The text with every secret hidden. Masking twice is the same as once.
+
+    Characters that only mislead are gone too: they could hide a secret, or its label.
+    """
+    text = plain(text)
     return _replaced(text, [(s.start, s.end, f"[{s.kind} hidden]") for s in secrets_in(text)])
 
 
 def without_secrets(text: str) -> str:
     """The text as one that learns from it reads it: what was hidden is not a word of its own."""
-    return PLACEHOLDER.sub(" ", masked(text))
+    return PLACEHOLDER.sub(" ", masked(as_text(text)))
 
 
 def unmasked(text: str, original: str) -> str:
@@ -60,6 +66,7 @@ def unmasked(text: str, original: str) -> str:
 
     When some were added or taken away, none can be told from another and all stay placeholders.
     """
+    original = plain(original)
     spans = [(s.start, str(s.kind), original[s.start : s.end]) for s in secrets_in(original)]
     spans += [(found.start(), found[1], found[0]) for found in PLACEHOLDER.finditer(original)]
     spans.sort()

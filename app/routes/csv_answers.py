@@ -3,21 +3,31 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
+
+from app.models.characters import plain
 
 # A spreadsheet would run a text that begins so as a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 # Rows that go out at once: one by one, each would wait for a thread.
 AT_ONCE = 500
+# Without it Excel reads UTF-8 as the code page of its machine.
+BYTE_ORDER_MARK = "\ufeff"
 
 
-def csv_answer(name: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Response:
-    """A download called `name`.csv; no cell of it is a formula."""
+def csv_answer(
+    name: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, for_programs: bool = False
+) -> Response:
+    """A download called `name`.csv; no cell of it is a formula.
+
+    It begins with a byte-order mark, except `for_programs`, which would read that as a letter.
+    """
+    lines = _lines(head, rows)
     return StreamingResponse(
-        _lines(head, rows),
+        lines if for_programs else chain([BYTE_ORDER_MARK], lines),
         media_type="text/csv",
         headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
     )
@@ -27,9 +37,12 @@ def _lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     rest = iter(rows)
     yield _csv([head])
     while some := list(islice(rest, AT_ONCE)):
-        yield _csv(
-            [f"'{text}" if text.startswith(FORMULA) else text for text in row] for row in some
-        )
+        yield _csv([_cell(text) for text in row] for row in some)
+
+
+def _cell(text: str) -> str:
+    text = plain(text)
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _csv(rows: Iterable[Sequence[str]]) -> str:

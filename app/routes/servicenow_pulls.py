@@ -111,14 +111,16 @@ def report(run_id: Id, servicenow: ServiceNow) -> Response:
     return _report(run_id, servicenow.imports.report(run_id))
 
 
-def _report(run_id: int, chunks: Iterator[Sequence[PulledRow]]) -> Response:
+def _report(
+    run_id: int, chunks: Iterator[Sequence[PulledRow]], *, for_programs: bool = False
+) -> Response:
     head = ("number", "sys_id", "outcome", "reason", "ticket_id")
     lines = (
         (row.number, row.sys_id, row.outcome, row.reason, str(row.ticket_id or ""))
         for rows in chunks
         for row in rows
     )
-    return csv_answer(f"pull-{run_id}", head, lines)
+    return csv_answer(f"pull-{run_id}", head, lines, for_programs=for_programs)
 
 
 @api.post("/sync/pull")
@@ -170,4 +172,4 @@ def api_undo(run_id: Id, servicenow: ServiceNow, user: CurrentUser, response: Re
 @api.get("/sync/runs/{run_id}/report.csv", response_class=StreamingResponse)
 def api_report(run_id: Id, servicenow: ServiceNow) -> Response:
     """What became of each incident of an import or a dry run, as CSV."""
-    return _report(run_id, servicenow.imports.report(run_id))
+    return _report(run_id, servicenow.imports.report(run_id), for_programs=True)

@@ -12,6 +12,7 @@ from app.db import events, tickets
 from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid
 from app.models import EventKind, NewTicket, Priority, Role, Ticket, TicketStatus, User
+from app.models.characters import is_blank
 from app.security import checked_email
 from app.services.copilot import CopilotService
 from app.services.triage import Reading, TriageService
@@ -36,8 +37,12 @@ class Opening:
     def open(self, wanted: NewTicket, *, by: User, idempotency_key: str) -> tuple[Ticket, bool]:
         """The ticket and whether it is new. Raises Conflict, Invalid."""
         wanted = _as_allowed(wanted, by)
-        choices = {"priority": wanted.priority, "category": wanted.category}
-        check_choices(choices, self._copilot.categories())
+        given = {
+            "subject": wanted.subject,
+            "priority": wanted.priority,
+            "category": wanted.category,
+        }
+        check_choices(given, self._copilot.categories())
         digest = hashlib.sha256(repr(wanted).encode("utf-8", "surrogatepass")).hexdigest()
         if idempotency_key and (known := self._find_idempotent(by, idempotency_key, digest)):
             return known, False
@@ -125,7 +130,7 @@ def check_choices(values: Mapping[str, str | None], categories: tuple[str, ...])
         for name, choices in allowed.items()
         if values.get(name) and values[name] not in choices
     }
-    if "subject" in values and not values["subject"]:
+    if "subject" in values and is_blank(values["subject"] or ""):
         wrong["subject"] = "A ticket needs a subject."
     if "status" in values and not values["status"]:
         wrong["status"] = f"Choose one of: {', '.join(TicketStatus)}."

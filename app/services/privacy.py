@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
+from app.copilot.html_text import as_text
 from app.copilot.redact import masked, secrets_in, unmasked
 from app.db import events, tickets
 from app.db.engine import utc_now, writing
@@ -25,6 +26,7 @@ from app.models import (
     TicketEvent,
     User,
 )
+from app.models.characters import plain
 
 # Looking again so soon is told once.
 SAME_LOOK = timedelta(minutes=10)
@@ -33,19 +35,42 @@ SHOWN = "Hidden text of this ticket was shown to {}."
 
 
 def masked_ticket(ticket: Ticket) -> Ticket:
-    """The ticket with the secrets of its texts hidden, and how many they were."""
-    notes = ticket.resolution_notes
-    texts = (ticket.subject, ticket.description, notes or "")
+    """The ticket with the secrets of its texts hidden, and how many they were.
+
+    A description that is an HTML mail is shown as its text.
+    """
+    written = plain_ticket(ticket)
+    notes = written.resolution_notes
+    texts = (written.subject, written.description, notes or "")
     hidden = sum(len(secrets_in(text)) for text in texts)
     if not hidden:
-        return ticket
+        return written
     return replace(
-        ticket,
-        subject=masked(ticket.subject),
-        description=masked(ticket.description),
+        written,
+        subject=masked(written.subject),
+        description=masked(written.description),
         resolution_notes=masked(notes) if notes else notes,
         hidden=hidden,
     )
+
+
+def plain_ticket(ticket: Ticket) -> Ticket:
+    """The ticket as it was written, but for tags and for characters that only mislead."""
+    notes = ticket.resolution_notes
+    texts = (
+        plain(ticket.subject),
+        readable(ticket.description),
+        plain(notes) if notes else notes,
+    )
+    if texts == (ticket.subject, ticket.description, notes):
+        return ticket
+    subject, description, notes = texts
+    return replace(ticket, subject=subject, description=description, resolution_notes=notes)
+
+
+def readable(text: str) -> str:
+    """A long text as people read it: an HTML mail as its words."""
+    return plain(as_text(text))
 
 
 def in_a_list(ticket: Ticket) -> Ticket:
@@ -55,15 +80,18 @@ def in_a_list(ticket: Ticket) -> Ticket:
 
 def masked_event(event: TicketEvent) -> TicketEvent:
     """The entry with the secrets of its text hidden, and how many they were."""
-    hidden = len(secrets_in(event.body))
-    return replace(event, body=masked(event.body), hidden=hidden) if hidden else event
+    body = readable(event.body)
+    hidden = len(secrets_in(body))
+    if hidden:
+        return replace(event, body=masked(body), hidden=hidden)
+    return event if body == event.body else replace(event, body=body)
 
 
 def masked_incident(incident: Incident) -> Incident:
     """The incident with the secrets of its texts hidden: they are as often theirs as ours."""
     return incident._replace(
         short_description=masked(incident.short_description),
-        description=masked(incident.description),
+        description=masked(as_text(incident.description)),
     )
 
 
@@ -81,10 +109,25 @@ def masked_detail(detail: TicketDetail) -> TicketDetail:
     )
 
 
+def plain_detail(detail: TicketDetail) -> TicketDetail:
+    """The ticket and its timeline with their secrets shown."""
+    return replace(
+        detail,
+        ticket=plain_ticket(detail.ticket),
+        events=tuple(replace(one, body=readable(one.body)) for one in detail.events),
+    )
+
+
 def as_written(changes: Mapping[str, str | None], ticket: Ticket) -> dict[str, str]:
     """The changed texts whose placeholders hide what they hid on the page: nothing is lost."""
-    texts = {name: changes[name] for name in TEXTS if name in changes}
-    return {name: unmasked(t, getattr(ticket, name) or "") for name, t in texts.items() if t}
+    shown, plainly = masked_ticket(ticket), plain_ticket(ticket)
+    found = {}
+    for name in TEXTS:
+        if text := changes.get(name):
+            same = text in (getattr(shown, name), getattr(plainly, name))
+            before = getattr(plainly, name) or ""
+            found[name] = getattr(ticket, name) if same else unmasked(text, before)
+    return found
 
 
 def edit_told(name: str, before: object, after: object) -> str:

@@ -99,7 +99,7 @@ class TicketService:
             votes=votes,
             revealed=revealed,
         )
-        return detail if revealed else privacy.masked_detail(detail)
+        return privacy.plain_detail(detail) if revealed else privacy.masked_detail(detail)
 
     def list(self, wanted: TicketFilter, viewer: User, *, sort: str, page: int) -> TicketPage:
         """One page, without the long texts; an unknown sort is the latest first."""

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from app.errors import Kind, ServiceNowRejected
 from app.integrations.servicenow_mapping.maps import Maps
 from app.integrations.servicenow_mapping.words import CANCELED, STATE_LABELS
+from app.integrations.servicenow_mapping.writing import short_description
 from app.models import RESOLUTION, Incident, JournalEntry
+from app.models.characters import is_blank
 
 Record = Mapping[str, str]
 
@@ -125,7 +127,7 @@ def ticket_values(record: Record, maps: Maps) -> dict[str, str | None]:
     ended = status is not None and status.ended
     code = "Canceled" if state == CANCELED else record.get("close_code")
     values = {
-        "subject": record.get("short_description") or record.get("number"),
+        "subject": subject_of(record),
         "status": status and status.value,
         "priority": priority and priority.value,
         "category": maps.our_category.get(category, category) or None,
@@ -140,6 +142,15 @@ def ticket_values(record: Record, maps: Maps) -> dict[str, str | None]:
             for one in hidden:
                 values.pop(one, None)
     return values
+
+
+def subject_of(record: Record) -> str | None:
+    """The short description; of a blank one the first line of the description, or the number."""
+    if is_blank(record.get("short_description", "")):
+        lines = record.get("description", "").splitlines()
+        first = next((line for line in lines if not is_blank(line) and line[0] != "<"), "")
+        return short_description(first) or record.get("number")
+    return record.get("short_description")
 
 
 def _assignee(record: Record) -> str | None:

@@ -11,6 +11,7 @@ from app.integrations.servicenow_mapping.words import (
     IMPACT_URGENCY,
 )
 from app.models import Priority, Suggestion, Ticket, TicketStatus
+from app.models.characters import plain
 
 SHORT_DESCRIPTION_LENGTH = 160
 DISPLAY = "Smart IT Copilot"
@@ -82,8 +83,8 @@ def defused(text: str) -> str:
 
 
 def short_description(subject: str) -> str:
-    """At most 160 characters, cut with an ellipsis."""
-    line = " ".join(defused(subject).split())
+    """At most 160 characters, cut with an ellipsis, none of them misleading."""
+    line = " ".join(defused(plain(subject)).split())
     if len(line) <= SHORT_DESCRIPTION_LENGTH:
         return line
     return line[: SHORT_DESCRIPTION_LENGTH - 1].rstrip() + "…"

@@ -17,11 +17,13 @@ from app.db.imported import NewTicket
 from app.errors import ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
 from app.models import Incident, Outcome, PulledRow, SyncRun, Ticket, Values, label_of
+from app.models.characters import is_blank
 from app.services.servicenow.reconciling import Reconciled, reconcile, write_all
 
 Record = Mapping[str, str]
 NO_CALLER = "No caller: the ticket has no requester"
 UNKNOWN_CALLER = "Caller without an e-mail that we may read: the ticket has no requester"
+NO_SUBJECT = "The short description is empty: the ticket's subject is the incident's {}"
 OUR_OWN = "Created from a ticket here; its push is still being confirmed"
 
 
@@ -164,10 +166,13 @@ def _imported(row: Row, pushing: set[str]) -> Fate:
         return Fate(row, Outcome.SKIPPED, _unknown_state(row))
     if incident.correlation_id in pushing:
         return Fate(row, Outcome.SKIPPED, OUR_OWN)
-    reason = ""
+    reasons = []
+    if is_blank(incident.short_description):
+        taken = "number" if row.theirs.get("subject") == incident.number else "description"
+        reasons.append(NO_SUBJECT.format(taken))
     if not incident.caller_email:
-        reason = UNKNOWN_CALLER if incident.caller else NO_CALLER
-    return Fate(row, Outcome.CREATED, reason, new=row.new)
+        reasons.append(UNKNOWN_CALLER if incident.caller else NO_CALLER)
+    return Fate(row, Outcome.CREATED, "; ".join(reasons), new=row.new)
 
 
 def _unknown_state(row: Row) -> str:
