@@ -25,6 +25,7 @@ def make_client(
     settings: ServiceNowSettings,
     *,
     now: Callable[[], datetime],
+    proxy_for: Callable[[str], str] = lambda _: "",
     transport: httpx.BaseTransport | None = None,
 ) -> ServiceNowClient | None:
     """The client, or None while variables are missing; `transport` is how it gets there."""
@@ -48,6 +49,8 @@ def make_client(
             auth=auth,
             ca_file=settings.ca_file or None,
             timeout=settings.timeout_seconds,
+            max_answer_mb=settings.max_answer_mb,
+            proxy_for=proxy_for,
             transport=transport,
         )
     except OSError:
@@ -75,7 +78,7 @@ def make_servicenow(
     return ServiceNowService(
         Setup(
             engine=engine,
-            client=make_client(sn, now=now, transport=transport),
+            client=make_client(sn, now=now, proxy_for=settings.proxy.for_url, transport=transport),
             installation=installation,
             instance_url=sn.instance_url,
             host=sn.host,
@@ -107,5 +110,6 @@ def make_drafting(settings: Settings, tickets_service: TicketService) -> Draftin
             model=llm.model,
             api_key=llm.api_key,
             seconds=settings.servicenow.timeout_seconds,
+            proxy_for=settings.proxy.for_url,
         )
     return DraftingService(tickets_service, client, model=llm.model, host=llm.host)

@@ -17,7 +17,8 @@ AppError
 └── ServiceNowError          what the instance, or the way to it, answered
     ├── ServiceNowUnavailable    nothing was applied: try again later
     │   ├── HeldBack             we did not even call: our own limits said no
-    │   └── TooSlow                  the instance cancelled a query: ask for less at once
+    │   ├── TooSlow              the instance cancelled a query: ask for less at once
+    │   └── AnswerTooLarge       more came than is read: ask for less at once
     ├── AnswerLost               a write may have been applied: find out first
     └── ServiceNowRejected       it will not work like this: ask a person
 """
@@ -212,6 +213,10 @@ class HeldBack(ServiceNowUnavailable):
 
 class TooSlow(ServiceNowUnavailable):
     """The instance cancelled a query at its time limit: ask for fewer rows at once."""
+
+
+class AnswerTooLarge(ServiceNowUnavailable):
+    """An answer to a read has more bytes than are accepted: ask for fewer rows at once."""
 
 
 class AnswerLost(ServiceNowError):

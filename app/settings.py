@@ -31,6 +31,7 @@ class ServiceNowSettings:
     close_code: str = ""
     timeout_seconds: float = 15
     bulk_timeout_seconds: float = 65
+    max_answer_mb: float = 16
     ca_file: str = ""
     read_only: bool = False
     retry_seconds: float = 60
@@ -85,11 +86,28 @@ class LanguageModelSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """The way out of the company's network; `direct` lists the hosts that need none."""
+
+    url: str = field(default="", repr=False)
+    direct: tuple[str, ...] = ()
+
+    def for_url(self, url: str) -> str:
+        """The proxy for an address, "" for none. This machine is never asked through one."""
+        parts = urlsplit(url)
+        host = (parts.hostname or "").lower()
+        if _loopback(host) or any(_covers(entry, host, parts.port) for entry in self.direct):
+            return ""
+        return self.url
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the app is told from outside."""
 
     servicenow: ServiceNowSettings = field(default_factory=ServiceNowSettings)
     llm: LanguageModelSettings = field(default_factory=LanguageModelSettings)
+    proxy: ProxySettings = field(default_factory=ProxySettings)
     database_url: str = field(default=DEFAULT_DATABASE, repr=False)
     secret_key: str = field(default="", repr=False)
     host: str = "127.0.0.1"
@@ -112,6 +130,10 @@ class Settings:
                 base_url=_url(env, "LLM_BASE_URL", path=True),
                 model=_text(env, "LLM_MODEL"),
                 api_key=_text(env, "LLM_API_KEY"),
+            ),
+            proxy=ProxySettings(
+                url=_proxy(env, "HTTPS_PROXY") or _proxy(env, "ALL_PROXY"),
+                direct=tuple(_either_case(env, "NO_PROXY").replace(",", " ").split()),
             ),
             database_url=_text(env, "DATABASE_URL") or DEFAULT_DATABASE,
             secret_key=_secret_key(env),
@@ -147,6 +169,7 @@ def _servicenow(env: Mapping[str, str]) -> ServiceNowSettings:
         close_code=_text(env, "SN_DEFAULT_CLOSE_CODE"),
         timeout_seconds=_number(env, "SN_TIMEOUT_SECONDS", default=15, least=0.1, most=120),
         bulk_timeout_seconds=_number(env, "SN_BULK_TIMEOUT_SECONDS", default=65, most=600),
+        max_answer_mb=_number(env, "SN_MAX_ANSWER_MB", default=16, least=1, most=1024),
         ca_file=_text(env, "SN_CA_FILE"),
         read_only=_flag(env, "SN_READ_ONLY", default=False),
         retry_seconds=_number(env, "SN_RETRY_SECONDS", default=60, least=0.05, most=86400),
@@ -216,6 +239,40 @@ def _networks(env: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Netw
         raise SettingsError(
             f"{name} must hold IP addresses or networks, such as 10.0.0.0/8."
         ) from None
+
+
+def _either_case(env: Mapping[str, str], name: str) -> str:
+    """Proxy variables are written in small letters as often as in capitals."""
+    return _text(env, name) or _text(env, name.lower())
+
+
+def _proxy(env: Mapping[str, str], name: str) -> str:
+    """An http address, with user name and password where the proxy wants them."""
+    value = _either_case(env, name)
+    if not value:
+        return ""
+    value = value if "://" in value else f"http://{value}"
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise SettingsError(f"{name} is not a web address.") from None
+    if parts.scheme != "http" or not parts.hostname:
+        raise SettingsError(f"{name} must start with http:// and name a host.")
+    return value
+
+
+def _covers(entry: str, host: str, port: int | None) -> bool:
+    """Whether an entry of NO_PROXY speaks of a host: *, a name, a domain, an address, a network."""
+    try:
+        return ip_address(host) in ip_network(entry, strict=False)
+    except ValueError:
+        pass
+    name, _, wanted_port = entry.lower().partition(":")
+    if wanted_port and wanted_port != str(port or 443):
+        return False
+    name = name.removeprefix("*").removeprefix(".")
+    return not name or host == name or host.endswith(f".{name}")
 
 
 def _loopback(host: str) -> bool:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from app.services.health import HealthService
@@ -11,6 +12,8 @@ from app.services.servicenow import ServiceNowService
 from app.services.similar import SimilarService
 
 log = logging.getLogger("app.worker")
+# For writing down how interrupted calls ended.
+LAST_SECONDS = 1.0
 
 
 def tick(servicenow: ServiceNowService, *, stopping: Callable[[], bool] = lambda: False) -> None:
@@ -75,11 +78,19 @@ class Worker:
             thread.start()
 
     def stop(self, *, seconds: float = 5) -> None:
-        """Ask the threads to end; what they are sending is settled or looked up later."""
+        """Ask the threads to end, all of them within little more than `seconds`.
+
+        A push under way may end; then other calls to ServiceNow are interrupted. What was being
+        sent is settled or looked up later.
+        """
         self._stop.set()
         self._bells.ring()
+        until = time.monotonic() + seconds
+        self._threads[0].join(seconds)
+        self._servicenow.close()
+        until = max(until, time.monotonic() + LAST_SECONDS)
         for thread in self._threads:
-            thread.join(seconds)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _push(self) -> None:
         deliver_due = self._servicenow.delivery.deliver_due

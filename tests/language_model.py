@@ -2,8 +2,8 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -71,16 +71,15 @@ class LanguageModel:
         self.behave = behave
 
     def drips(self) -> None:
-        """One byte after the other, each soon enough, for ever."""
+        """One byte after the other, each soon enough, for seconds on end."""
 
         def behave(handler: BaseHTTPRequestHandler) -> None:
             handler.send_response(200)
             handler.end_headers()
-            while not self.released.wait(0.02):
-                try:
-                    handler.wfile.write(b" ")
-                except OSError:
-                    return
+            with suppress(OSError):
+                for _ in range(200):
+                    if not self.released.wait(0.02):
+                        handler.wfile.write(b" ")
 
         self.behave = behave
 
@@ -96,7 +95,3 @@ def _send(
         handler.send_header(name, value)
     handler.end_headers()
     handler.wfile.write(body)
-
-
-def seconds(started: float) -> float:
-    return time.monotonic() - started

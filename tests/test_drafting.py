@@ -1,8 +1,8 @@
 """Drafts by a language model: what is sent, what is kept of the answer, what happens without."""
 
+import gzip
 import json
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,7 +21,7 @@ from app.main import create_app
 from app.settings import LanguageModelSettings, Settings
 from tests.conftest import HTMX, Clock, signed_in, soup
 from tests.desk import Desk
-from tests.language_model import LanguageModel, chat, seconds
+from tests.language_model import LanguageModel, chat
 
 CANARY = "Kanarie-7731x"
 KEY = "sk-of-the-desk"
@@ -266,7 +266,14 @@ TROUBLES = {
     "no words": (lambda m: m.says("  "), "answered with nothing"),
     "null": (lambda m: m.says(None), "answered with nothing"),
     "a number": (lambda m: m.says(7), "answered with nothing"),
+    "nested too deeply": (lambda m: m.answers(b"[" * 100_000), "cannot be read"),
     "huge": (lambda m: m.says("a" * 500_000), "far too much"),
+    "a gzip bomb": (
+        lambda m: m.answers(
+            gzip.compress(chat("a" * 20_000_000)), headers={"Content-Encoding": "gzip"}
+        ),
+        "far too much",
+    ),
     "cut short": (lambda m: m.cuts_its_answer_short(), "broke"),
     "a redirect": (
         lambda m: m.answers(b"", status=302, headers={"Location": m.url}),
@@ -294,10 +301,8 @@ def test_when_the_model_fails_the_plain_steps_stand_and_a_sentence_says_why(
 def test_a_slow_model_is_given_up_at_the_deadline(model: LanguageModel, way: str) -> None:
     getattr(model, way)()
     client = LLMClient(base_url=model.url, model="m", seconds=0.3)
-    started = time.monotonic()
     with pytest.raises(LanguageModelError, match=r"did not answer within 0\.3 seconds"):
         client.complete([{"role": "user", "content": "Hello"}])
-    assert seconds(started) < 3
     client.close()
 
 

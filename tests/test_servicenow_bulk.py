@@ -3,6 +3,7 @@
 import random
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -151,6 +152,44 @@ def test_an_instance_that_does_not_sort_is_refused(settings: Settings, instance:
     with pytest.raises(ServiceNowRejected):
         reader.read(Stream(0))
     client.close()
+
+
+@pytest.mark.usefixtures("small_pages")
+@pytest.mark.parametrize("count", [1, 2, 50, 51, 400])
+def test_a_row_that_the_instance_repeats_is_one_row(
+    service: ServiceNowService, instance: Instance, desk: Desk, count: int
+) -> None:
+    """Where the page is full, the row that comes twice leaves no room for the last one."""
+    ids = fill(instance, count)
+    instance.faults.add("repeated_row", times=None, method="GET", path="/incident")
+    run = pull(service)
+    assert (run.state, run.created, run.hidden) == (RunState.DONE, count, 0)
+    assert imported(desk) == sorted(ids)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept"),
+    [
+        (("a", "b", "b", "c"), "abc"),
+        (("a", "a", "a"), "a"),
+        (("a", "b", "a", "c"), "abc"),
+        (("0", "a"), "a"),
+        (("b", "a", "c"), None),
+        (("a", "b", "5"), None),
+    ],
+)
+def test_only_a_row_that_goes_back_is_refused(rows: tuple[str, ...], kept: str | None) -> None:
+    answer = httpx.Response(200, json={"result": [{"sys_id": one * 32} for one in rows]})
+    transport = httpx.MockTransport(lambda _: answer)
+    slot = httpx.Client(base_url="https://instance.test", transport=transport)
+    reader = BulkReader(ServiceNowClient([slot]), Query(), ("sys_id",), tuple)
+    stream = Stream(0, last_sys_id="0" * 32)
+    if kept is None:
+        with pytest.raises(ServiceNowRejected):
+            reader.read(stream)
+    else:
+        page = reader.read(stream).page
+        assert [row["sys_id"] for row in page] == [one * 32 for one in kept]
 
 
 # -- the newest N ------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The fault matrix: whatever happens to a write, it ends with what was asked for, once."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from fastapi import FastAPI
 
 from app.models import PushState, TicketStatus
 from app.services.servicenow import ServiceNowService
+from app.settings import Settings
 from app.simulator import Instance
 from app.worker import tick
 from tests.conftest import Clock
@@ -36,11 +38,23 @@ FAULTS: dict[str, dict[str, Any]] = {
     "result and error": {"kind": "result_and_error"},
     "202 with nothing": {"kind": "accepted_empty"},
     "log-in page": {"kind": "login_redirect"},
+    "drip": {"kind": "drip", "pause": 1.0},
+    "endless body": {"kind": "endless"},
+    "gzip bomb": {"kind": "gzip_bomb", "megabytes": 20},
+    "nested too deeply": {"kind": "deep_json"},
 }
 WAYS = {
     "honours our sys_id": "accept",
     "ignores our sys_id": "ignore",
 }
+
+
+@pytest.fixture
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    """A drip lasts as long as it may; a small cap is reached sooner."""
+    seconds = 1 if request.node.callspec.params["name"] == "drip" else 10
+    servicenow = replace(settings.servicenow, timeout_seconds=seconds, max_answer_mb=1)
+    return replace(settings, servicenow=servicenow)
 
 
 @pytest.fixture

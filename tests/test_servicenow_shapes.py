@@ -9,7 +9,7 @@ import pytest
 
 from app.errors import AnswerLost, Kind, ServiceNowError
 from app.integrations.servicenow_auth import OAuth
-from app.integrations.servicenow_client import Query, Record, ServiceNowClient
+from app.integrations.servicenow_client import Query, Record, ServiceNowClient, build_slots
 
 SYS_ID = "0123456789abcdef0123456789abcdef"
 USER = "fedcba9876543210fedcba9876543210"
@@ -215,8 +215,9 @@ def with_oauth(status: int, body: object) -> ServiceNowClient:
         return httpx.Response(200 if good else 401, json={"result": [INCIDENT]})
 
     auth = OAuth(f"{URL}/oauth_token.do", "id", "secret")
-    slot = httpx.Client(base_url=URL, auth=auth, transport=httpx.MockTransport(answer))
-    return ServiceNowClient([slot], sleep=lambda _: None)
+    transport = httpx.MockTransport(answer)
+    slots = build_slots(url=URL, auth=auth, timeout=5, count=1, transport=transport)
+    return ServiceNowClient(slots, sleep=lambda _: None)
 
 
 def test_a_token_is_fetched_and_used() -> None:

@@ -5,7 +5,6 @@ followed, failures sorted by what to do next, and neither prompt, answer nor key
 A call is not repeated: a person waits for it and can press again.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 
 from app.errors import Kind, LanguageModelError
+from app.integrations.bounded_http import AnswerTooLong, BoundedTransport, json_of
 
 log = logging.getLogger("app.llm")
 # More than any draft needs; what is longer is not read to its end.
@@ -31,7 +31,10 @@ MESSAGES_OF_STATUS = {
 
 
 class LLMClient:
-    """`base_url` ends where `/chat/completions` begins. `seconds` is for one whole call."""
+    """`base_url` ends where `/chat/completions` begins. `seconds` is for one whole call.
+
+    `proxy_for` answers the proxy of an address, "" for none.
+    """
 
     def __init__(
         self,
@@ -40,14 +43,16 @@ class LLMClient:
         model: str,
         api_key: str = "",
         seconds: float,
+        proxy_for: Callable[[str], str] = lambda _: "",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         headers = {"Accept": "application/json", "User-Agent": "smart-it-copilot"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
-        # Named, so that a proxy of the environment does not see what is sent.
-        transport = httpx.HTTPTransport()
-        self._http = httpx.Client(base_url=base_url, headers=headers, transport=transport)
+        transport = BoundedTransport(max_bytes=LONGEST_ANSWER, proxy_for=proxy_for)
+        self._http = httpx.Client(
+            base_url=base_url, headers=headers, transport=transport, timeout=seconds
+        )
         self._model = model
         self._seconds = seconds
         self._monotonic = monotonic
@@ -58,11 +63,12 @@ class LLMClient:
     def complete(self, messages: Sequence[Mapping[str, str]]) -> str:
         """The answer to a conversation of `role` and `content`. Raises LanguageModelError."""
         started = self._monotonic()
+        payload = {"model": self._model, "messages": list(messages), "stream": False}
         outcome: object = "broken"
         try:
-            status, body = self._asked(messages, until=started + self._seconds)
-            outcome = status
-            return _text(status, body)
+            response = self._http.post("chat/completions", json=payload)
+            outcome = response.status_code
+            return _text(response.status_code, response.content)
         except httpx.HTTPError as exc:
             outcome = type(exc).__name__
             raise _no_answer(exc, self._seconds) from exc
@@ -73,28 +79,13 @@ class LLMClient:
             ms = round(1000 * (self._monotonic() - started))
             log.info("llm call", extra={"fields": {"status": str(outcome), "ms": ms}})
 
-    def _asked(self, messages: Sequence[Mapping[str, str]], *, until: float) -> tuple[int, bytes]:
-        """The status and the body, read until the deadline and no further than is sane."""
-        payload = {"model": self._model, "messages": list(messages), "stream": False}
-        body = bytearray()
-        with self._http.stream(
-            "POST", "chat/completions", json=payload, timeout=self._seconds
-        ) as response:
-            for chunk in response.iter_bytes():
-                body += chunk
-                if self._monotonic() > until:
-                    raise httpx.ReadTimeout("deadline")
-                if len(body) > LONGEST_ANSWER:
-                    raise _unexpected("The language model answered far too much.")
-            return response.status_code, bytes(body)
-
 
 def _text(status: int, body: bytes) -> str:
     """The words of an answer. Raises LanguageModelError for everything else."""
     if status != httpx.codes.OK:
         raise _refused(status)
     try:
-        answer: Any = json.loads(body)
+        answer: Any = json_of(body)
         text = answer["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError) as exc:
         raise _unexpected("What the language model answered cannot be read.") from exc
@@ -122,6 +113,10 @@ def _unexpected(message: str) -> LanguageModelError:
 
 
 def _no_answer(exc: httpx.HTTPError, seconds: float) -> LanguageModelError:
+    if isinstance(exc, AnswerTooLong):
+        return _unexpected("The language model answered far too much.")
+    if isinstance(exc, httpx.ProxyError):
+        return _refused_by_proxy(str(exc)[:3])
     if isinstance(exc, httpx.TimeoutException):
         message = f"The language model did not answer within {seconds:g} seconds."
         return LanguageModelError(message, kind=Kind.NETWORK, hint="Try again later.")
@@ -133,3 +128,13 @@ def _no_answer(exc: httpx.HTTPError, seconds: float) -> LanguageModelError:
         return LanguageModelError(message, kind=Kind.NETWORK, hint="Check LLM_BASE_URL.")
     message = "The connection to the language model broke."
     return LanguageModelError(message, kind=Kind.NETWORK, hint="Try again.")
+
+
+def _refused_by_proxy(status: str) -> LanguageModelError:
+    """The proxy's status is shown, never its words."""
+    hint = "Check HTTPS_PROXY; list the host of LLM_BASE_URL in NO_PROXY if no proxy is needed."
+    if not status.isdecimal():
+        message = "The proxy on the way to the language model could not be reached."
+    else:
+        message = f"The proxy refused the connection to the language model (HTTP {status})."
+    return LanguageModelError(message, kind=Kind.NETWORK, hint=hint)

@@ -1,6 +1,5 @@
 """What an instance's answer means: a result, or an error sorted by what to do next."""
 
-import json
 import re
 import socket
 import ssl
@@ -13,12 +12,14 @@ import httpx
 
 from app.errors import (
     AnswerLost,
+    AnswerTooLarge,
     Kind,
     ServiceNowError,
     ServiceNowRejected,
     ServiceNowUnavailable,
     TooSlow,
 )
+from app.integrations.bounded_http import AnswerTooLong, json_of
 
 WRITES = frozenset({"POST", "PATCH"})
 HIBERNATING = ("Instance Hibernating page", "instance-hibernating-page")
@@ -47,17 +48,31 @@ def result_of(response: httpx.Response, *, expected: int) -> Any:
 def transport_failure(exc: httpx.HTTPError, *, write: bool) -> ServiceNowError:
     """No answer at all. `write`: the bytes of a write may have arrived."""
     details = {"cause": type(exc).__name__}
-    never_sent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+    never_sent = (
+        httpx.ConnectError,
+        httpx.ConnectTimeout,
+        httpx.PoolTimeout,
+        httpx.ProxyError,
+    )
     message, hint = _broken(exc)
     if write and not isinstance(exc, never_sent):
         message += " It is not known whether the change arrived; it is being checked."
         return AnswerLost(message, kind=Kind.UNCONFIRMED, hint=hint, details=details)
+    if isinstance(exc, AnswerTooLong):
+        return AnswerTooLarge(message, kind=Kind.UNEXPECTED, hint=hint, details=details)
     return ServiceNowUnavailable(message, kind=Kind.NETWORK, hint=hint, details=details)
 
 
 def _broken(exc: httpx.HTTPError) -> tuple[str, str]:
     """Why no answer came, and what to do: the sentence for each cause is a different one."""
     causes = tuple(_causes(exc))
+    if isinstance(exc, AnswerTooLong):
+        return (
+            f"ServiceNow's answer is too large ({exc}).",
+            "Raise SN_MAX_ANSWER_MB if the instance really has that much to say.",
+        )
+    if isinstance(exc, httpx.ProxyError):
+        return _refused_by_proxy(exc)
     if "CERTIFICATE" in str(exc).upper():
         return (
             "The certificate of ServiceNow could not be verified.",
@@ -89,6 +104,26 @@ def _broken(exc: httpx.HTTPError) -> tuple[str, str]:
             "Check SN_INSTANCE_URL, the network and a proxy in between.",
         )
     return "The connection to ServiceNow broke.", TRY_AGAIN
+
+
+def _refused_by_proxy(exc: httpx.ProxyError) -> tuple[str, str]:
+    """The proxy's status is shown, never its words."""
+    status = str(exc)[:3]
+    if status == "407":
+        return (
+            "The proxy refused the connection to ServiceNow: it wants a user name and password "
+            "(HTTP 407).",
+            "Check the user name and password in HTTPS_PROXY.",
+        )
+    if status.isdecimal():
+        return (
+            f"The proxy refused the connection to ServiceNow (HTTP {status}).",
+            "The proxy must allow CONNECT to the instance; or list its host in NO_PROXY.",
+        )
+    return (
+        "The proxy on the way to ServiceNow could not be reached.",
+        "Check HTTPS_PROXY; list the instance's host in NO_PROXY if no proxy is needed.",
+    )
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:
@@ -125,9 +160,9 @@ def http_date(text: str) -> datetime | None:
 
 def text_of(value: object) -> str:
     """A raw value as text: a reference object is its sys_id, a missing value is empty."""
-    if isinstance(value, Mapping):
-        return text_of(value.get("value", value.get("display_value")))
-    if value is None:
+    while isinstance(value, Mapping):
+        value = value.get("value", value.get("display_value"))
+    if value is None or isinstance(value, list):
         return ""
     if isinstance(value, bool):
         return str(value).lower()
@@ -165,7 +200,7 @@ def _json(response: httpx.Response) -> dict[str, Any]:
     if "json" not in response.headers.get("Content-Type", ""):
         return {}
     try:
-        body = json.loads(response.content)
+        body = json_of(response.content)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
@@ -274,9 +309,9 @@ def _rejection(status: int, body: dict[str, Any], details: dict[str, str]) -> Se
 def _said(body: dict[str, Any]) -> tuple[str, str]:
     error = body.get("error")
     if isinstance(error, str):
-        return error, str(body.get("error_description") or "")
+        return error, text_of(body.get("error_description"))
     if isinstance(error, dict):
-        return str(error.get("message") or ""), str(error.get("detail") or "")
+        return text_of(error.get("message")), text_of(error.get("detail"))
     return "", ""
 
 

@@ -1,13 +1,14 @@
 """Signing in to an instance, as httpx auth flows: basic, and OAuth with a cached token."""
 
-import json
 import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import Future
 
 import httpx
 
 from app.errors import Kind, ServiceNowUnavailable
+from app.integrations.bounded_http import json_of
 from app.integrations.servicenow_answers import TRY_AGAIN
 
 EARLY_SECONDS = 30.0
@@ -23,9 +24,12 @@ class BasicAuth(httpx.BasicAuth):
 class OAuth(httpx.Auth):
     """OAuth 2.0 (servicenow.md 4.2): refresh token, else password grant, else client credentials.
 
-    The token is cached and renewed early under a lock. A call that is answered 401 drops the
-    token, fetches once and is repeated once: a 401 applied nothing, so this holds for writes too.
+    The token is cached and renewed early, by one request for all who need it. A call that is
+    answered 401 drops the token, fetches once and is repeated once: a 401 applied nothing, so this
+    holds for writes too. `transport` sends the token request; `build_slots` sets it.
     """
+
+    transport: httpx.BaseTransport | None = None
 
     # Counts the tokens: cookies of an older one must not be used again.
     identity = 0
@@ -51,23 +55,16 @@ class OAuth(httpx.Auth):
             self._form |= {"grant_type": "client_credentials"}
         self._monotonic = monotonic
         self._lock = threading.Lock()
+        self._asked: Future[str] | None = None
         self._token = ""
         self._renew_at = 0.0
 
     def sync_auth_flow(
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
-        """Hold the lock while a token is fetched, so that one caller fetches for all."""
         refused = ""
         for _ in range(2):
-            with self._lock:
-                if not self._token or self._token == refused or self._expired():
-                    answer = yield self._token_request(request)
-                    answer.read()
-                    self._keep(answer)
-                    # A cookie session can outlive its token and keep acting as the old identity.
-                    request.headers.pop("Cookie", None)
-                token = self._token
+            token = self._current(request, refused)
             request.headers["Authorization"] = f"Bearer {token}"
             response = yield request
             if response.status_code != 401:
@@ -76,6 +73,52 @@ class OAuth(httpx.Auth):
         with self._lock:
             if self._token == refused:
                 self._token = ""
+
+    def _current(self, request: httpx.Request, refused: str) -> str:
+        """The token in use, or a new one. One caller asks for it; who needs one meanwhile waits
+        for that answer, good or bad, until their own deadline.
+        """
+        with self._lock:
+            if self._token and self._token != refused and not self._expired():
+                return self._token
+            waiting, asks = self._asked, self._asked is None
+            if waiting is None:
+                waiting = self._asked = Future()
+        # A cookie session can outlive its token and keep acting as the old identity.
+        request.headers.pop("Cookie", None)
+        if asks:
+            self._ask(request, waiting)
+        try:
+            return waiting.result(_left(request))
+        except TimeoutError:
+            raise ServiceNowUnavailable(
+                "ServiceNow's sign-in did not answer in time.", kind=Kind.NETWORK, hint=TRY_AGAIN
+            ) from None
+
+    def _ask(self, request: httpx.Request, waiting: "Future[str]") -> None:
+        """Fetch a token by the deadline of this request, for everybody who waits for it."""
+        failure: Exception | None = None
+        try:
+            answer = self._send(self._token_request(request))
+            with self._lock:
+                self._keep(answer)
+        except (httpx.HTTPError, ServiceNowUnavailable) as exc:
+            failure = exc
+        finally:
+            # Before anybody hears of a failure: whoever comes later asks anew.
+            with self._lock:
+                self._asked = None
+        if failure:
+            waiting.set_exception(failure)
+        else:
+            waiting.set_result(self._token)
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        if self.transport is None:
+            raise RuntimeError("the OAuth sign-in has no transport")
+        answer = self.transport.handle_request(request)
+        answer.read()
+        return answer
 
     def _expired(self) -> bool:
         return self._monotonic() >= self._renew_at
@@ -105,7 +148,7 @@ class OAuth(httpx.Auth):
 
 def _json_object(answer: httpx.Response) -> dict[str, object]:
     try:
-        body = json.loads(answer.content)
+        body = json_of(answer.content)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
@@ -113,9 +156,14 @@ def _json_object(answer: httpx.Response) -> dict[str, object]:
 
 def _seconds(value: object) -> float:
     try:
-        return max(1.0, float(str(value)))
-    except ValueError:
+        return max(1.0, float(value)) if isinstance(value, str | int | float) else 60.0
+    except (ValueError, OverflowError):
         return 60.0
+
+
+def _left(request: httpx.Request) -> float:
+    """Seconds until the deadline of a request."""
+    return max(0.0, float(request.extensions["deadline"]) - time.monotonic())
 
 
 def _refusal(answer: httpx.Response) -> ServiceNowUnavailable:

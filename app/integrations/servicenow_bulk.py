@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Generic, TypeVar
 
-from app.errors import Kind, ServiceNowRejected, TooSlow
+from app.errors import AnswerTooLarge, Kind, ServiceNowRejected, TooSlow
 from app.integrations.servicenow_answers import Record
 from app.integrations.servicenow_client import IncidentPage, ServiceNowClient
 from app.integrations.servicenow_query import Query
@@ -116,30 +116,34 @@ class BulkReader(Generic[Page]):
         """The next rows of one stream.
 
         Access rules act after the limit, so a short or empty page is not the end: an empty one is
-        stepped over until the instance's own count is reached.
+        stepped over until the instance's own count is reached. A row that comes again is left out.
         """
         query = stream.within(self._query)
         offset = hidden = 0
         while True:
             page, size = self._page(query, offset)
+            records = [row for row in page.records if not _same(row, stream.last_sys_id)]
+            # Where a row came twice, another one may have had no room.
+            again = page.repeated + len(page.records) - len(records)
             if offset == 0 and stream.expected is not None and page.total is not None:
                 hidden = max(0, stream.expected - page.total)
-            finished = offset + size >= page.total if page.total is not None else not page.records
-            if page.records or finished:
+            ended = offset + size >= page.total if page.total is not None else not page.records
+            finished = ended and not again
+            if records or finished:
                 break
             # Rows may be deleted meanwhile, and what follows them moves up.
             offset += size - size // 10
-        left = None if page.total is None else page.total - len(page.records)
+        left = None if page.total is None else page.total - len(records)
         if finished and left is not None:
             hidden += max(0, left)
-        full = offset == 0 and len(page.records) == size
+        full = offset == 0 and len(records) + again == size
         after = replace(
             stream,
-            last_sys_id=_last_sys_id(page.records, stream.last_sys_id),
+            last_sys_id=_last_sys_id(records, stream.last_sys_id),
             finished=finished,
             expected=None if full else left,
         )
-        return Batch(after, self._read_as(page.records), hidden, size)
+        return Batch(after, self._read_as(tuple(records)), hidden, size)
 
     def _page(self, query: Query, offset: int) -> tuple[IncidentPage, int]:
         """One page, smaller ones until the instance copes; and the size that it coped with."""
@@ -147,12 +151,16 @@ class BulkReader(Generic[Page]):
             size = self.page_size
             try:
                 page = self._client.bulk_page(query, limit=size, offset=offset, fields=self._fields)
-            except TooSlow:
+            except (TooSlow, AnswerTooLarge):
                 if size <= SMALLEST_PAGE:
                     raise
                 self.page_size = min(self.page_size, max(SMALLEST_PAGE, size // 2))
             else:
                 return page, size
+
+
+def _same(record: Record, sys_id: str) -> bool:
+    return record["sys_id"].casefold() == sys_id.casefold()
 
 
 def _last_sys_id(records: Sequence[Record], before: str) -> str:

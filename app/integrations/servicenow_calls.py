@@ -13,7 +13,7 @@ from app.errors import Kind, ServiceNowError, ServiceNowUnavailable, TooSlow
 from app.integrations.servicenow_answers import transport_failure
 from app.integrations.servicenow_listening import Call, heard
 from app.integrations.servicenow_pace import Pace
-from app.integrations.servicenow_slots import Slots
+from app.integrations.servicenow_slots import Slots, closing
 
 Answer = TypeVar("Answer")
 log = logging.getLogger("app.servicenow")
@@ -35,16 +35,16 @@ class Calls:
         slots: Slots,
         pace: Pace,
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._slots = slots
         self._pace = pace
-        self._sleep = sleep
+        self._sleep = slots.pause if sleep is None else sleep
         self._monotonic = monotonic
 
     def repeated(self, once: Callable[[], Answer], *, slow_too: bool = True) -> Answer:
-        """A read, repeated on passing trouble as long as the deadline allows.
+        """A read, repeated on passing trouble as long as the one deadline of all tries allows.
 
         Without `slow_too` a query that the instance cancelled is not asked again as it is.
         """
@@ -57,7 +57,8 @@ class Calls:
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(once)
+        with self._slots.deadline():
+            return retrying(once)
 
     def _worth_repeating(self, exc: BaseException) -> bool:
         if not isinstance(exc, ServiceNowUnavailable) or exc.kind not in PASSING:
@@ -96,15 +97,17 @@ class Calls:
             )
             _tell(call)
 
-        with self._slots.take() as slot:
+        with self._slots.deadline(), self._slots.take() as slot:
             if not self._slots.for_a_person():
                 self._pace.hold_back(under_way=self._slots.under_way())
-            left = self._slots.left()
+            deadline = {"deadline": time.monotonic() + self._slots.left()}
             try:
-                response = slot.request(method, path, timeout=max(0.05, left), **options)
+                response = slot.request(method, path, extensions=deadline, **options)
             except httpx.HTTPError as exc:
                 left_us = method != "GET" and exc.request.url.path == path
                 ended(type(exc).__name__)
+                if self._slots.closed and not left_us:
+                    raise closing() from exc
                 raise transport_failure(exc, write=left_us) from exc
             except ServiceNowError as exc:
                 ended(exc.kind)

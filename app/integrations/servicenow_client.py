@@ -43,10 +43,14 @@ JOURNAL_PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class IncidentPage:
-    """Rows of one page, and how many match before access rules, if the instance counted."""
+    """Rows of one page, each once, and how many match before access rules, if it counted them.
+
+    `repeated` counts the rows that the instance sent again.
+    """
 
     records: tuple[Record, ...]
     total: int | None
+    repeated: int = 0
 
 
 def incident_url(instance_url: str, sys_id: str) -> str:
@@ -64,7 +68,7 @@ class ServiceNowClient:
         click_seconds: float = 15,
         bulk_seconds: float = 65,
         pace: Pace | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._slots = Slots(
@@ -73,7 +77,7 @@ class ServiceNowClient:
         self._calls = Calls(self._slots, pace or Pace(), sleep=sleep, monotonic=monotonic)
 
     def close(self) -> None:
-        """Give the connections back; the client is of no use after that."""
+        """End the calls under way and close the connections; it cannot be used after that."""
         self._slots.close()
 
     def click(self, *, own_slot: bool = True) -> AbstractContextManager[None]:
@@ -99,7 +103,8 @@ class ServiceNowClient:
     ) -> IncidentPage:
         """One page of a long read, with the instance's count of what matches.
 
-        Raises TooSlow at once when the instance cancels it: the same again would fare no better.
+        Raises TooSlow at once when the instance cancels it, and AnswerTooLarge: the same again
+        would fare no better.
         """
         return self._page("incident", query, fields, limit=limit, offset=offset, slow_too=False)
 
@@ -236,7 +241,11 @@ class ServiceNowClient:
         path = f"/api/now/table/{table}"
         rows, headers = self._read_page(path, parameters, slow_too=slow_too)
         total = headers.get("X-Total-Count", "")
-        return IncidentPage(tuple(rows), int(total) if total.isdigit() else None)
+        once = tuple(
+            {row.get("sys_id") or str(place): row for place, row in enumerate(rows)}.values()
+        )
+        counted = int(total) if total.isdigit() else None
+        return IncidentPage(once, counted, len(rows) - len(once))
 
     def _read_page(
         self, path: str, parameters: Mapping[str, str], *, slow_too: bool

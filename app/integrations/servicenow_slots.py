@@ -12,8 +12,12 @@ from functools import cache
 import httpx
 
 from app.errors import HeldBack, Kind
+from app.integrations.bounded_http import MEGABYTE, BoundedTransport
+from app.integrations.servicenow_auth import OAuth
 
 CALLS_IN_FLIGHT = 4
+# A page of 1,000 incidents has 1 to 5 MB.
+MAX_ANSWER_MB = 16.0
 HEADERS = {"Accept": "application/json", "User-Agent": "smart-it-copilot"}
 
 
@@ -35,14 +39,21 @@ def build_slots(
     ca_file: str | None = None,
     timeout: float,
     count: int = CALLS_IN_FLIGHT,
+    max_answer_mb: float = MAX_ANSWER_MB,
+    proxy_for: Callable[[str], str] = lambda _: "",
     transport: httpx.BaseTransport | None = None,
 ) -> list[httpx.Client]:
     """One client per call in flight: an instance serves the calls of one session one at a time.
 
     They share the connections and the sign-in; each has its own cookies. TLS is always verified,
-    redirects are never followed. Raises OSError when `ca_file` cannot be used.
+    redirects are never followed. `proxy_for` answers the proxy of an address, "" for none.
+    Raises OSError when `ca_file` cannot be used.
     """
-    transport = transport or httpx.HTTPTransport(verify=_tls_context(ca_file))
+    transport = transport or BoundedTransport(
+        max_bytes=int(max_answer_mb * MEGABYTE), tls=_tls_context(ca_file), proxy_for=proxy_for
+    )
+    if isinstance(auth, OAuth):
+        auth.transport = transport
     return [
         httpx.Client(base_url=url, auth=auth, transport=transport, timeout=timeout, headers=HEADERS)
         for _ in range(count)
@@ -55,6 +66,11 @@ def _tls_context(ca_file: str | None) -> ssl.SSLContext:
     if ca_file:
         context.load_verify_locations(ca_file)
     return context
+
+
+def closing() -> HeldBack:
+    """The error of calls that the end of the app interrupts or keeps from being made."""
+    return HeldBack("The app is shutting down.", kind=Kind.BUSY, hint="Try again in a moment.")
 
 
 class Slots:
@@ -75,8 +91,13 @@ class Slots:
         self._click_seconds = click_seconds
         self._bulk_seconds = bulk_seconds
         self._monotonic = monotonic
+        self.closed = False
 
     def close(self) -> None:
+        """End every wait and every call, those under way too."""
+        with self._condition:
+            self.closed = True
+            self._condition.notify_all()
         for client in self._clients:
             client.close()
 
@@ -94,9 +115,28 @@ class Slots:
         finally:
             _deadline.reset(token)
 
+    @contextmanager
+    def deadline(self) -> Iterator[None]:
+        """All inside ends with the click around it, or else within `bulk_seconds` from now."""
+        if _deadline.get():
+            yield
+            return
+        token = _deadline.set(_Deadline(self._monotonic() + self._bulk_seconds, own_slot=False))
+        try:
+            yield
+        finally:
+            _deadline.reset(token)
+
+    def pause(self, seconds: float) -> None:
+        """Wait between two tries, no longer than the client is open."""
+        with self._condition:
+            self._condition.wait_for(lambda: self.closed, seconds)
+
     def left(self) -> float:
-        """Seconds until the deadline; without one, what a bulk page may take."""
+        """Seconds until the deadline; without one, what a bulk page may take; 0 when closed."""
         deadline = _deadline.get()
+        if self.closed:
+            return 0.0
         return deadline.at - self._monotonic() if deadline else self._bulk_seconds
 
     def for_a_person(self) -> bool:
@@ -114,7 +154,11 @@ class Slots:
         """One of the clients, for one call. Raises HeldBack when none is free in time."""
         kept = 0 if len(self._clients) == 1 or self.for_a_person() else 1
         with self._condition:
-            free = self._condition.wait_for(lambda: len(self._free) > kept, self.left())
+            free = self._condition.wait_for(
+                lambda: self.closed or len(self._free) > kept, self.left()
+            )
+            if self.closed:
+                raise closing()
             if not free or self.left() <= 0:
                 raise HeldBack(
                     "Too many calls to ServiceNow are under way.",

@@ -7,9 +7,13 @@ from typing import Any
 KINDS = (
     "accepted_empty",
     "cut_json",
+    "deep_json",
+    "drip",
     "drop_before",
+    "endless",
     "expire_tokens",
     "fail",
+    "gzip_bomb",
     "hang",
     "hibernate",
     "late_commit",
@@ -17,6 +21,7 @@ KINDS = (
     "lose_reply",
     "offline_page",
     "rate_limit",
+    "repeated_row",
     "result_and_error",
     "semaphore_full",
     "slow_answer",
@@ -111,6 +116,26 @@ class Faults:
 
     def result_and_error(self) -> None:
         self.add("result_and_error")
+
+    def deep_json(self) -> None:
+        """The next answer nests 100,000 lists."""
+        self.add("deep_json")
+
+    def drip(self) -> None:
+        """The next request is served, and its answer comes at 200 bytes a second."""
+        self.add("drip")
+
+    def endless(self) -> None:
+        """The next request is served, and its answer goes on and on."""
+        self.add("endless")
+
+    def gzip_bomb(self, *, megabytes: int = 100) -> None:
+        """The next request is served, and its answer unpacks to so much."""
+        self.add("gzip_bomb", megabytes=megabytes)
+
+    def repeated_row(self) -> None:
+        """The next page has one of its rows twice."""
+        self.add("repeated_row")
 
     def drop_before(self) -> None:
         """The connection drops before anything was applied."""

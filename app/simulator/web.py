@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from app.simulator import pages
+from app.simulator.bodies import deformed
 from app.simulator.faults import Fault
 from app.simulator.instance import Instance
 from app.simulator.responses import JSON_TYPE, cancelled, page_of, respond, unauthorized
@@ -76,7 +77,7 @@ class _Door:
         }
         status, body = self._instance.accounts.token(form)
         self._note(request, status, user=None)
-        return JSONResponse(body, status)
+        return deformed(JSONResponse(body, status), fault)
 
     # -- the API ----------------------------------------------------------------------------
 
@@ -217,7 +218,11 @@ class _Door:
 
     async def _meet_after(self, request: Request, fault: Fault | None, answer: Answer) -> Response:
         """What a fault makes of an answer whose write was applied."""
-        response = respond(answer)
+        if fault and fault.kind == "repeated_row" and answer.body and answer.body["result"]:
+            rows, limit = answer.body["result"], int(request.query_params["sysparm_limit"])
+            rows.insert(len(rows) // 2, rows[len(rows) // 2 - 1])
+            del rows[limit:]
+        response = deformed(respond(answer), fault)
         if fault is None:
             return response
         if fault.kind == "lose_reply":

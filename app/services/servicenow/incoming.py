@@ -10,7 +10,13 @@ from sqlalchemy import Connection as DbConnection
 
 from app.db import incoming, switches
 from app.db.engine import reading, writing
-from app.errors import Kind, ServiceNowError, ServiceNowRejected, ServiceNowUnavailable
+from app.errors import (
+    HeldBack,
+    Kind,
+    ServiceNowError,
+    ServiceNowRejected,
+    ServiceNowUnavailable,
+)
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_client import IncidentPage, Query
 from app.integrations.servicenow_listening import latest, listening
@@ -94,9 +100,13 @@ class Incoming:
             return False
         turn = Turn(setup, state)
         try:
-            with listening():
-                self._pull(turn, stopping)
-                self._sweep(turn, stopping)
+            try:
+                with listening():
+                    self._pull(turn, stopping)
+                    self._sweep(turn, stopping)
+            except HeldBack:
+                if not stopping():
+                    raise
             # Cut short by the end of this process: the rest is due at once, scheduled or not.
             due_at = setup.now() if stopping() else self._next(turn.state)
             turn.end(error=None, due_at=due_at)

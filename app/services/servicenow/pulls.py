@@ -133,7 +133,9 @@ class Pulls:
             raise
         except ServiceNowError as exc:
             span = pause_after(exc, scan.run.stumbles)
-            if span is None:
+            if stopping():
+                scan.let_go()
+            elif span is None:
                 scan.fail(exc.message)
             else:
                 scan.wait(exc, span)

@@ -68,7 +68,7 @@ class Scan:
                 left[batch.stream.position] = batch.stream
                 self._store(batch, ended=all(stream.finished for stream in left.values()))
                 if not self.run.finished and stopping():
-                    self._write(state=RunState.QUEUED)
+                    self.let_go()
                     return
 
     def _watched(self, batches: Iterator[Batch[Page]]) -> Iterator[Batch[Page]]:
@@ -209,6 +209,10 @@ class Scan:
         return same_second and record["sys_id"].casefold() < run.oldest_sys_id.casefold()
 
     # -- how it stands ----------------------------------------------------------------------------
+
+    def let_go(self) -> None:
+        """Leave the run for the next process."""
+        self._write(state=RunState.QUEUED)
 
     def wait(self, exc: ServiceNowError, span: timedelta) -> None:
         """Let go of the run until the instance may answer again."""
