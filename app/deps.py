@@ -173,7 +173,6 @@ bearer = HTTPBearer(auto_error=False, description="An API token, made on the acc
 def current_user(
     request: Request,
     accounts: Accounts,
-    servicenow: ServiceNow,
     token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> User:
     """Who asks, by bearer token or session cookie. Raises SignInNeeded."""
@@ -183,12 +182,25 @@ def current_user(
         user = accounts.user_of_session(request.cookies.get(SESSION_COOKIE))
     if user is None:
         raise SignInNeeded("Sign in first, or send a valid API token.")
+    _keep(request, user)
+    return user
+
+
+def recognise(request: Request) -> None:
+    """Find out who asks where no route did: an error page keeps the navigation."""
+    cookie = request.cookies.get(SESSION_COOKIE)
+    if user := _services(request).accounts.user_of_session(cookie):
+        _keep(request, user)
+
+
+def _keep(request: Request, user: User) -> None:
+    """What the frame of every page shows of the viewer."""
     request.state.user = user
+    servicenow = _services(request).servicenow
     if not request.url.path.startswith("/api/") and user.role.may_act_as(Role.AGENT):
         request.state.owed = servicenow.owed_count()
         if request.url.path.startswith("/servicenow"):
             request.state.rest = servicenow.connection.rest()
-    return user
 
 
 CurrentUser = Annotated[User, Depends(current_user)]

@@ -19,7 +19,7 @@ from app.copilot.engine import Engine as TriageEngine
 from app.db import migrate
 from app.db.engine import make_engine, utc_now
 from app.db.files import private_folder
-from app.deps import Services
+from app.deps import Services, recognise
 from app.middleware import BodyLimit, SameOrigin, SecurityHeaders, UnexpectedErrors, ValidHost
 from app.proxies import ForwardedHeaders, Proxies
 from app.routing import routes
@@ -188,6 +188,7 @@ def _install(app: FastAPI, settings: Settings) -> None:
     """What the settings say of pages and doors."""
     app.state.settings = settings
     app.state.demo_accounts = ()
+    app.state.recognise = recognise
     app.state.templates = make_templates(
         time_zone=settings.time_zone,
         demo=settings.demo,

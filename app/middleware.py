@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from anyio import fail_after
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
@@ -49,7 +50,7 @@ async def refuse(
 ) -> None:
     """Answer with `error` as a page, a fragment or problem+json; `close` ends the connection."""
     handler = scope["app"].exception_handlers[AppError]
-    response: Response = handler(Request(scope, receive), error)
+    response: Response = await run_in_threadpool(handler, Request(scope, receive), error)
     if close:
         response.headers["Connection"] = "close"
     await response(scope, receive, send)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -24,6 +25,7 @@ from starlette.routing import Match
 
 from app.errors import (
     AppError,
+    Conflict,
     Invalid,
     NotConfigured,
     ServiceNowError,
@@ -43,6 +45,8 @@ MARKDOWN_TAGS = {
     *("h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "blockquote", "ul", "ol", "li"),
     *("a", "strong", "em", "code", "pre", "table", "thead", "tbody", "tr", "th", "td"),
 }
+# Forms whose page is not at the start of their address.
+FORM_PAGES = re.compile(r"^/servicenow(/tickets/\d+)/.*|^(/servicenow/outbox)/.*")
 TITLES = {
     400: "Bad request",
     401: "Sign in first",
@@ -257,6 +261,8 @@ def _error(
         response.headers["HX-Retarget"] = "#notices"
         response.headers["HX-Reswap"] = "beforeend"
         return response
+    if status < 500 and not hasattr(request.state, "user"):
+        request.app.state.recognise(request)
     fields = extra.get("errors") or {}
     back = _came_from(request)
     return page(request, "error.html", status_code=status, fields=fields, back=back, **context)
@@ -281,7 +287,7 @@ def _app_error(request: Request, exc: Exception) -> Response:
         return _to_login(request)
     if isinstance(exc, ServiceNowError):
         log.warning("servicenow %s", exc.kind, extra={"fields": exc.details})
-    fields = exc.fields if isinstance(exc, Invalid) else {}
+    fields = exc.fields if isinstance(exc, Invalid | Conflict) else {}
     missing = list(exc.missing) if isinstance(exc, NotConfigured) else []
     response = _error(
         request, exc.status, exc.code, exc.message, hint=exc.hint, errors=fields, missing=missing
@@ -308,6 +314,9 @@ def _http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     if exc.status_code == 404 and (target := _without_slash(request)):
         return RedirectResponse(target, status_code=307)
+    reads = request.method in ("GET", "HEAD") and not request.url.path.startswith("/api/")
+    if exc.status_code == 405 and reads:
+        return see_other(_page_of(request))
     message = {404: "There is nothing at this address."}.get(exc.status_code, str(exc.detail))
     code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(
         exc.status_code, "http_error"
@@ -323,12 +332,25 @@ def _without_slash(request: Request) -> str:
     Starlette's own redirect takes its host from the request, which anybody may write.
     """
     path = request.url.path.rstrip("/")
-    scope = {**request.scope, "path": path}
-    if path == request.url.path or not path:
-        return ""
-    if not any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+    if path == request.url.path or not path or not _has_route(request, path):
         return ""
     return f"{quote(path)}?{request.url.query}" if request.url.query else quote(path)
+
+
+def _has_route(request: Request, path: str, *, method: str = "") -> bool:
+    scope = {**request.scope, "path": path, "method": method or request.method}
+    return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+
+def _page_of(request: Request) -> str:
+    """The page that holds the form of an address which only takes forms.
+
+    A reload asks for such an address when the answer to its form was an error.
+    """
+    path = FORM_PAGES.sub(r"\1\2", request.url.path)
+    while path and not _has_route(request, path, method="GET"):
+        path = path.rpartition("/")[0]
+    return quote(path or "/")
 
 
 def _validation_error(request: Request, exc: Exception) -> Response:

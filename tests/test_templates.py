@@ -14,7 +14,6 @@ JINJA = re.compile(r"\{[%#].*?[%#]\}|\{\{.*?\}\}", re.DOTALL)
 # What htmx 4.0.1 knows and our policy allows (no script in attributes).
 HTMX = {
     "boost",
-    "confirm",
     "disable",
     "get",
     "include",
@@ -88,3 +87,22 @@ def test_pages_have_a_title_of_their_own() -> None:
     for path in (ROOT / "templates").rglob("*.html"):
         if path.name != "base.html":
             assert "{% block title %}" in path.read_text(encoding="utf-8"), name_of(path)
+
+
+# The last word of an address behind which something goes that people cannot bring back alone.
+DESTRUCTIVE = {"delete", "deactivate", "revoke", "undo", "unlink", "discard", "reset"}
+# Makes a link for somebody; nothing goes.
+HARMLESS = {"/admin/users/{{ person.id }}/reset", "/reset/{{ request.path_params.token }}"}
+
+
+def test_what_cannot_be_undone_is_asked_about_with_scripts_off_too() -> None:
+    asked = set()
+    for path in FILES:
+        html = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for part in html.select("form[action], button[formaction]"):
+            address = str(part.get("formaction") or part["action"])
+            word = address.rsplit("/", 1)[-1]
+            if (word in DESTRUCTIVE and address not in HARMLESS) or "danger" in str(part.button):
+                assert part.find_parent("details"), f"{address} in {name_of(path)}"
+                asked.add(word)
+    assert {"delete", "unlink", "discard", "reset"} <= asked

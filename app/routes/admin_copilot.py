@@ -101,6 +101,8 @@ def save_matrix(desk: Desk, user: CurrentUser, form: Annotated[MatrixForm, Form(
 @pages.get("/model")
 def model_card(desk: Desk) -> Response:
     """The card alone, while a training is under way."""
+    if not is_partial(desk.request):
+        return see_other("/admin/copilot#model")
     return desk.model_card()
 
 

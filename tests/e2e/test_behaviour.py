@@ -112,7 +112,6 @@ def test_a_form_error_is_focused_and_keeps_what_was_typed(
     visitor.sign_in("agent")
     visitor.go(f"/tickets/{ticket.id}")
     visitor.page.get_by_label("Status", exact=True).select_option("resolved")
-    visitor.page.get_by_text("Resolution", exact=True).first.click()
     visitor.page.get_by_label("Resolution notes").fill("New cable")
     visitor.press("Set status")
     visitor.page.locator("#form-errors").wait_for()
@@ -120,6 +119,42 @@ def test_a_form_error_is_focused_and_keeps_what_was_typed(
     visitor.page.get_by_label("Resolution code").select_option("Solution provided")
     visitor.press("Set status")
     visitor.page.get_by_text("Open → Resolved").wait_for()
+
+
+def test_the_first_press_resolves(either: Visitor, live_desk: Desk) -> None:
+    ticket = live_desk.ticket()
+    either.sign_in("agent")
+    either.go(f"/tickets/{ticket.id}")
+    notes = either.page.get_by_label("Resolution notes")
+    assert not notes.is_visible()
+    either.page.get_by_label("Status", exact=True).select_option("resolved")
+    notes.fill("New cable")
+    either.page.get_by_label("Resolution code").select_option("Solution provided")
+    either.press("Set status")
+    either.page.get_by_text("Open → Resolved").wait_for()
+
+
+def test_an_account_is_deactivated_after_a_question(either: Visitor, live_desk: Desk) -> None:
+    either.sign_in("admin")
+    either.go("/admin/users")
+    row = either.page.locator("tr", has_text="requester@example.com")
+    button = row.get_by_role("button", name="Deactivate account requester@example.com")
+    assert not button.is_visible()
+    row.locator("summary", has_text="Deactivate").click()
+    assert row.get_by_text("They are logged out at once.").is_visible()
+    button.click()
+    row.get_by_text("Inactive", exact=True).wait_for()
+
+
+def test_a_reload_after_a_form_error_shows_the_ticket(either: Visitor, live_desk: Desk) -> None:
+    ticket = live_desk.ticket()
+    either.sign_in("agent")
+    either.go(f"/tickets/{ticket.id}")
+    either.page.get_by_label("Status", exact=True).select_option("resolved")
+    either.press("Set status")
+    either.page.locator("#form-errors").wait_for()
+    either.page.goto(either.page.url)
+    either.page.get_by_role("heading", name="The printer is on fire").wait_for()
 
 
 def test_the_tick_follows_the_kind_of_note(
