@@ -181,6 +181,41 @@ def test_preview_lists_ours_and_theirs_and_sends_nothing(
     assert not instance.incidents
 
 
+@pytest.mark.parametrize("trouble", ["hibernate", "drop_before", "rate_limit", "never connected"])
+def test_while_servicenow_is_down_the_same_button_queues(
+    agent: TestClient, instance: Instance, desk: Desk, clock: Clock, trouble: str
+) -> None:
+    ticket = desk.ticket()
+    path = f"/servicenow/tickets/{ticket.id}/incident"
+    if trouble != "never connected":
+        agent.get(path, headers=HTMX)
+    kind = "hibernate" if trouble == "never connected" else trouble
+    instance.faults.add(kind, times=None)
+    shown = agent.get(path, headers=HTMX)
+    assert shown.status_code == 200
+    preview = soup(shown.text)
+    assert "ServiceNow cannot be reached." in preview.select_one("[role=status]").get_text()
+    assert "Looked up when it is sent" in preview.get_text()
+    offered = len(preview.select("select option"))
+    assert offered == 1 if trouble == "never connected" else offered > 1
+    card = soup(press(agent, path))
+    assert card.select_one(".badge").get_text() in ("Queued", "Blocked")
+    assert not instance.incidents
+
+
+def test_a_connection_that_rests_is_not_asked_for_a_preview(
+    agent: TestClient, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    instance.faults.add("hibernate", times=None)
+    for _ in range(6):
+        desk.services.servicenow.connection.test()
+    asked = len(instance.requests)
+    page = agent.get(f"/servicenow/tickets/{ticket.id}/incident")
+    assert "ServiceNow cannot be reached." in page.text
+    assert len(instance.requests) == asked
+
+
 def test_the_preview_proposes_the_tickets_own_group(
     agent: TestClient, instance: Instance, desk: Desk
 ) -> None:
@@ -188,7 +223,7 @@ def test_the_preview_proposes_the_tickets_own_group(
     path = f"/servicenow/tickets/{ticket.id}/incident"
     agent.get(path, headers=HTMX)
     group, name = next(iter(desk.services.servicenow.pushes.groups()))
-    api_form = {"version": str(ticket.version), "subject": "x", "assignment_group": group}
+    api_form = {"subject": "x", "assignment_group": group}
     assert agent.post(f"/tickets/{ticket.id}/edit", data=api_form).status_code == 303
     options = soup(agent.get(path, headers=HTMX).text).select("select option")
     assert [one.get_text() for one in options if "selected" in one.attrs] == [name]

@@ -141,6 +141,8 @@ class Preview:
     groups: tuple[tuple[str, str], ...]
     group: str
     notes: tuple[str, ...]
+    # Why it is made of what was read before; empty when ServiceNow was asked.
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

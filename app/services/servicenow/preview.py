@@ -1,12 +1,30 @@
 """What a create would send, field by field, before anybody presses the button."""
 
-from app.db import suggestions, tickets
+from dataclasses import dataclass
+
+from app.db import rests, suggestions, tickets
 from app.db.engine import reading
+from app.errors import ServiceNowError
 from app.integrations import servicenow_mapping as mapping
+from app.integrations.servicenow_client import ServiceNowClient
 from app.models import Preview, PreviewRow, Ticket
 from app.services.privacy import masked_ticket
-from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.lookups import GROUPS, Lookups
 from app.services.servicenow.setup import Setup
+
+LATER = "Looked up when it is sent"
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the instance said, now or the last time; `trouble` is why it was not asked now."""
+
+    people: mapping.People | None
+    groups: Pairs
+    categories: Pairs
+    codes: Pairs
+    trouble: str = ""
 
 
 class Previews:
@@ -17,18 +35,19 @@ class Previews:
         self._lookups = lookups
 
     def of(self, ticket_id: int) -> Preview:
-        """Every field, ours and theirs. Raises NotConfigured, NotFound, ServiceNowError."""
+        """Every field, ours and theirs. Raises NotConfigured, NotFound.
+
+        While ServiceNow cannot be reached it is made of what was read before.
+        """
         setup = self._setup
         client = setup.connected_client()
         with reading(setup.engine) as conn:
             ticket = masked_ticket(tickets.get(conn, ticket_id))
             steps = suggestions.of_ticket(conn, ticket_id)
-        with client.click():
-            people = self._lookups.people(ticket)
-            groups = self._lookups.groups()
-            categories = self._lookups.choices("category")
-            codes = self._lookups.choices("close_code") if ticket.status.ended else ()
+            rest = rests.find(conn, setup.host, now=setup.now())
+        seen = self._cached(ticket, rest.reason) if rest else self._asked(client, ticket)
         group = ticket.assignment_group or setup.defaults.assignment_group
+        groups = seen.groups
         if group and group not in dict(groups):
             named = ticket.assignment_group_name or f"Default group ({group})"
             groups = ((group, named), *groups)
@@ -38,19 +57,37 @@ class Previews:
                 *_text_rows(ticket, steps=len(steps)),
                 *_choice_rows(
                     ticket,
-                    categories=dict(categories),
+                    categories=dict(seen.categories),
                     states=mapping.STATE_LABELS | dict(self._lookups.known_choices("state")),
                     maps=self._lookups.maps(),
                 ),
-                *self._closing_rows(ticket, codes),
-                *self._people_rows(ticket, people),
+                *self._closing_rows(ticket, seen.codes),
+                *self._people_rows(ticket, seen.people),
                 PreviewRow("Work note", "", f"Copilot Ticket ID: {ticket.id}"),
                 PreviewRow("Correlation id", f"Ticket {ticket.id}", self._correlation_id(ticket)),
             ),
             groups=groups,
             group=group,
-            notes=people.notes,
+            notes=seen.people.notes if seen.people else (),
+            trouble=seen.trouble,
         )
+
+    def _asked(self, client: ServiceNowClient, ticket: Ticket) -> _Seen:
+        try:
+            with client.click():
+                return _Seen(
+                    people=self._lookups.people(ticket),
+                    groups=self._lookups.groups(),
+                    categories=self._lookups.choices("category"),
+                    codes=self._lookups.choices("close_code") if ticket.status.ended else (),
+                )
+        except ServiceNowError as exc:
+            return self._cached(ticket, exc.message)
+
+    def _cached(self, ticket: Ticket, trouble: str) -> _Seen:
+        known = self._lookups.known_choices
+        codes = known("close_code") if ticket.status.ended else ()
+        return _Seen(None, known(GROUPS), known("category"), codes, trouble)
 
     def _correlation_id(self, ticket: Ticket) -> str:
         installation, generation = self._setup.installation, ticket.sn_generation
@@ -69,7 +106,12 @@ class Previews:
             PreviewRow("Resolution notes", notes, notes),
         )
 
-    def _people_rows(self, ticket: Ticket, people: mapping.People) -> tuple[PreviewRow, ...]:
+    def _people_rows(self, ticket: Ticket, people: mapping.People | None) -> tuple[PreviewRow, ...]:
+        if people is None:
+            return (
+                PreviewRow("Caller", ticket.requester_email, LATER),
+                PreviewRow("Assigned to", ticket.assignee or "Nobody", LATER),
+            )
         caller = ticket.requester_email if people.caller else "Left empty"
         if people.caller and people.caller == self._setup.defaults.caller:
             caller = "The default caller"
