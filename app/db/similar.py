@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.sql.schema import Table
 
 from app.db import search
+from app.db.joins import in_order
 from app.db.tables import (
     article_terms,
     articles,
@@ -39,14 +40,14 @@ def resolved_tickets(
 ) -> list[Candidate]:
     """Tickets whose resolution is told, the newest first."""
     key = ticket_terms.c.ticket_id
-    query = (
-        select(key, ticket_terms.c.problem, tickets.c.category)
-        .join(tickets, tickets.c.id == key)
-        .where(tickets.c.status.in_(ENDED), tickets.c.resolution_notes != "")
+    query = select(key, ticket_terms.c.problem, tickets.c.category).where(
+        tickets.c.status.in_(ENDED), tickets.c.resolution_notes != ""
     )
     if but is not None:
         query = query.where(key != but)
-    return _candidates(conn, query, ticket_terms, SourceKind.TICKET, groups=groups, limit=limit)
+    return _candidates(
+        conn, query, ticket_terms, SourceKind.TICKET, owner=tickets, groups=groups, limit=limit
+    )
 
 
 def resolved_incidents(conn: Connection, groups: Groups, *, limit: int) -> list[Candidate]:
@@ -60,12 +61,12 @@ def matching_articles(
     conn: Connection, groups: Groups, *, internal: bool, limit: int
 ) -> list[Candidate]:
     """Articles the viewer may read."""
-    key = article_terms.c.article_id
-    query = select(articles.c.slug, article_terms.c.problem).join(articles, articles.c.id == key)
-    query = query.where(articles.c.deleted_at.is_(None))
+    query = select(articles.c.slug, article_terms.c.problem).where(articles.c.deleted_at.is_(None))
     if not internal:
         query = query.where(articles.c.public)
-    return _candidates(conn, query, article_terms, SourceKind.ARTICLE, groups=groups, limit=limit)
+    return _candidates(
+        conn, query, article_terms, SourceKind.ARTICLE, owner=articles, groups=groups, limit=limit
+    )
 
 
 def _candidates(
@@ -74,9 +75,11 @@ def _candidates(
     terms: Table,
     kind: SourceKind,
     *,
+    owner: Table | None = None,
     groups: Groups,
     limit: int,
 ) -> list[Candidate]:
+    """The newest matches that meet the conditions of `query`, on the words or on their owner."""
     if not groups:
         return []
     key = search.key_of(terms)
@@ -86,7 +89,10 @@ def _candidates(
     # keys downwards, hoping that the limit comes soon: hence `+ 0`.
     order = found if conn.dialect.name == "sqlite" else found + 0
     newest = ids.order_by(order.desc()).limit(LOOKED_AT * limit).subquery()
-    query = query.join(newest, key == next(iter(newest.c))).order_by(key.desc()).limit(limit)
+    joined = in_order(newest, terms, key == next(iter(newest.c)))
+    if owner is not None:
+        joined = in_order(joined, owner, next(iter(owner.primary_key)) == key)
+    query = query.select_from(joined).order_by(key.desc()).limit(limit)
     return [
         Candidate(kind, str(row[0]), tuple(row[1].split())) for row in conn.execute(query).all()
     ]

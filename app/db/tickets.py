@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     RowMapping,
     Select,
     SelectBase,
@@ -16,13 +17,15 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    literal_column,
     select,
     union,
     update,
 )
 
 from app.db import search
-from app.db.tables import idempotency_keys, ticket_terms, tickets, users
+from app.db.joins import in_order
+from app.db.tables import TICKET_WEIGHT, idempotency_keys, ticket_terms, tickets, users
 from app.errors import NotFound
 from app.models import Priority, Role, SyncStatus, Ticket, TicketFilter, TicketStatus
 
@@ -31,13 +34,11 @@ NAMES = tuple(name for name in Ticket.__dataclass_fields__ if name != "hidden")
 COUNT_CAP = 1_000
 # The columns whose words a ticket is found by.
 TOLD = frozenset(("subject", "description", "resolution_notes"))
-# Sorting by priority means by weight, the person's own before the predicted one.
+# The person's own before the predicted one.
 _effective = func.coalesce(tickets.c.priority, tickets.c.predicted_priority)
-_weight = case(
-    {priority.value: weight for weight, priority in enumerate(Priority, start=1)},
-    value=_effective,
-    else_=0,
-)
+# Lists are filtered and sorted by weight, which has an index.
+_weight: ColumnElement[int] = literal_column(TICKET_WEIGHT, Integer)
+WEIGHTS = {priority.value: weight for weight, priority in enumerate(Priority, start=1)}
 SORTS: dict[str, tuple[ColumnElement[Any], ...]] = {
     "updated": (tickets.c.updated_at.desc(), tickets.c.id.desc()),
     "created": (tickets.c.created_at.desc(), tickets.c.id.desc()),
@@ -154,7 +155,7 @@ def _where(wanted: TicketFilter) -> list[ColumnElement[bool]]:
     elif wanted.status:
         where.append(tickets.c.status == wanted.status)
     if wanted.priority:
-        where.append(_effective == wanted.priority)
+        where.append(_weight == WEIGHTS.get(wanted.priority, -1))
     if wanted.category:
         category = func.coalesce(tickets.c.category, tickets.c.predicted_category)
         where.append(category == wanted.category)
@@ -179,14 +180,23 @@ def _found(conn: Connection, q: str) -> SelectBase:
     return union(*wanted) if len(wanted) > 1 else wanted[0]
 
 
-def _listed(conn: Connection, wanted: TicketFilter, *, broad: bool = False) -> Select[Any]:
-    """The tickets asked for. `broad` says that many are found: walk them in the list's order."""
-    query: Select[Any] = select(tickets).where(*_where(wanted))
-    if not wanted.q:
+def _listed(
+    conn: Connection, wanted: TicketFilter, *columns: ColumnElement[Any], broad: bool = False
+) -> Select[Any]:
+    """The tickets asked for, or some `columns` of them. `broad`: walk them in the list's order."""
+    query: Select[Any] = select(*(columns or (tickets,))).where(*_where(wanted))
+    if wanted.q and (broad or wanted.requester is not None):
+        # `+ 0` keeps SQLite off the key: the ids are found once and each ticket is looked up there.
+        key = tickets.c.id + 0 if conn.dialect.name == "sqlite" else tickets.c.id
+        return query.where(key.in_(_found(conn, wanted.q)))
+    if wanted.q:
+        first = _found(conn, wanted.q).subquery()
+    elif wanted.conflict:
+        # The few in conflict by their partial index, which SQLite would pass over for the order's.
+        first = select(tickets.c.id).where(tickets.c.sn_conflict_since.is_not(None)).subquery()
+    else:
         return query
-    # Told nothing, SQLite fetches and sorts whatever is found; `+ 0` keeps it off the key.
-    key = tickets.c.id + 0 if broad and conn.dialect.name == "sqlite" else tickets.c.id
-    return query.where(key.in_(_found(conn, wanted.q)))
+    return query.select_from(in_order(first, tickets, tickets.c.id == next(iter(first.c))))
 
 
 def page(
@@ -216,12 +226,7 @@ def after(
 
 def count(conn: Connection, wanted: TicketFilter) -> int:
     """How many match, counted up to one more than COUNT_CAP."""
-    query = select(tickets.c.id).where(*_where(wanted))
-    if wanted.q:
-        # A join and no IN: then the search stops at the cap.
-        found = _found(conn, wanted.q).subquery()
-        query = query.join(found, tickets.c.id == next(iter(found.c)))
-    capped = query.limit(COUNT_CAP + 1).subquery()
+    capped = _listed(conn, wanted, tickets.c.id).limit(COUNT_CAP + 1).subquery()
     return conn.execute(select(func.count()).select_from(capped)).scalar_one()
 
 

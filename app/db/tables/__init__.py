@@ -9,6 +9,7 @@ from app.db.tables.copilot import (
     trained_models,
 )
 from app.db.tables.desk import (
+    TICKET_WEIGHT,
     api_tokens,
     heartbeats,
     idempotency_keys,
@@ -45,6 +46,7 @@ from app.db.tables.servicenow import (
 )
 
 __all__ = [
+    "TICKET_WEIGHT",
     "api_tokens",
     "article_terms",
     "articles",

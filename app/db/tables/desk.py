@@ -89,6 +89,14 @@ idempotency_keys = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
+# How much the effective priority weighs, the person's own before the predicted one. The indexed
+# expression and the one of a query must be written alike, without parameters.
+TICKET_WEIGHT = (
+    "(CASE coalesce(priority, predicted_priority)"
+    " WHEN 'low' THEN 1 WHEN 'medium' THEN 2 WHEN 'high' THEN 3 WHEN 'urgent' THEN 4"
+    " ELSE 0 END)"
+)
+
 tickets = Table(
     "tickets",
     metadata,
@@ -140,6 +148,13 @@ tickets = Table(
     Index("ix_tickets_requester_email", "requester_email"),
     Index("ix_tickets_assignee", "assignee"),
     Index("ix_tickets_triaged_at", "triaged_at"),
+    # 0026: lists by what a person set or triage predicted
+    Index("ix_tickets_weight", text(TICKET_WEIGHT), "updated_at"),
+    Index(
+        "ix_tickets_effective_category",
+        text("coalesce(category, predicted_category)"),
+        "updated_at",
+    ),
     Index(
         "ix_tickets_sn_conflict_since",
         "sn_conflict_since",

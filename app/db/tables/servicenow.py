@@ -53,6 +53,7 @@ outbox = Table(
     UniqueConstraint("event_id"),
     Index("ix_outbox_ticket_id_state", "ticket_id", "state"),
     Index("ix_outbox_state_not_before", "state", "not_before"),
+    Index("ix_outbox_correlation_id", "correlation_id"),
 )
 
 incidents = Table(
