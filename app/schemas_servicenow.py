@@ -24,7 +24,7 @@ def utc(moment: datetime | None) -> datetime | None:
 
 class CheckOut(BaseModel):
     name: str
-    status: Literal["passed", "failed", "skipped"]
+    status: Literal["passed", "warning", "failed", "skipped"]
     detail: str
     hint: str
 

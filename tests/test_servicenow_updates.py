@@ -68,6 +68,21 @@ def test_only_what_differs_is_sent_and_what_others_changed_stays(both: BothSides
     assert "subject: Mail is down → Theirs" in both.told()
 
 
+def test_an_address_of_two_active_users_is_ambiguous_and_not_missing(both: BothSides) -> None:
+    for user_name in ("twin.one", "twin.two"):
+        both.instance.add_user(name="Twin", email="admin@example.com", user_name=user_name)
+    both.here(assignee="admin@example.com")
+    tick(both.service)
+    said = "the assignee admin@example.com matches more than one active user in ServiceNow."
+    assert f"Not sent: {said}" in both.told()
+    assert "was not found" not in both.told()
+    twins = both.desk.ticket(requester="admin@example.com")
+    assert any(
+        "Requester admin@example.com matches more than one active user in ServiceNow" in note
+        for note in both.service.previews.of(twins.id).notes
+    )
+
+
 def test_a_choice_or_person_unknown_there_is_not_sent_and_said(both: BothSides) -> None:
     both.here(category="access", assignee="admin@example.com", priority="low")
     tick(both.service)
@@ -75,7 +90,7 @@ def test_a_choice_or_person_unknown_there_is_not_sent_and_said(both: BothSides) 
     assert (incident["category"], incident["assigned_to"]) == ("network", "")
     assert incident["priority"] == "4"
     assert "Not sent: the category “access” is not one of the instance's." in both.told()
-    assert "Not sent: the assignee admin@example.com was not found there." in both.told()
+    assert "Not sent: the assignee admin@example.com was not found in ServiceNow." in both.told()
     assert both.service.pushes.status(both.id).state is PushState.LINKED
 
 

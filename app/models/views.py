@@ -18,7 +18,10 @@ from app.models.triage import PredictionView
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One step of the connection test; `status` is passed, failed or skipped."""
+    """One step of the connection test; `status` is passed, warning, failed or skipped.
+
+    A warning leaves everything working, with a limit that its text names.
+    """
 
     name: str
     status: str

@@ -173,7 +173,7 @@ class Steps:
         if hidden:
             return Check(
                 name,
-                "failed",
+                "warning",
                 f"No choices are visible for {', '.join(hidden)}.",
                 "Let the account read sys_choice; until then the base choices are assumed.",
             )
@@ -190,10 +190,10 @@ class Steps:
             except ServiceNowRejected as exc:
                 if exc.kind is Kind.NOT_FOUND:
                     continue
-                return Check(name, "failed", f"The journal is closed. {exc.message}", JOURNAL_HINT)
+                return Check(name, "warning", f"The journal is closed. {exc.message}", JOURNAL_HINT)
             if shown.get("comments") or shown.get("work_notes"):
                 said = "The journal table silently answers nothing, though there are entries."
-                return Check(name, "failed", said, JOURNAL_HINT)
+                return Check(name, "warning", said, JOURNAL_HINT)
         return Check(name, "skipped", "No incident with a comment or work note was found to try.")
 
     def _query_probe(self, name: str) -> Check:
@@ -211,9 +211,9 @@ class Steps:
             return Check(name, "passed", "A query with an unknown field finds nothing.")
         return Check(
             name,
-            "failed",
-            "Conditions on unknown fields are dropped: a mistyped query reads every incident.",
-            "Set glide.invalid_query.returns_no_rows to true there, and look at a dry run first.",
+            "warning",
+            "ServiceNow ignores conditions on unknown fields; a mistyped query reads everything.",
+            "Set glide.invalid_query.returns_no_rows to true there, and start with a dry run.",
         )
 
 

@@ -1,6 +1,7 @@
 """Small facts of the instance that a push needs: people, groups, choices."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
 from app.db import incidents, mappings
 from app.db.engine import reading, writing
@@ -13,6 +14,17 @@ FRESH = timedelta(hours=1)
 GROUPS = "assignment_group"
 # The account may not see these lists; a push works without them.
 HIDDEN = (Kind.PERMISSION, Kind.NOT_FOUND, Kind.INVALID)
+
+
+NOT_FOUND = "was not found in ServiceNow"
+AMBIGUOUS = "matches more than one active user in ServiceNow"
+
+
+class UserMatch(NamedTuple):
+    """`sys_id` is empty when there is no single user; then `trouble` is the end of a sentence."""
+
+    sys_id: str
+    trouble: str
 
 
 class Lookups:
@@ -67,24 +79,26 @@ class Lookups:
     def people(self, ticket: Ticket) -> People:
         """Caller and assignee of a ticket on the instance: exactly one active user or nobody."""
         notes: list[str] = []
-        caller = self.find_user(ticket.requester_email)
+        caller, trouble = self.find_user(ticket.requester_email)
         if not caller:
             caller = self._setup.defaults.caller
             whom = "the default caller is set" if caller else "the caller is left empty"
-            notes.append(f"Requester {ticket.requester_email} was not found here; {whom}.")
-        assigned_to = self.find_user(ticket.assignee)
+            notes.append(f"Requester {ticket.requester_email} {trouble}; {whom}.")
+        assigned_to, trouble = self.find_user(ticket.assignee)
         if ticket.assignee and not assigned_to:
-            notes.append(f"Assignee {ticket.assignee} was not found here.")
+            notes.append(f"Assignee {ticket.assignee} {trouble}.")
         return People(caller=caller, assigned_to=assigned_to, notes=tuple(notes))
 
-    def find_user(self, email: str | None) -> str:
-        """The sys_id of the one active user with this address; empty for none or several."""
+    def find_user(self, email: str | None) -> UserMatch:
+        """The one active user with this address, or why there is none."""
         if not email:
-            return ""
+            return UserMatch("", NOT_FOUND)
         try:
             found = self._setup.connected_client().find_users_by_email(email)
         except ServiceNowRejected as exc:
             if exc.kind not in HIDDEN:
                 raise
-            return ""
-        return found[0]["sys_id"] if len(found) == 1 else ""
+            found = []
+        if len(found) > 1:
+            return UserMatch("", AMBIGUOUS)
+        return UserMatch(found[0]["sys_id"], "") if found else UserMatch("", NOT_FOUND)

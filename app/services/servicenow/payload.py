@@ -124,9 +124,9 @@ class Payloads:
         if ticket.assignee is None:
             return {"assigned_to": ""}
         found = self._lookups.find_user(ticket.assignee)
-        if not found:
-            raise Unsendable(f"the assignee {ticket.assignee} was not found there.")
-        return {"assigned_to": found}
+        if not found.sys_id:
+            raise Unsendable(f"the assignee {ticket.assignee} {found.trouble}.")
+        return {"assigned_to": found.sys_id}
 
 
 def _kept(record: Record, name: str) -> str:
