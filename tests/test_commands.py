@@ -112,6 +112,19 @@ def test_the_demo_has_history_and_one_push_owed_and_one_blocked(tmp_path: Path) 
         assert sorted(row.item.state for row in waiting) == ["blocked", "pending"]
         assert services.servicenow.reads.list().total == len(keeper.instance.incidents) >= 42
         assert services.servicenow.connection.view().connected
+        checks = services.servicenow.connection.view().checks
+        assert not [check for check in checks if check.status == "failed"]
+        wifi = next(t for t in services.tickets.after(TicketFilter(), admin, last=None, limit=50)[0]
+                    if t.subject.startswith("Wi-Fi in meeting room 4"))  # fmt: skip
+        assert wifi.effective_category == "network"
+        steps = services.tickets.detail(wifi.id, admin).suggestions
+        assert {step.source for step in steps if step.kind == "article"} == {
+            "wifi-poor-in-one-area"
+        }
+        sent = keeper.instance.incidents[wifi.sn_sys_id or ""]
+        assert sent["category"] == "network"
+        assert "access point" in sent["description"]
+        assert "print" not in sent["description"]
         assert services.accounts.user_by_email("requester@example.com").role is Role.REQUESTER
         services.servicenow.close()
         app.state.engine.dispose()

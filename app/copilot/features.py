@@ -1,11 +1,17 @@
 """What a text is to a linear model: TF-IDF of its words, word pairs and letter groups."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix, hstack, vstack
-from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
+from sklearn.feature_extraction.text import (
+    CountVectorizer,
+    TfidfTransformer,
+    TfidfVectorizer,
+    strip_accents_unicode,
+)
 
 # Letter groups of single words: they see through typing errors and compound words.
 LETTERS = (3, 4)
@@ -14,13 +20,24 @@ FAMILIAR = 0.6
 EDGES = "".join(chr(code) for code in range(33, 127) if not chr(code).isalnum()) + "«»„“”‚‘’…–¿¡"
 
 
+# One word in two spellings; cut at the hyphen, half of it would mean nothing.
+HYPHENED = {"wi-fi": "wifi", "e-mail": "email"}
+HYPHENS = re.compile(rf"\b(?:{'|'.join(HYPHENED)})(?=s?\b)")
+
+
+def spelled(text: str) -> str:
+    """A text as its words are compared: small letters, no accents, one spelling."""
+    joined = HYPHENS.sub(lambda found: HYPHENED[found[0]], text.lower())
+    return str(strip_accents_unicode(joined))
+
+
 class Features:
     """Fitted once, then only read. Rows are sparse: words first, letter groups after them."""
 
     def __init__(self, *, least_texts: int) -> None:
         """A word or letter group counts when at least `least_texts` texts have it."""
         # Doubles from the start: the linear model wants them, and would make one copy more.
-        shared = {"strip_accents": "unicode", "min_df": least_texts, "dtype": np.float64}
+        shared = {"preprocessor": spelled, "min_df": least_texts, "dtype": np.float64}
         self._words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, **shared)
         self._groups = CountVectorizer(analyzer="char_wb", ngram_range=LETTERS, **shared)
         self._letters = TfidfTransformer(sublinear_tf=True)

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from app.copilot.features import spelled
 from app.copilot.text import cleaned
 from app.copilot.values import Article, Step
 
 # Under this score nothing is offered.
 LEAST_SCORE = 0.16
+# Steps go into tickets and incidents unread: wrong ones are worse than none.
+LEAST_FOR_STEPS = 0.2
 # What an article keeps of its score when its category is out of the question.
 OTHER_CATEGORY = 0.5
 LETTERS = (3, 5)
@@ -35,7 +38,7 @@ class Articles:
         self._articles = tuple(articles)
         self._by_slug = {article.slug: article for article in articles}
         indexed = [_indexed(article) for article in articles]
-        shared = {"sublinear_tf": True, "strip_accents": "unicode"}
+        shared = {"sublinear_tf": True, "preprocessor": spelled}
         self._words = TfidfVectorizer(ngram_range=(1, 2), stop_words="english", **shared)
         self._letters = TfidfVectorizer(analyzer="char_wb", ngram_range=LETTERS, **shared)
         self._by_words = self._words.fit_transform(indexed)
@@ -66,7 +69,8 @@ class Articles:
     def steps(self, text: str, *, shares: Mapping[str, float] = NOTHING_KNOWN) -> tuple[Step, ...]:
         """Concrete next steps from the best articles; none when nothing fits."""
         matches = self.best(text, shares=shares, limit=2)
-        near = [match for match in matches if match.score >= NEARLY * matches[0].score]
+        least = max(LEAST_FOR_STEPS, NEARLY * matches[0].score) if matches else 0.0
+        near = [match for match in matches if match.score >= least]
         share = STEPS if len(near) == 1 else STEPS // 2
         return tuple(
             Step(step, match.article.slug, match.article.title, match.article.audience)

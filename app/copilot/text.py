@@ -61,6 +61,8 @@ SMALL_WORDS = """
 or nor if then than more most other only own both each few once again further until against between
 through during above under over out off down without yet being having doing myself yourself cannot
 may might must shall these here now very much many
+every few minute minutes hour hours day days week weeks time times since today yesterday tonight
+monday tuesday wednesday thursday friday saturday sunday again still also two
 habe hast hatte hatten sein seine seinen ihr ihre ihren euch uns unser unsere dir dich du dein dann
 denn dort hier jetzt nur schon sehr über unter um vor nach bei bis durch für gegen ohne zwischen
 wenn weil wurde worden werden kann können könnte muss müssen soll will am im vom zum zur dies diese

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from app.copilot.articles import article_of
 from app.copilot.redact import masked
+from app.copilot.words import names_the_trouble
 from app.db import articles, deflections, suggestions, tickets
 from app.db.engine import reading, writing
 from app.errors import NotFound
@@ -66,6 +67,7 @@ class Suggesting:
             for match in like
             if match.source.kind is not SourceKind.ARTICLE
             and len(match.source.resolution.split()) >= FEWEST_WORDS
+            and names_the_trouble(match.source.title, text)
         ]
         return (*from_articles, *map(_resolution, resolved[:RESOLUTIONS]))
 
