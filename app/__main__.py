@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dotenv import dotenv_values
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import AppError
 from app.models import Role
@@ -22,10 +21,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.run(settings, options)
     except AppError as exc:
         print(exc.message, file=sys.stderr)
-        return 2
-    except SQLAlchemyError:
-        # The message of the library may hold the address with its password.
-        print("DATABASE_URL: this database cannot be used or reached.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 0

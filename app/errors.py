@@ -13,6 +13,7 @@ AppError
 ├── TooManyAttempts          429, with seconds to wait
 ├── NotConfigured            503, with the names of the missing variables
 ├── Busy                     503, with seconds to wait
+├── DatabaseAway             503: the database is away or busy for a moment
 ├── LanguageModelError       what the language model, or the way to it, answered
 └── ServiceNowError          what the instance, or the way to it, answered
     ├── ServiceNowUnavailable    nothing was applied: try again later
@@ -137,6 +138,13 @@ class Busy(AppError):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class DatabaseAway(AppError):
+    """The database cannot be used for a moment; nothing was written, the same may work soon."""
+
+    status = 503
+    code = "database_unavailable"
 
 
 class Kind(StrEnum):

@@ -3,10 +3,16 @@
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from tempfile import mkstemp
 
 import httpx
 from fastapi import FastAPI
@@ -39,15 +45,18 @@ from app.worker import Bells, Worker
 
 
 def kept_secret(path: Path) -> str:
-    """A secret made once and kept in a file that only this account may read."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="utf-8").strip()
-    secret = secrets.token_urlsafe(48)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(secret)
-    return secret
+    """A secret made once and kept in a file that only this account may read.
+
+    The file appears whole: of several processes that start at once, all read the first one's.
+    """
+    if not path.exists():
+        descriptor, draft = mkstemp(dir=path.parent, prefix=f"{path.name}.")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(48))
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        Path(draft).unlink()
+    return path.read_text(encoding="utf-8").strip()
 
 
 def with_secret_key(settings: Settings) -> Settings:
@@ -106,7 +115,7 @@ def offline_services(
 ) -> Iterator[Services]:
     """The services for one command of the command line: a migrated database, no worker."""
     engine = make_engine(settings.database_url)
-    migrate.upgrade(engine)
+    migrate.prepare(engine)
     services = make_services(settings, engine, wake=lambda: None, now=now)
     yield services
     services.drafting.close()
@@ -128,7 +137,7 @@ def create_app(
     """
     settings = with_secret_key(settings)
     engine = engine or make_engine(settings.database_url)
-    migrate.upgrade(engine)
+    migrate.prepare(engine)
     bells = Bells()
     services = make_services(
         settings, engine, bells.ring, load_triage=load_triage, training=training, now=now
@@ -137,7 +146,7 @@ def create_app(
         # One process per SQLite file: whoever was sending or training before this start is gone.
         services.servicenow.recover()
         services.training.recover()
-    pulse = HealthService(engine, worker_seconds=settings.worker_seconds)
+    pulse = HealthService(engine, longest_step=_longest_step(settings))
     app = FastAPI(
         title="Smart IT Copilot",
         version="1.0.0",
@@ -153,6 +162,11 @@ def create_app(
     app.state.engine = engine
     _install(app, settings)
     return app
+
+
+def _longest_step(settings: Settings) -> float:
+    """Seconds that a job may be silent: a page of a bulk read that is asked for twice."""
+    return max(3 * settings.worker_seconds, 2 * settings.servicenow.bulk_timeout_seconds + 30)
 
 
 def _worker(services: Services, pulse: HealthService, bells: Bells, *, seconds: float) -> Worker:

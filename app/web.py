@@ -39,6 +39,8 @@ FIELDS_REPORTED = 20
 FIELD_NAME_LENGTH = 100
 ROOT = Path(__file__).resolve().parent.parent
 log = logging.getLogger("app.web")
+# The least that a page waits for an answer: longer than a writer waits for the database.
+PAGE_SECONDS = 15
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 # What an article may hold: no images (they would call home), no classes, no styles.
 MARKDOWN_TAGS = {
@@ -100,7 +102,7 @@ def make_templates(
     env.globals["demo"] = demo
     env.globals["drafting"] = drafting
     env.globals["llm_missing"] = llm_missing
-    env.globals["htmx_timeout"] = int(1000 * (click_seconds + 5))
+    env.globals["htmx_timeout"] = int(1000 * max(click_seconds + 5, PAGE_SECONDS))
     env.globals["Role"] = Role
     return Jinja2Templates(env=env)
 

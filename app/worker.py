@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from app.errors import DatabaseAway
 from app.services.health import HealthService
 from app.services.knowledge import KnowledgeService
 from app.services.learning import Learning
@@ -72,6 +73,7 @@ class Worker:
             threading.Thread(target=self._learn, name="learning", daemon=True),
             threading.Thread(target=self._train, name="training", daemon=True),
         )
+        health.expect(thread.name for thread in self._threads)
 
     def start(self) -> None:
         for thread in self._threads:
@@ -94,23 +96,25 @@ class Worker:
 
     def _push(self) -> None:
         deliver_due = self._servicenow.delivery.deliver_due
-        self._loop("pushes", lambda: deliver_due(stopping=self._stop.is_set), self._bells.pushes)
+        stopping = self._stopping("pushes")
+        self._loop("pushes", lambda: deliver_due(stopping=stopping), self._bells.pushes)
 
     def _pull(self) -> None:
         self._loop("pulls", self._pull_and_purge, self._bells.pulls)
 
     def _pull_and_purge(self) -> None:
-        self._servicenow.imports.undo_due(stopping=self._stop.is_set)
-        if self._servicenow.pulls.run_due(stopping=self._stop.is_set):
+        stopping = self._stopping("pulls")
+        self._servicenow.imports.undo_due(stopping=stopping)
+        if self._servicenow.pulls.run_due(stopping=stopping):
             self._bells.unread.set()
             self._bells.learning.set()
-        self._servicenow.incoming.run_due(stopping=self._stop.is_set)
+        self._servicenow.incoming.run_due(stopping=stopping)
         self._servicenow.history.purge_due()
 
     def _learn(self) -> None:
         def look() -> None:
             self._index()
-            self._learning.keep_up(stopping=self._stop.is_set)
+            self._learning.keep_up(stopping=self._stopping("learning"))
             self._similar.keep_fresh()
 
         self._loop("learning", look, self._bells.learning)
@@ -129,17 +133,32 @@ class Worker:
 
     def _train(self) -> None:
         def look() -> None:
-            if self._learning.train(stopping=self._stop.is_set):
+            if self._learning.train(stopping=self._stopping("training")):
                 self._bells.learning.set()
 
         self._loop("training", look, self._bells.training)
 
+    def _stopping(self, name: str) -> Callable[[], bool]:
+        """What a long job asks between two steps: whether to stop. To ask is a sign of life."""
+
+        def stopping() -> bool:
+            self._health.beat(name)
+            return self._stop.is_set()
+
+        return stopping
+
     def _loop(self, name: str, look: Callable[[], object], bell: threading.Event) -> None:
+        away = False
         while not self._stop.is_set():
+            self._health.beat(name)
             try:
-                self._health.beat(name)
                 look()
-            except Exception:  # The loop must outlive a database that is away for a moment.
+                away = False
+            except DatabaseAway as exc:
+                if not away:
+                    log.warning("worker %s waits: %s", name, exc.message)
+                away = True
+            except Exception:  # The loop must outlive whatever breaks in it.
                 log.exception("worker %s stumbled", name)
             bell.wait(self._seconds)
             bell.clear()

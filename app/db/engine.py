@@ -10,14 +10,20 @@ from typing import Any
 
 from sqlalchemy import Connection, DateTime, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.types import TypeDecorator
 
 from app.db.files import private_database
+from app.db.trouble import not_writable, passes
+from app.errors import DatabaseAway, SettingsError
 
 # Up to the microseconds, the zone left out: it is always UTC.
 STAMP_LENGTH = 26
-BUSY_SECONDS = 15
+# How long a writer waits for its turn in this process, then for one of another process. Together
+# this is less than a page waits for an answer (`PAGE_SECONDS` in app.web).
+BUSY_SECONDS = 5
+# A server that does not answer is away: pages must not wait for the network to give up.
+CONNECT_SECONDS = 5
 PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=NORMAL",
@@ -30,6 +36,12 @@ PRAGMAS = (
     "cache_size=-4000",
     "wal_autocheckpoint=8000",
 )
+
+
+AWAY = "The database cannot be used at the moment. Try again soon."
+WANTED = "DATABASE_URL must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
+# Which engines the current thread is writing to.
+_writing = threading.local()
 
 
 class Turns:
@@ -45,13 +57,14 @@ class Turns:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Wait for a turn, or as long as SQLite would wait itself, which then has the last word."""
+        """Wait for a turn. Raises DatabaseAway when it does not come in time."""
         mine = threading.Event()
         with self._guard:
             self._waiting.append(mine)
             self._waiting[0].set()
         try:
-            mine.wait(BUSY_SECONDS)
+            if not mine.wait(BUSY_SECONDS):
+                raise DatabaseAway(AWAY)
             yield
         finally:
             with self._guard:
@@ -94,12 +107,15 @@ class UtcDateTime(TypeDecorator[datetime]):
 def database_url(text: str) -> URL:
     """`text` as SQLAlchemy wants it; hosting services still hand out postgres://.
 
-    Raises ArgumentError for any database but PostgreSQL and SQLite with a file.
+    Raises SettingsError for any database but PostgreSQL and SQLite with a file.
     """
-    url = make_url(text.replace("postgres://", "postgresql://", 1))
+    try:
+        url = make_url(text.replace("postgres://", "postgresql://", 1))
+    except (ArgumentError, ValueError):
+        raise SettingsError(WANTED) from None
     kept = url.database and url.database != ":memory:"
     if url.get_backend_name() != "postgresql" and not (url.get_backend_name() == "sqlite" and kept):
-        raise ArgumentError("Only PostgreSQL and SQLite with a file will do.")
+        raise SettingsError(WANTED)
     return url
 
 
@@ -110,10 +126,11 @@ def make_engine(url: str) -> Engine:
     """
     target = database_url(url)
     if target.get_backend_name() != "sqlite":
-        return create_engine(
-            target, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True
-        )
-    private_database(Path(str(target.database)))
+        return _make_postgresql(target)
+    try:
+        private_database(Path(str(target.database)))
+    except OSError:
+        raise SettingsError(not_writable(target)) from None
     engine = create_engine(
         target,
         pool_size=20,
@@ -138,12 +155,34 @@ def make_engine(url: str) -> Engine:
     return engine
 
 
+def _make_postgresql(target: URL) -> Engine:
+    """Waits for the server, a connection or a lock end before a page gives up."""
+    waits: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS}
+    waits["options"] = f"-c lock_timeout={1000 * BUSY_SECONDS}"
+    return create_engine(
+        target,
+        pool_size=10,
+        max_overflow=20,
+        pool_timeout=BUSY_SECONDS,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        # What the address says itself goes first.
+        connect_args={name: value for name, value in waits.items() if name not in target.query},
+    )
+
+
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """One short write transaction. Never call out over the network inside it."""
+    """One short write transaction. Never call out over the network inside it.
+
+    Raises DatabaseAway for trouble that passes, and RuntimeError inside another one of this
+    thread: on SQLite it would wait for itself.
+    """
     turns: Turns | None = engine.get_execution_options().get("turns")
     with (
+        _alone(engine),
         turns.one() if turns else nullcontext(),
+        _in_reach(),
         engine.connect().execution_options(write=True) as conn,
         conn.begin(),
     ):
@@ -151,10 +190,33 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    busy: set[int] = _writing.__dict__.setdefault("engines", set())
+    if id(engine) in busy:
+        raise RuntimeError("writing() inside writing()")
+    busy.add(id(engine))
+    try:
+        yield
+    finally:
+        busy.discard(id(engine))
+
+
+@contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One read-only look at a consistent state."""
-    with engine.connect() as conn:
+    """One read-only look at a consistent state. Raises DatabaseAway for trouble that passes."""
+    with _in_reach(), engine.connect() as conn:
         yield conn
+
+
+@contextmanager
+def _in_reach() -> Iterator[None]:
+    """The one place where a lost connection gets its name."""
+    try:
+        yield
+    except SQLAlchemyError as exc:
+        if passes(exc):
+            raise DatabaseAway(AWAY) from exc
+        raise
 
 
 def utc_now() -> datetime:

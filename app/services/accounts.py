@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from app.db import accounts, tokens
+from app.db import accounts, migrate, tokens
 from app.db.engine import reading, utc_now, writing
 from app.errors import Conflict, Invalid, NotAllowed, NotFound
 from app.models import ApiToken, Role, User
@@ -56,8 +56,15 @@ class AccountService:
         with reading(self._engine) as conn:
             if accounts.any_user(conn):
                 return None
-        _, generated = self.create_user(email or FIRST_ADMIN, Role.ADMIN, password or None)
-        return generated or None
+        address = checked_email(email or FIRST_ADMIN)
+        chosen = checked_password(password) if password else new_password()
+        hashed = hash_password(chosen)
+        with writing(self._engine) as conn:
+            migrate.one_at_a_time(conn)
+            if accounts.any_user(conn):
+                return None
+            accounts.add_user(conn, address, password_hash=hashed, role=Role.ADMIN, now=self._now())
+        return None if password else chosen
 
     def create_user(self, email: str, role: Role, password: str | None = None) -> tuple[User, str]:
         """The account, and its generated password or "" when one was given. Raises Invalid."""

@@ -1,40 +1,43 @@
 """Is this installation ready: database, migrations, worker."""
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+import time
+from collections.abc import Callable, Iterable
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
-from app.db import heartbeats, migrate
-from app.db.engine import reading, utc_now, writing
+from app.db import migrate
+from app.db.engine import reading
+from app.errors import DatabaseAway
 from app.models import Check
 
-LEAST_PATIENCE = timedelta(seconds=60)
-# A beat is written this often at most: an idle desk need not write all day.
-BEAT_EVERY = timedelta(seconds=10)
+LEAST_PATIENCE = 60.0
 
 
 class HealthService:
-    """The worker's pulse, and what a load balancer asks."""
+    """What a load balancer asks of this process; the jobs of its worker report here.
+
+    `longest_step` is how many seconds a healthy job may work between two beats.
+    """
 
     def __init__(
-        self, engine: Engine, *, worker_seconds: float, now: Callable[[], datetime] = utc_now
+        self,
+        engine: Engine,
+        *,
+        longest_step: float = 0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
-        self._patience = max(LEAST_PATIENCE, timedelta(seconds=3 * worker_seconds))
-        self._now = now
-        self._last_beats: dict[str, datetime] = {}
+        self._patience = max(LEAST_PATIENCE, longest_step)
+        self._monotonic = monotonic
+        self._beats: dict[str, float | None] = {}
 
-    def beat(self, name: str) -> None:
-        """A sign of life of the worker's thread `name`."""
-        now = self._now()
-        last = self._last_beats.get(name)
-        if last is not None and now - last < BEAT_EVERY:
-            return
-        with writing(self._engine) as conn:
-            heartbeats.store(conn, name, now=now)
-        self._last_beats[name] = now
+    def expect(self, jobs: Iterable[str]) -> None:
+        """Each of these jobs has to beat from now on."""
+        self._beats |= dict.fromkeys(jobs)
+
+    def beat(self, job: str) -> None:
+        """A sign of life of one job."""
+        self._beats[job] = self._monotonic()
 
     def checks(self) -> tuple[Check, ...]:
         """Database, migrations, worker; those behind a failed one are skipped."""
@@ -56,7 +59,7 @@ class HealthService:
         try:
             with reading(self._engine) as conn:
                 conn.exec_driver_sql("SELECT 1")
-        except SQLAlchemyError:
+        except DatabaseAway:
             return "The database cannot be reached."
         return ""
 
@@ -64,11 +67,13 @@ class HealthService:
         return "" if migrate.at_head(self._engine) else "Migrations are missing."
 
     def _worker(self) -> str:
-        with reading(self._engine) as conn:
-            newest = heartbeats.find_newest(conn)
-        if newest is None:
-            return "The worker has not started."
-        silent = self._now() - newest
+        """The job that has been silent for longest, if that is too long."""
+        beats = {job: beat for job, beat in self._beats.items() if beat is not None}
+        missing = sorted(self._beats.keys() - beats.keys())
+        if missing or not beats:
+            return f"The worker has not started: {', '.join(missing) or 'no job'}."
+        job = min(beats, key=lambda name: beats[name])
+        silent = self._monotonic() - beats[job]
         if silent > self._patience:
-            return f"The worker has been silent for {int(silent.total_seconds())} seconds."
+            return f"The job “{job}” of the worker has been silent for {int(silent)} seconds."
         return ""

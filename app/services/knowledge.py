@@ -12,7 +12,7 @@ from app.copilot.articles import drafted
 from app.copilot.categories import CATEGORIES
 from app.copilot.knowledge import load_starters, starter_slugs
 from app.copilot.redact import masked
-from app.db import articles, search, tickets
+from app.db import articles, migrate, search, tickets
 from app.db.engine import reading, utc_now, writing
 from app.errors import Conflict, Invalid, NotAllowed
 from app.models import Article, ArticleDraft, ArticleList, Basis, Role, User
@@ -42,6 +42,7 @@ class KnowledgeService:
             if len(articles.slugs(conn, known)) == len(known):
                 return
         with writing(self._engine) as conn:
+            migrate.one_at_a_time(conn)
             missing = sorted(set(known) - articles.slugs(conn, known))
             drafts = [
                 (

@@ -18,7 +18,7 @@ from app.copilot.task import figures_of, write_task
 from app.copilot.values import LabelledPriority, LabelledText
 from app.db import labels, lessons, trained_models
 from app.db.engine import reading, writing
-from app.errors import Conflict
+from app.errors import Conflict, DatabaseAway
 from app.models import ModelState, TrainedModel, User
 from app.services.governance import Governance
 from app.services.trained import TrainedModels
@@ -78,6 +78,8 @@ class Training:
             return False
         try:
             self._train(wanted, stopping)
+        except DatabaseAway:  # Its lease ends by itself.
+            raise
         except Exception:  # A training that fails harms nothing: the model in use stays.
             log.exception("training %s broke", wanted.id)
             self._fail(wanted, "Something broke on our side while training. The log tells more.")

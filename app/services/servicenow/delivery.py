@@ -11,6 +11,7 @@ from app.db import events, links, outbox, pauses, rests
 from app.db.engine import reading, writing
 from app.errors import (
     AnswerLost,
+    DatabaseAway,
     HeldBack,
     Kind,
     ServiceNowError,
@@ -122,7 +123,7 @@ class Delivery:
             return list(lanes.map(send, due))
 
     def deliver(self, item_id: int, *, waited_for: bool = False) -> Outcome:
-        """Send one item and write down how it went. Never raises for the sending."""
+        """Send one item and write down how it went. Raises DatabaseAway, never for the sending."""
         setup = self._setup
         if setup.read_only:
             return Outcome.SOMEBODY_ELSES
@@ -151,6 +152,9 @@ class Delivery:
             return Outcome.OUTAGE
         except ServiceNowError as exc:
             self._block(item, exc.message, exc.kind)
+        except DatabaseAway:
+            # The lease ends by itself; then it is looked up, for it may have been sent.
+            raise
         except Exception:  # One broken row must not stop the queue behind it.
             log.exception("outbox item %s broke", item.id)
             self._block(item, OUR_FAULT, Kind.UNEXPECTED)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection as DbConnection
 from app.db import incoming, switches
 from app.db.engine import reading, writing
 from app.errors import (
+    DatabaseAway,
     HeldBack,
     Kind,
     ServiceNowError,
@@ -114,6 +115,8 @@ class Incoming:
             log.info("another process goes on with the pull of changes")
         except ServiceNowError as exc:
             self._fail(turn, exc.message, after=_asked_for(exc))
+        except DatabaseAway:  # Another turn goes on from the last page when the lease has ended.
+            raise
         except Exception:  # A broken pull must not stop the next one.
             log.exception("the pull of changes broke")
             self._fail(turn, OUR_FAULT)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.db import runs
 from app.db.engine import reading, writing
-from app.errors import Conflict, Invalid, Kind, ServiceNowError, ServiceNowRejected
+from app.errors import Conflict, DatabaseAway, Invalid, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations.servicenow_client import Query
 from app.integrations.servicenow_listening import listening
 from app.models import SyncRun
@@ -126,10 +126,10 @@ class Pulls:
             log.info("run %s was cancelled or taken over", scan.run.id)
 
     def _scan(self, scan: Scan, stopping: Callable[[], bool]) -> None:
-        """Raises Overtaken; any other trouble is written down with the run."""
+        """Raises Overtaken and DatabaseAway; any other trouble is written down with the run."""
         try:
             scan.work(stopping=stopping)
-        except Overtaken:
+        except (Overtaken, DatabaseAway):
             raise
         except ServiceNowError as exc:
             span = pause_after(exc, scan.run.stumbles)
