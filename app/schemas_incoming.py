@@ -10,7 +10,8 @@ from app.models import IncomingView
 class IncomingOut(BaseModel):
     """`watermark` is ServiceNow's own newest stamp seen; `rows` and `hidden` are of the latest
     pull, `gone` are linked incidents that cannot be seen any more. `journal` is open, closed, or
-    empty while nothing is known. `every_seconds` is null while pulls are not scheduled.
+    empty while nothing is known. `ahead_at` is a stamp in the future that the latest pull met.
+    `every_seconds` is null while pulls are not scheduled.
     """
 
     taking_changes: bool
@@ -24,6 +25,7 @@ class IncomingOut(BaseModel):
     hidden: int
     gone: int
     journal: str
+    ahead_at: datetime | None
     error: str | None
 
     @classmethod
@@ -41,6 +43,7 @@ class IncomingOut(BaseModel):
             hidden=state.hidden,
             gone=state.gone,
             journal=state.journal,
+            ahead_at=_utc(state.ahead_at),
             error=state.error,
         )
 

@@ -36,6 +36,7 @@ STEPS = [
     "choices",
     "journal",
     "query_probe",
+    "time_zone",
 ]
 
 

@@ -13,7 +13,7 @@ from app.connecting import make_client
 from app.db import predictions
 from app.db.engine import reading
 from app.integrations.servicenow_client import ServiceNowClient
-from app.integrations.servicenow_mapping import FIELDS
+from app.integrations.servicenow_mapping import FIELDS, parse_stamp
 from app.models import EventKind, Field, IncomingState, TicketEvent, TicketFilter
 from app.services.servicenow import ServiceNowService
 from app.services.servicenow.following import Followed, Following
@@ -156,9 +156,9 @@ def test_the_watermark_is_the_newest_stamp_seen_and_never_our_clock(
     both: BothSides, clock: Clock
 ) -> None:
     clock.forward(days=300)
-    newest = both.instance.add_incident(sys_updated_on="2031-05-05 05:05:05")
+    newest = both.instance.add_incident(sys_updated_on=both.instance.now())
     state = pull(both.service)
-    assert state.watermark == datetime(2031, 5, 5, 5, 5, 5, tzinfo=UTC)
+    assert state.watermark == parse_stamp(newest["sys_updated_on"])
     late = both.instance.add_incident(sys_updated_on="2031-05-05 05:03:05")
     pull(both.service)
     shown = both.service.reads.list(search="").rows

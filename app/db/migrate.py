@@ -1,5 +1,7 @@
 """Bring a database to the newest form, and say whether it is."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -56,10 +58,28 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     if revision == "head" and at_head(engine):
         return
     config = _config()
-    with engine.connect().execution_options(write=True) as conn, conn.begin():
+    with engine.connect().execution_options(write=True) as conn, _tables_free(conn), conn.begin():
         one_at_a_time(conn)
         config.attributes["connection"] = conn
         command.upgrade(config, revision)
+
+
+@contextmanager
+def _tables_free(conn: Connection) -> Iterator[None]:
+    """Migrations may build a table of SQLite anew without losing the rows that point to it.
+
+    With foreign keys on, SQLite would delete or refuse them when the old table goes.
+    """
+    if conn.dialect.name != "sqlite":
+        yield
+        return
+    cursor = conn.connection.cursor()
+    cursor.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
 
 
 def one_at_a_time(conn: Connection) -> None:

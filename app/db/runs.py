@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.tables import sync_runs, sync_streams
 from app.db.upserts import upsert
@@ -20,19 +21,17 @@ def _run(row: RowMapping) -> SyncRun:
     return SyncRun(**values | {"state": RunState(row["state"])})
 
 
-def add(conn: Connection, *, now: datetime, **values: Any) -> SyncRun:
-    """Queue one run."""
+def add(conn: Connection, *, now: datetime, **values: Any) -> SyncRun | None:
+    """Queue one run; None when another process has just queued one."""
+    maker = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
     row = conn.execute(
-        sync_runs.insert()
-        .values(
-            state=RunState.QUEUED,
-            reasons={},
-            created_at=now,
-            **values,
-        )
+        maker(sync_runs)
+        .values(state=RunState.QUEUED, reasons={}, created_at=now, **values)
+        .on_conflict_do_nothing()
         .returning(sync_runs)
     )
-    return _run(row.mappings().one())
+    found = row.mappings().first()
+    return _run(found) if found else None
 
 
 def get(conn: Connection, run_id: int) -> SyncRun:

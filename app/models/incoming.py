@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 class IncomingState:
     """How far changes of one instance were read.
 
-    `watermark` is the newest `sys_updated_on` seen, of theirs and never of our clock. `rows` and
-    `hidden` are of the latest pull; `gone` counts linked incidents that cannot be seen any more.
-    `journal` is open, closed, or empty while nothing is known. `sweep_after` is where a sweep
-    that is under way stands.
+    `watermark` is the newest `sys_updated_on` seen, but never after the instance's own clock, which
+    is `clock_ahead` seconds ahead of ours. `ahead_at` is a stamp in the future that the latest pull
+    met. `rows` and `hidden` are of the latest pull; `gone` counts linked incidents that cannot be
+    seen any more. `journal` is open, closed, or empty while nothing is known. `sweep_after` is
+    where a sweep that is under way stands, `looked_back_at` when a pull last reached further back.
     """
 
     host: str
@@ -26,6 +27,9 @@ class IncomingState:
     journal: str = ""
     swept_at: datetime | None = None
     sweep_after: str = ""
+    looked_back_at: datetime | None = None
+    ahead_at: datetime | None = None
+    clock_ahead: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

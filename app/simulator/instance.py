@@ -4,6 +4,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.simulator import base
@@ -44,6 +45,10 @@ class Instance(Store):
             self.hidden_rows: set[str] = set()
             self.hidden_fields: dict[str, frozenset[str]] = {}
             self.date_format = "%Y-%m-%d %H:%M:%S"
+            # How literal times in queries are read: "utc", or in the zone of the "user".
+            self.literal_times = "utc"
+            self.clock_skew_seconds = 0.0
+            self.sends_date = True
             self.rate_limit: int | None = None
             self.rate_window_seconds = 3600
             self.semaphores: int | None = None
@@ -63,6 +68,9 @@ class Instance(Store):
         for element, pairs in base.CHOICES.items():
             self._add_choices(element, pairs)
         self.use_close_codes(base.CLOSE_CODES)
+
+    def moment(self) -> datetime:
+        return super().moment() + timedelta(seconds=self.clock_skew_seconds)
 
     def use_close_codes(self, codes: tuple[str, ...]) -> None:
         """Replace the resolution codes, for instance by the legacy set."""

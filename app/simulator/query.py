@@ -27,6 +27,7 @@ OPERATORS = (
     ">",
 )
 CONDITION = re.compile(rf"([a-zA-Z0-9_.]+?)({'|'.join(OPERATORS)})(.*)", re.DOTALL)
+STAMP = "%Y-%m-%d %H:%M:%S"
 CALL = re.compile(r"javascript:\s*gs\.(\w+)\(([^)]*)\)\s*;?$")
 
 
@@ -51,8 +52,10 @@ def split(text: str) -> list[str]:
     return [part.replace("\x00", "^") for part in text.replace("^^", "\x00").split("^")]
 
 
-def parse(text: str, *, known: Callable[[str], bool], caller: Record) -> ParsedQuery:
-    """Read a query for a table whose fields `known` knows."""
+def parse(
+    text: str, *, known: Callable[[str], bool], caller: Record, literal_times: str = "utc"
+) -> ParsedQuery:
+    """Read a query for a table whose fields `known` knows; literal times are UTC or the user's."""
     query = ParsedQuery()
     for raw in split(text):
         term = raw
@@ -72,6 +75,8 @@ def parse(text: str, *, known: Callable[[str], bool], caller: Record) -> ParsedQ
         elif joined:
             term = term[2:]
         condition = _condition(term, known=known, caller=caller)
+        if condition and literal_times == "user":
+            condition.value = _of_zone(condition.value, caller)
         if condition is None:
             query.invalid.append(term)
         elif joined and query.groups[-1]:
@@ -92,6 +97,15 @@ def _condition(term: str, *, known: Callable[[str], bool], caller: Record) -> Co
             return None
         value = evaluated
     return Condition(found[1], found[2], value)
+
+
+def _of_zone(value: str, caller: Record) -> str:
+    """A literal time of the caller's zone in UTC; anything else as it is."""
+    try:
+        moment = datetime.strptime(value, STAMP).replace(tzinfo=ZoneInfo(caller["time_zone"]))
+    except ValueError:
+        return value
+    return moment.astimezone(UTC).strftime(STAMP)
 
 
 def evaluate(text: str, *, caller: Record) -> str | None:

@@ -31,6 +31,8 @@ class RunningSimulator:
             lifespan="off",
             log_config=None,
             access_log=False,
+            # The instance tells the time itself.
+            date_header=False,
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)

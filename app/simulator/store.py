@@ -38,8 +38,12 @@ class Store:
         """The journal rows of one record, oldest first."""
         return list(self._journals.get(sys_id, ()))
 
+    def moment(self) -> datetime:
+        """What the instance's clock shows."""
+        return datetime.now(UTC)
+
     def now(self) -> str:
-        return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        return self.moment().strftime("%Y-%m-%d %H:%M:%S")
 
     def user_named(self, user_name: str) -> Record | None:
         rows = self._tables["sys_user"].values()

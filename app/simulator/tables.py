@@ -140,6 +140,7 @@ def _list(instance: "Instance", call: Call, rows: dict[str, Record]) -> Answer:
         _query_text(instance, call),
         known=lambda name: instance.knows_field(call.table, name),
         caller=call.caller,
+        literal_times=instance.literal_times,
     )
     if query.invalid and instance.invalid_query_regime == "forbidden":
         detail = "Field(s) present in the query do not have permission to be read"

@@ -5,6 +5,7 @@ import json
 import re
 import secrets
 import time
+from email.utils import format_datetime
 from itertools import cycle
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -92,6 +93,8 @@ class _Door:
             if answer is None:
                 answer = await self._in_session(request, fault)
             self._note(request, answer.status_code, user=instance.accounts.user)
+            if instance.sends_date:
+                answer.headers["Date"] = format_datetime(instance.moment(), usegmt=True)
         finally:
             instance.under_way -= 1
         return answer

@@ -108,4 +108,5 @@ trained_models = Table(
     Column("figures", JSON),
     Column("content", LargeBinary),
     Column("signature", String(100)),
+    sqlite_autoincrement=True,
 )

@@ -37,6 +37,7 @@ users = Table(
     Column("role", String(20), nullable=False),
     Column("active", Boolean, nullable=False, server_default=true()),
     Column("created_at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 sessions = Table(
@@ -161,6 +162,7 @@ tickets = Table(
         sqlite_where=text("sn_conflict_since IS NOT NULL"),
         postgresql_where=text("sn_conflict_since IS NOT NULL"),
     ),
+    sqlite_autoincrement=True,
 )
 
 ticket_events = Table(
@@ -181,6 +183,7 @@ ticket_events = Table(
     # 0025: names of the fields that this entry changed; none in entries from before
     Column("fields", JSON(none_as_null=True)),
     Index("uq_ticket_events_ticket_id_sn_journal_id", "ticket_id", "sn_journal_id", unique=True),
+    sqlite_autoincrement=True,
 )
 
 suggestions = Table(

@@ -22,4 +22,7 @@ incoming = Table(
     Column("journal", String(10), nullable=False, server_default=""),
     Column("swept_at", UtcDateTime),
     Column("sweep_after", String(32), nullable=False, server_default=""),
+    Column("looked_back_at", UtcDateTime),
+    Column("ahead_at", UtcDateTime),
+    Column("clock_ahead", Integer),
 )

@@ -54,6 +54,7 @@ outbox = Table(
     Index("ix_outbox_ticket_id_state", "ticket_id", "state"),
     Index("ix_outbox_state_not_before", "state", "not_before"),
     Index("ix_outbox_correlation_id", "correlation_id"),
+    sqlite_autoincrement=True,
 )
 
 incidents = Table(
@@ -131,7 +132,17 @@ sync_runs = Table(
     Column("removed", Integer, nullable=False, server_default=text("0")),
     Column("kept_touched", Integer, nullable=False, server_default=text("0")),
     Column("kept_pushed", Integer, nullable=False, server_default=text("0")),
+    # Always 1: with the index over it one run is open at a time.
+    Column("slot", Integer, nullable=False, server_default=text("1")),
     Index("ix_sync_runs_state", "state"),
+    Index(
+        "uq_sync_runs_open",
+        "slot",
+        unique=True,
+        sqlite_where=text("state IN ('queued', 'running')"),
+        postgresql_where=text("state IN ('queued', 'running')"),
+    ),
+    sqlite_autoincrement=True,
 )
 
 # The ranges of sys_ids that a run reads side by side, and how far each has come.

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 
 from app.errors import Kind, ServiceNowError, ServiceNowRejected
 from app.integrations.servicenow_answers import http_date
-from app.integrations.servicenow_client import Query
+from app.integrations.servicenow_client import Query, Record
 from app.integrations.servicenow_listening import Call, listening
 from app.models import Check
+from app.services.servicenow import clocks
 from app.services.servicenow.connection import BASIC_HINT, Connection
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup
@@ -42,6 +43,7 @@ class Steps:
         self._failure: ServiceNowError | None = None
         self._calls: list[Call] = []
         self._seen: tuple[str, ...] = ()
+        self._newest: tuple[Record, ...] = ()
         self._total: int | None = None
 
     def run(self) -> Iterator[Check]:
@@ -71,6 +73,7 @@ class Steps:
             ("choices", self._choices),
             ("journal", self._journal),
             ("query_probe", self._query_probe),
+            ("time_zone", self._time_zone),
         )
 
     def _configuration(self) -> Check:
@@ -84,7 +87,7 @@ class Steps:
         try:
             with self._connection.watch(), listening() as self._calls:
                 newest = Query().order_by_descending("sys_updated_on")
-                fields = ("sys_id", "number")
+                fields = ("sys_id", "number", clocks.STAMP)
                 page = self._client.get_incidents(newest, limit=LOOKED_THROUGH, fields=fields)
         except ServiceNowError as exc:
             if exc.kind not in REACHED:
@@ -92,6 +95,7 @@ class Steps:
             self._connection.remember_failure(exc)
             self._failure = exc
         else:
+            self._newest = page.records
             self._seen = tuple(row["sys_id"] for row in page.records)
             self._total = page.total
         tls = "the certificate is valid"
@@ -215,6 +219,13 @@ class Steps:
             "ServiceNow ignores conditions on unknown fields; a mistyped query reads everything.",
             "Set glide.invalid_query.returns_no_rows to true there, and start with a dry run.",
         )
+
+    def _time_zone(self, name: str) -> Check:
+        """Literal times in queries are UTC (servicenow-more.md 7), but that is only reported."""
+        if not self._newest:
+            return Check(name, "skipped", "Without a visible incident this cannot be told.")
+        clocks.ensure_utc(self._client, self._newest)
+        return Check(name, "passed", "Times in queries are read as UTC.")
 
 
 JOURNAL_HINT = (

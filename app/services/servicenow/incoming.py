@@ -22,6 +22,7 @@ from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_client import IncidentPage, Query
 from app.integrations.servicenow_listening import latest, listening
 from app.models import IncomingState, IncomingView, Values
+from app.services.servicenow import clocks
 from app.services.servicenow.arriving import Arrival, Record
 from app.services.servicenow.connection import Connection
 from app.services.servicenow.following import Following
@@ -34,6 +35,9 @@ PAGE = 100
 INCIDENTS = "/api/now/table/incident"
 # Read again, for long transactions there commit late and the clocks of their nodes differ.
 OVERLAP = timedelta(minutes=3)
+# Now and then further back, for what was committed later still.
+LONG_OVERLAP = timedelta(minutes=15)
+BETWEEN_LONG_OVERLAPS = timedelta(minutes=10)
 BETWEEN_SWEEPS = timedelta(hours=24)
 # Pages of a sweep between two pulls.
 SWEPT_AT_ONCE = 50
@@ -101,13 +105,9 @@ class Incoming:
             return False
         turn = Turn(setup, state)
         try:
-            try:
-                with listening():
-                    self._pull(turn, stopping)
-                    self._sweep(turn, stopping)
-            except HeldBack:
-                if not stopping():
-                    raise
+            if refusal := self._work(turn, stopping):
+                self._fail(turn, refusal)
+                return True
             # Cut short by the end of this process: the rest is due at once, scheduled or not.
             due_at = setup.now() if stopping() else self._next(turn.state)
             turn.end(error=None, due_at=due_at)
@@ -122,30 +122,72 @@ class Incoming:
             self._fail(turn, OUR_FAULT)
         return True
 
+    def _work(self, turn: "Turn", stopping: Callable[[], bool]) -> str:
+        """Pull and sweep; why pulling by time is refused, for then the sweep is all there is."""
+        refusal = ""
+        try:
+            with listening():
+                try:
+                    self._pull(turn, stopping)
+                except clocks.NotUtc as exc:
+                    refusal = f"{exc.message} {exc.hint}"
+                self._sweep(turn, stopping)
+        except HeldBack:
+            if not stopping():
+                raise
+        return refusal
+
     # -- pulling ------------------------------------------------------------------------------
 
     def _pull(self, turn: "Turn", stopping: Callable[[], bool]) -> None:
-        """Everything since the watermark, a page at a time."""
-        turn.write(rows=0, hidden=0)
-        if turn.state.watermark is None:
-            self._start(turn)
-        if turn.state.watermark is None:
+        """Everything since the watermark, a page at a time. Raises ServiceNowError."""
+        turn.write(rows=0, hidden=0, ahead_at=None)
+        start = turn.state.watermark or self._start(turn)
+        if start is None:
             return
-        since = mapping.format_stamp(turn.state.watermark - OVERLAP)
+        now, far = self._setup.now(), self._looks_far_back(turn.state)
+        since = mapping.format_stamp(start - (LONG_OVERLAP if far else OVERLAP))
         matching = 0
         for page in Following(self._page, page_size=PAGE).since(since):
+            if not page.matching or any(early(row, since) for row in page.records):
+                # The row at the watermark must be among them, and none from before.
+                clocks.ensure_utc(self._setup.connected_client(), self._newest().records)
             self._store(turn, page.records, since=since)
             matching = page.matching
             if stopping():
                 return
         hidden = max(0, matching - turn.state.rows)
-        turn.write(pulled_at=self._setup.now(), hidden=hidden)
+        done: dict[str, Any] = {"looked_back_at": now} if far else {}
+        self._follow_clock(turn, start)
+        turn.write(pulled_at=self._setup.now(), hidden=hidden, **done)
 
-    def _start(self, turn: "Turn") -> None:
+    def _looks_far_back(self, state: IncomingState) -> bool:
+        last = state.looked_back_at
+        return last is None or self._setup.now() >= last + BETWEEN_LONG_OVERLAPS
+
+    def _follow_clock(self, turn: "Turn", start: datetime) -> None:
+        """When the instance's clock was set back, the next pull reads as much further back."""
+        theirs, before = clocks.date_of(latest(INCIDENTS)), turn.state.clock_ahead
+        if theirs is None:
+            return
+        now = round((theirs - self._setup.now()).total_seconds())
+        watermark = turn.state.watermark
+        if step := clocks.set_back(before, now):
+            watermark = min(filter(None, (watermark, start - step)))
+        turn.write(clock_ahead=now, watermark=watermark)
+
+    def _start(self, turn: "Turn") -> datetime | None:
         """Where nothing was read yet, the newest stamp there is; the sweep looks at the rest."""
+        page = self._newest()
+        theirs = clocks.date_of(latest(INCIDENTS))
+        clocks.ensure_utc(self._setup.connected_client(), page.records)
+        stamps = stamps_of(page.records)
+        turn.write(watermark=clocks.reached(stamps, theirs=theirs, ours=self._setup.now()))
+        return turn.state.watermark
+
+    def _newest(self) -> IncidentPage:
         newest = Query().order_by_descending("sys_updated_on").order_by_descending("sys_id")
-        page = self._page(newest, limit=PAGE, offset=0)
-        turn.write(watermark=max(stamps_of(page.records), default=None))
+        return self._page(newest, limit=PAGE, offset=0)
 
     def _page(self, query: Query, *, limit: int, offset: int) -> IncidentPage:
         client = self._setup.connected_client()
@@ -163,7 +205,7 @@ class Incoming:
         """One page into the database; `asked` are the sys_ids of a page of a sweep."""
         setup = self._setup
         maps = self._lookups.maps()
-        stamps = stamps_of(records)
+        stamps, date = stamps_of(records), clocks.date_of(latest(INCIDENTS))
         records, seen = self._confirmed(records)
         journal, standing = self._journal(turn.state, records, since)
         page = latest(INCIDENTS)
@@ -171,8 +213,7 @@ class Incoming:
         if asked:
             progress["sweep_after"] = asked[-1]
         else:
-            known = [turn.state.watermark] if turn.state.watermark else []
-            progress["watermark"] = max([*stamps, *known], default=None)
+            progress |= self._reached(turn.state, stamps, date)
             progress["rows"] = turn.state.rows + len(records)
         with writing(setup.engine) as conn:
             arrival = Arrival(
@@ -189,6 +230,17 @@ class Incoming:
             shown = {row["sys_id"] for row in records}
             arrival.miss([sys_id for sys_id in asked if sys_id not in shown])
             turn.write_in(conn, claimed_at=setup.now(), **progress)
+
+    def _reached(
+        self, state: IncomingState, stamps: Sequence[datetime], date: datetime | None
+    ) -> dict[str, Any]:
+        """How far was read with this page, and the newest stamp of it that lies in the future."""
+        now = self._setup.now()
+        known = [state.watermark] if state.watermark else []
+        return {
+            "watermark": clocks.reached([*stamps, *known], theirs=date, ours=now),
+            "ahead_at": clocks.ahead(stamps, theirs=date, ours=now) or state.ahead_at,
+        }
 
     def _confirmed(
         self, records: Sequence[Record]
@@ -298,6 +350,11 @@ class Turn:
         """Whoever asked for a pull meanwhile is not forgotten."""
         due = incoming.unless_asked(self._due_at, due_at)
         self.write(error=error, due_at=due, claimed_at=None)
+
+
+def early(row: Record, since: str) -> bool:
+    """True for a row from before the time that was asked for."""
+    return "" < row.get("sys_updated_on", "") < since
 
 
 def stamps_of(records: Sequence[Record]) -> list[datetime]:

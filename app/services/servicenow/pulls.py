@@ -72,12 +72,12 @@ class Pulls:
             "updated_from": updated_from,
             "updated_until": updated_until,
         }
+        added = None
         with writing(self._setup.engine) as conn:
-            open_run = runs.find_open(conn)
-            if open_run is None:
-                open_run = runs.add(conn, now=self._setup.now(), created_by=by, **wanted)
-            elif any(getattr(open_run, name) != value for name, value in wanted.items()):
-                raise Conflict(f"Another pull (run {open_run.id}) is under way. Wait for its end.")
+            while (open_run := runs.find_open(conn) or added) is None:
+                added = runs.add(conn, now=self._setup.now(), created_by=by, **wanted)
+        if any(getattr(open_run, name) != value for name, value in wanted.items()):
+            raise Conflict(f"Another pull (run {open_run.id}) is under way. Wait for its end.")
         self._setup.wake()
         return open_run
 

@@ -16,12 +16,15 @@ from app.errors import Kind, ServiceNowError, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_bulk import Batch, BulkReader, Stream, streams
 from app.integrations.servicenow_client import Query
+from app.integrations.servicenow_listening import latest
 from app.models import Outcome, RunState, SyncRun
+from app.services.servicenow import clocks
 from app.services.servicenow.connection import Connection
 from app.services.servicenow.importing import Page, Record, Tally
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup
 
+INCIDENTS = "/api/now/table/incident"
 STREAMS = 3
 # Rows before the limit that are looked at: access rules may hide the very last one.
 EDGE = 50
@@ -93,21 +96,34 @@ class Scan:
                 newest_first, limit=EDGE, fields=("sys_id", "sys_updated_on", *base.fields)
             )
             _check_fields(base, page.records)
+            date = clocks.date_of(latest(INCIDENTS))
             beyond = page.total is not None and page.total > run.row_limit
+            if beyond or run.updated_from or run.updated_until:
+                self._ensure_utc(page.records)
             edge = self._edge(newest_first) if beyond else {}
         total = page.total if page.total is None else min(page.total, run.row_limit)
         wanted = STREAMS if total is None else -(-total // self._page_size())
+        now, stamps = self._setup.now(), [stamp for stamp in map(_stamp, page.records) if stamp]
         with writing(self._setup.engine) as conn:
             pulled.forget_dry_runs(conn, before=run.id - DRY_RUNS_KEPT)
             self._write_in(
                 conn,
-                started_at=self._setup.now(),
-                newest_stamp=next(filter(None, map(_stamp, page.records)), None),
+                started_at=now,
+                newest_stamp=clocks.reached(stamps, theirs=date, ours=now),
                 total=total,
                 **edge,
             )
             first = (asdict(one) for one in streams(max(1, min(STREAMS, wanted))))
             runs.store_streams(conn, run.id, *first)
+
+    def _ensure_utc(self, rows: Sequence[Record]) -> None:
+        """A run that is bounded by times needs them to be understood. Raises NotUtc."""
+        client = self._setup.connected_client()
+        if not rows:
+            newest = Query().order_by_descending("sys_updated_on")
+            fields = ("sys_id", "sys_updated_on")
+            rows = client.get_incidents(newest, limit=EDGE, fields=fields).records
+        clocks.ensure_utc(client, rows)
 
     def _edge(self, newest_first: Query) -> dict[str, object]:
         """Where the newest `row_limit` rows end: the last of them that we may see."""
