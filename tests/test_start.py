@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Barrier
 
@@ -24,8 +25,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def trouble(url: str) -> str:
     """What is said of a database that cannot be used."""
-    with pytest.raises(SettingsError) as found:
-        migrate.prepare(make_engine(url))
+    with pytest.raises(SettingsError) as found, ExitStack() as closing:
+        engine = make_engine(url)
+        closing.callback(engine.dispose)
+        migrate.prepare(engine)
     assert "secret-password" not in found.value.message
     return found.value.message
 
