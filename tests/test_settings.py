@@ -109,6 +109,9 @@ def test_secrets_are_not_in_a_repr() -> None:
     assert "canary" not in repr(Settings.from_env(env))
 
 
+DATABASES = "DATABASE_URL must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
@@ -116,11 +119,12 @@ def test_secrets_are_not_in_a_repr() -> None:
         (
             "DATABASE_URL",
             "postgresql://desk:canary@127.0.0.1:9/desk",
-            "DATABASE_URL: this database cannot be used or reached.",
+            "DATABASE_URL: the PostgreSQL server at 127.0.0.1:9 refused the connection. "
+            "Check host and port, and that it runs.",
         ),
-        ("DATABASE_URL", "nonsense", "DATABASE_URL: this database cannot be used or reached."),
-        ("DATABASE_URL", "mysql://x/y", "DATABASE_URL: this database cannot be used or reached."),
-        ("DATABASE_URL", "sqlite://", "DATABASE_URL: this database cannot be used or reached."),
+        ("DATABASE_URL", "nonsense", DATABASES),
+        ("DATABASE_URL", "mysql://x/y", DATABASES),
+        ("DATABASE_URL", "sqlite://", DATABASES),
         ("SN_CA_FILE", "nosuch.pem", "SN_CA_FILE is not a file of certificates."),
     ],
 )
