@@ -23,12 +23,16 @@ __all__ = ["cluster"]
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def prepare(url: str, closing: ExitStack) -> None:
+    engine = make_engine(url)
+    closing.callback(engine.dispose)
+    migrate.prepare(engine)
+
+
 def trouble(url: str) -> str:
     """What is said of a database that cannot be used."""
-    with pytest.raises(SettingsError) as found, ExitStack() as closing:
-        engine = make_engine(url)
-        closing.callback(engine.dispose)
-        migrate.prepare(engine)
+    with ExitStack() as closing, pytest.raises(SettingsError) as found:
+        prepare(url, closing)
     assert "secret-password" not in found.value.message
     return found.value.message
 
