@@ -5,7 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 
+from app.db.engine import writing
+from app.db.tables import tickets as tickets_table
 from app.errors import Conflict, Invalid
 from app.integrations.servicenow_bulk import SMALLEST_PAGE
 from app.models import RunState, SyncRun, TicketFilter, TicketStatus
@@ -106,6 +109,23 @@ def test_a_changed_incident_refreshes_its_ticket_unless_that_was_changed_here(
         for sys_id, ticket_id in by_sys_id.items()
     }
     assert subjects == {first: "Theirs", second: "Mine"}
+
+
+def test_a_pull_from_a_clone_leaves_the_tickets_of_the_other_host_alone(
+    app: FastAPI, service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    (sys_id,) = many(instance, 1)
+    pull(service)
+    with writing(app.state.engine) as conn:
+        conn.execute(update(tickets_table).values(sn_host="prod.service-now.com"))
+    before = desk.services.tickets.after(TicketFilter(), desk.user, last=None, limit=5)
+    instance.incidents[sys_id] |= {"short_description": "Of the clone", "sys_mod_count": "9"}
+    for dry_run in (True, False):
+        run = pull(service, dry_run=dry_run)
+        assert counts(run) == (0, 0, 0, 1, 0)
+        assert run.reasons == {"Its ticket is linked to prod.service-now.com": 1}
+    assert desk.services.tickets.after(TicketFilter(), desk.user, last=None, limit=5) == before
+    assert service.reads.incident(sys_id).row.ticket_id is None
 
 
 def test_what_a_pull_wrote_is_not_pushed_back(

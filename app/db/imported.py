@@ -66,7 +66,7 @@ def add(
     }
     bulk.insert(conn, tickets, NEW, [one.row for one in found], same=same)
     sys_ids = [one.sys_id for one in found]
-    ids = links.tickets_of(conn, sys_ids)
+    ids = links.tickets_of(conn, host, sys_ids)
     told = [(ids[one.sys_id], f"Imported from incident {one.number}.") for one in found]
     events.tell_all(conn, told, now=now)
     return ids

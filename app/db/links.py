@@ -29,15 +29,19 @@ def values_of(ticket: Ticket) -> dict[str, str | None]:
     return {name: getattr(ticket, name) for name in SYNCED}
 
 
-def ticket_of(conn: Connection, sys_id: str) -> int | None:
-    """The id of the ticket that is linked to this incident."""
+def ticket_of(conn: Connection, sys_id: str, *, host: str | None = None) -> int | None:
+    """The id of the ticket that is linked to this incident, of this host if one is given."""
     query = select(tickets.c.id).where(tickets.c.sn_sys_id == sys_id)
+    if host is not None:
+        query = query.where(tickets.c.sn_host == host)
     return conn.execute(query).scalar_one_or_none()
 
 
-def tickets_of(conn: Connection, sys_ids: Sequence[str]) -> dict[str, int]:
-    """The ids of the tickets that are linked to these incidents, by sys_id."""
-    query = select(tickets.c.sn_sys_id, tickets.c.id).where(tickets.c.sn_sys_id.in_(sys_ids))
+def tickets_of(conn: Connection, host: str, sys_ids: Sequence[str]) -> dict[str, int]:
+    """The ids of the tickets that are linked to these incidents of a host, by sys_id."""
+    query = select(tickets.c.sn_sys_id, tickets.c.id).where(
+        tickets.c.sn_sys_id.in_(sys_ids), tickets.c.sn_host == host
+    )
     return {row[0]: row[1] for row in conn.execute(query)}
 
 

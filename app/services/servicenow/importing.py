@@ -103,7 +103,7 @@ class Page:
 
         Raises IntegrityError when somebody linked one of the incidents meanwhile.
         """
-        fates = self._fates(conn, run, now)
+        fates = self._fates(conn, run, host, now)
         made: Mapping[str, int] = {}
         if not run.dry_run:
             incidents.store_many(conn, self._mirrored, now=now)
@@ -116,20 +116,26 @@ class Page:
                 incoming.ask(conn, host, now=now)
         return Tally.of([*self._unreadable, *(_told(one, made) for one in fates)])
 
-    def _fates(self, conn: DbConnection, run: SyncRun, now: datetime) -> list[Fate]:
+    def _fates(self, conn: DbConnection, run: SyncRun, host: str, now: datetime) -> list[Fate]:
         sys_ids = [row.incident.sys_id for row in self._rows]
         if not run.import_tickets:
             before = incidents.known(conn, sys_ids)
             return [_mirrored(row, before) for row in self._rows]
-        ours = tickets.linked(conn, sys_ids, for_update=not run.dry_run)
+        linked = tickets.linked(conn, sys_ids, for_update=not run.dry_run)
         keys = (row.incident.correlation_id for row in self._rows)
         pushing = imported.being_created(conn, keys)
         return [
-            self._merged(row, ours[row.incident.sys_id], now)
-            if row.incident.sys_id in ours
+            self._linked(row, linked[row.incident.sys_id], host, now)
+            if row.incident.sys_id in linked
             else _imported(row, pushing)
             for row in self._rows
         ]
+
+    def _linked(self, row: Row, ticket: Ticket, host: str, now: datetime) -> Fate:
+        if ticket.sn_host != host:
+            reason = f"Its ticket is linked to {ticket.sn_host}"
+            return Fate(row, Outcome.SKIPPED, reason, ticket=ticket)
+        return self._merged(row, ticket, now)
 
     def _merged(self, row: Row, ticket: Ticket, now: datetime) -> Fate:
         """What changed only there is taken over, field by field; the rest waits for a person."""

@@ -107,9 +107,9 @@ class Reads:
             wanted = wanted.equals("state", known_state(state))
         with self._connection.watch(), client.click():
             page = client.get_incidents(_latest_first(wanted), limit=limit, fields=mapping.FIELDS)
-        found = _readable(page.records)
+        found, host = _readable(page.records), self._setup.host
         with reading(self._setup.engine) as conn:
-            ticket_ids = links.tickets_of(conn, [one.sys_id for one in found])
+            ticket_ids = links.tickets_of(conn, host, [one.sys_id for one in found])
         labels = self._state_labels()
         rows = tuple(self._row(one, labels, ticket_ids.get(one.sys_id)) for one in found)
         return LiveIncidents(rows=rows, total=page.total)
@@ -132,7 +132,7 @@ class Reads:
         incident = mapping.incident_from_record(record)
         with writing(self._setup.engine) as conn:
             incidents.store(conn, [incident], now=self._setup.now())
-            ticket_id = links.ticket_of(conn, incident.sys_id)
+            ticket_id = links.ticket_of(conn, incident.sys_id, host=self._setup.host)
         return IncidentDetails(self._row(incident, self._state_labels(), ticket_id), journal)
 
     def incident_or_copy(self, sys_id: str) -> IncidentDetails:
