@@ -160,6 +160,7 @@ class Kind(StrEnum):
     HIBERNATING = "hibernating"
     UNCONFIRMED = "unconfirmed"
     CONFLICT = "conflict"
+    UNPROVEN = "unproven"
     UNEXPECTED = "unexpected"
 
 
@@ -175,6 +176,7 @@ STATUS_OF_KIND = {
     Kind.NOT_FOUND: 404,
     Kind.INVALID: 422,
     Kind.CONFLICT: 409,
+    Kind.UNPROVEN: 409,
 }
 
 

@@ -14,6 +14,7 @@ from app.models import (
     Pause,
     PushStatus,
     Rest,
+    Restore,
 )
 from app.schemas import Text
 
@@ -54,6 +55,23 @@ class RestOut(BaseModel):
         return cls.model_validate(rest, from_attributes=True) if rest else None
 
 
+class RestoreOut(BaseModel):
+    """This database was restored or copied, as the incident `number` shows.
+
+    While `held` no incident is created.
+    """
+
+    noticed_at: datetime
+    number: str
+    held: bool
+    released_at: datetime | None
+    released_by: str | None
+
+    @classmethod
+    def of(cls, restore: Restore | None) -> "RestoreOut | None":
+        return cls.model_validate(restore, from_attributes=True) if restore else None
+
+
 class HealthOut(BaseModel):
     """How the connection stands. No secret, ever."""
 
@@ -66,6 +84,7 @@ class HealthOut(BaseModel):
     read_only: bool
     paused: PauseOut | None
     resting: RestOut | None
+    restored: RestoreOut | None
     latency_ms: int | None
     checks: list[CheckOut]
     checked_at: datetime | None
@@ -87,6 +106,7 @@ class HealthOut(BaseModel):
             read_only=view.read_only,
             paused=PauseOut.of(view.pause),
             resting=RestOut.of(view.rest),
+            restored=RestoreOut.of(view.restore),
             latency_ms=view.latency_ms if view.connected else None,
             checks=[CheckOut.model_validate(check, from_attributes=True) for check in view.checks],
             checked_at=utc(view.checked_at),
@@ -193,7 +213,7 @@ class PushOut(BaseModel):
     """Where a ticket's push stands. `created`: this very call made the incident."""
 
     ticket_id: int
-    state: Literal["none", "linked", "owed", "unconfirmed", "blocked"]
+    state: Literal["none", "linked", "owed", "held", "unconfirmed", "blocked"]
     created: bool
     sys_id: str | None
     number: str | None

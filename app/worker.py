@@ -76,6 +76,7 @@ class Worker:
         health.expect(thread.name for thread in self._threads)
 
     def start(self) -> None:
+        self._servicenow.restores.begin()
         for thread in self._threads:
             thread.start()
 
@@ -95,6 +96,7 @@ class Worker:
             thread.join(max(0.0, until - time.monotonic()))
 
     def _push(self) -> None:
+        self._servicenow.restores.check_at_start()
         deliver_due = self._servicenow.delivery.deliver_due
         stopping = self._stopping("pushes")
         self._loop("pushes", lambda: deliver_due(stopping=stopping), self._bells.pushes)

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, func, select
 
 from app.db import events, links, outbox, tickets
 from app.db.engine import reading, writing
+from app.db.keys import draw
 from app.db.tables import outbox as outbox_table
 from app.db.tables import tickets as tickets_table
 from app.integrations.servicenow_mapping import create_keys
@@ -81,7 +82,7 @@ def owe(engine: Engine, host: str, *, count: int, with_note: bool) -> None:
                 .returning(tickets_table.c.id)
             )
             ticket = tickets.get(conn, row.scalar_one())
-            keys = create_keys(installation, ticket.id, ticket.sn_generation)
+            keys = create_keys(installation, draw())
             common = {
                 "ticket_id": ticket.id,
                 "generation": ticket.sn_generation,

@@ -1,16 +1,20 @@
 """Migrations build what the tables say, and lose nothing on the way."""
 
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.schema import CreateIndex
 
 from app.db import migrate
 from app.db.engine import make_engine, reading, writing
 from app.db.tables import metadata
+from tests.conftest import own_postgresql
 
 # SQLite's full-text tables (`ticket_words`, and what FTS5 keeps beside it) are no tables of ours.
 WITHOUT_FULL_TEXT = {"include_name": lambda name, kind, _: kind != "table" or "_words" not in name}
@@ -58,3 +62,72 @@ def test_an_installation_has_one_name_for_ever(tmp_path: Path) -> None:
         with reading(engine) as conn:
             names.append(conn.execute(text("SELECT id FROM installation")).scalar_one())
     assert names[0] == names[1]
+
+
+@pytest.fixture
+def empty_url(tmp_path: Path) -> Iterator[str]:
+    """A database without a table: SQLite, or one beside that of TEST_DATABASE_URL."""
+    url = os.environ.get("TEST_DATABASE_URL", "")
+    if not url:
+        yield f"sqlite:///{tmp_path / 'old.db'}"
+        return
+    own = make_url(own_postgresql(url))
+    named = own.set(database=f"{own.database}_old")
+    server = make_engine(url).execution_options(isolation_level="AUTOCOMMIT")
+    with server.connect() as conn:
+        conn.execute(text(f'DROP DATABASE IF EXISTS "{named.database}"'))
+        conn.execute(text(f'CREATE DATABASE "{named.database}"'))
+    yield named.render_as_string(hide_password=False)
+    with server.connect() as conn:
+        conn.execute(text(f'DROP DATABASE "{named.database}" WITH (FORCE)'))
+    server.dispose()
+
+
+OLD_ROWS = """
+INSERT INTO tickets (id, subject, description, requester_email, status, created_at, updated_at,
+  sn_sys_id) VALUES
+  (1, 'Pushed', '', 'a@example.com', 'open', :day, :day, '{sys_id}'),
+  (2, 'Queued', '', 'a@example.com', 'open', :day, :day, NULL),
+  (3, 'Never pushed', '', 'a@example.com', 'open', :day, :day, NULL);
+INSERT INTO ticket_events (id, ticket_id, kind, body, internal, created_at, push) VALUES
+  (57, 1, 'internal_note', 'Sent', :true, :day, 'now'),
+  (58, 1, 'internal_note', 'Kept here', :true, :day, 'later'),
+  (59, 1, 'status', 'Open', :true, :day, NULL);
+INSERT INTO outbox (ticket_id, generation, kind, state, host, event_id, sys_id, correlation_id,
+  attempts, not_before, claimed_at, created_at, created_by) VALUES
+  (1, 1, 'create', 'done', 'h', NULL, '{sys_id}', 'sic-{installation}-1-1', 1, :day, :day, :day,
+   ''),
+  (2, 1, 'create', 'pending', 'h', NULL, '{sys_id}', 'sic-{installation}-2-1', 0, :day, NULL, :day,
+   ''),
+  (1, 1, 'note', 'done', 'h', 57, NULL, NULL, 1, :day, :day, :day, '')
+"""
+
+
+def test_keys_and_marks_that_were_sent_are_kept_and_the_rest_is_random(empty_url: str) -> None:
+    engine = make_engine(empty_url)
+    migrate.upgrade(engine, "0024")
+    installation = "1f0e6c1a-7b2d-4c1e-9a55-0c8d7e6f5a4b"
+    values = {"day": "2026-01-01 00:00:00+00:00", "true": True}
+    with writing(engine) as conn:
+        conn.execute(text("UPDATE installation SET id = :id"), {"id": installation})
+        for statement in OLD_ROWS.format(sys_id="a" * 32, installation=installation).split(";"):
+            conn.execute(text(statement), {k: v for k, v in values.items() if f":{k}" in statement})
+    migrate.upgrade(engine)
+    with reading(engine) as conn:
+        keys = {row[0]: row[1] for row in conn.execute(text("SELECT id, sn_key FROM tickets"))}
+        rows = conn.execute(text("SELECT id, sn_mark FROM ticket_events"))
+        marks = {row[0]: row[1] for row in rows}
+        sent = conn.execute(
+            text("SELECT correlation_id, sys_id, sent_at FROM outbox WHERE kind = 'create'")
+        ).all()
+    engine.dispose()
+    assert keys[1] is None
+    assert all(re.fullmatch("[0-9a-f]{32}", keys[number]) for number in (2, 3))
+    assert keys[2] != keys[3]
+    assert marks[57] == "57-1995b01a"
+    assert re.fullmatch("[0-9a-f]{32}", marks[58])
+    assert marks[59] is None
+    assert sorted((one[0][-3:], one[1], bool(one[2])) for one in sent) == [
+        ("1-1", "a" * 32, True),
+        ("2-1", "a" * 32, False),
+    ]

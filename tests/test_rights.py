@@ -127,6 +127,8 @@ ROUTES = {
         "POST /servicenow/mapping/reset",
         "POST /servicenow/pause",
         "POST /servicenow/resume",
+        "POST /servicenow/creates/release",
+        "POST /api/sn/creates/release",
         "POST /servicenow/pulls",
         "POST /servicenow/incoming/pull",
         "POST /servicenow/incoming/switch",

@@ -37,6 +37,8 @@ STEPS = [
     "journal",
     "query_probe",
     "time_zone",
+    "create_keys",
+    "own_incidents",
 ]
 
 

@@ -27,7 +27,7 @@ def owe_create(app: FastAPI, desk: Desk) -> int:
     """A ticket whose create is owed and was not tried yet."""
     ticket = desk.ticket()
     with writing(app.state.engine) as conn:
-        keys = create_keys(links.installation_id(conn), ticket.id, ticket.sn_generation)
+        keys = create_keys(links.installation_id(conn), str(ticket.sn_key))
         outbox.add(
             conn,
             ticket_id=ticket.id,

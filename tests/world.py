@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from app.db import outbox_list, tickets
 from app.db.engine import make_engine, reading
+from app.db.tables import outbox as outbox_table
 from app.integrations.servicenow_mapping import STATE_OF_STATUS
 from app.main import make_services
 from app.models import (
@@ -213,12 +214,11 @@ class World:
             return outbox_list.page(conn, OutboxFilter(state="waiting"), limit=100, offset=0)
 
     def incidents_of(self, ticket_id: int) -> list[dict[str, str]]:
-        """Those that carry the ticket's key."""
-        return [
-            row
-            for row in self.instance.incidents.values()
-            if row["correlation_id"].split("-")[-2:-1] == [str(ticket_id)]
-        ]
+        """Those that carry a key of the ticket."""
+        query = select(outbox_table.c.correlation_id).where(outbox_table.c.ticket_id == ticket_id)
+        with reading(self.engine) as conn:
+            keys = set(conn.execute(query).scalars())
+        return [row for row in self.instance.incidents.values() if row["correlation_id"] in keys]
 
     def notes_of(self, sys_id: str) -> list[tuple[str, str]]:
         """(journal, first line) of each entry but the one that tells of the ticket."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select, update
 
-from app.db import bulk
+from app.db import bulk, keys
 from app.db.tables import ticket_events
 from app.models import NOTES, EventKind, JournalEntry, NotePush, TicketEvent
 
@@ -45,6 +45,7 @@ def add(
             created_at=now,
             push=push,
             fields=list(fields) or None,
+            sn_mark=keys.draw() if kind in NOTES else None,
         )
         .returning(ticket_events)
     )
@@ -164,13 +165,13 @@ def add_journal_entry(
 
 
 def recognise(
-    conn: Connection, ticket_id: int, event_id: int, *, journal_id: str, now: datetime
+    conn: Connection, ticket_id: int, marks: Sequence[str], *, journal_id: str, now: datetime
 ) -> bool:
-    """A note of ours came back; False when the ticket has no such note."""
+    """A note of ours came back; False when the ticket has no note with one of these marks."""
     pushed_at = func.coalesce(ticket_events.c.pushed_at, now)
     row = conn.execute(
         update(ticket_events)
-        .where(ticket_events.c.id == event_id, ticket_events.c.ticket_id == ticket_id)
+        .where(ticket_events.c.ticket_id == ticket_id, ticket_events.c.sn_mark.in_(marks))
         .values(sn_journal_id=journal_id, pushed_at=pushed_at)
     )
     return row.rowcount == 1

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
-from app.db import outbox
+from app.db import keys, outbox
 from app.db.tables import installation, tickets
 from app.models import (
     SYNCED,
@@ -94,8 +94,9 @@ def link(
     )
 
 
-def unlink(conn: Connection, ticket: Ticket) -> None:
-    """Undo the tie; the next create is a new generation and so a new incident."""
+def unlink(conn: Connection, ticket: Ticket, *, now: datetime) -> None:
+    """Undo the tie; the next create is a new generation with a new key, so a new incident."""
+    renew_key(conn, ticket, now=now)
     conn.execute(
         update(tickets)
         .where(tickets.c.id == ticket.id)
@@ -113,6 +114,14 @@ def unlink(conn: Connection, ticket: Ticket) -> None:
             sn_generation=ticket.sn_generation + 1,
         )
     )
+
+
+def renew_key(conn: Connection, ticket: Ticket, *, now: datetime) -> str:
+    """Draw the key of the ticket's next create; the one before is spent."""
+    keys.spend(conn, [ticket.sn_key] if ticket.sn_key else [], now=now)
+    key = keys.draw()
+    conn.execute(update(tickets).where(tickets.c.id == ticket.id).values(sn_key=key))
+    return key
 
 
 def confirm(conn: Connection, ticket_id: int, *, now: datetime) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from app.db.tables import outbox, tickets
-from app.errors import NotFound
+from app.errors import Kind, NotFound
 from app.models import OutboxItem, OutboxKind, OutboxState
 
 CLAIMABLE = (OutboxState.PENDING, OutboxState.UNCONFIRMED)
@@ -98,19 +98,27 @@ def of_ticket(conn: Connection, ticket_id: int) -> tuple[OutboxItem, ...]:
     return tuple(item_of_row(row) for row in conn.execute(query.order_by(outbox.c.id)).mappings())
 
 
-def due(conn: Connection, *, now: datetime, limit: int) -> tuple[int, ...]:
-    """Ids that may be claimed now, oldest first."""
+def due(conn: Connection, *, now: datetime, limit: int, held: bool = False) -> tuple[int, ...]:
+    """Ids that may be claimed now, oldest first; no creates while they are `held`."""
     query = (
         select(outbox.c.id)
-        .where(outbox.c.state.in_(CLAIMABLE), outbox.c.not_before <= now, _first_in_line())
+        .where(*_claimable(now, held=held))
         .order_by(outbox.c.not_before, outbox.c.id)
         .limit(limit)
     )
     return tuple(conn.execute(query).scalars())
 
 
-def claim(conn: Connection, item_id: int, *, now: datetime) -> OutboxItem | None:
-    """Take the item for sending; None when it is taken, not due, or not the first in line.
+def _claimable(now: datetime, *, held: bool) -> list[ColumnElement[bool]]:
+    where = [outbox.c.state.in_(CLAIMABLE), outbox.c.not_before <= now, _first_in_line()]
+    return [*where, outbox.c.kind != OutboxKind.CREATE] if held else where
+
+
+def claim(
+    conn: Connection, item_id: int, *, now: datetime, held: bool = False
+) -> OutboxItem | None:
+    """Take the item for sending; None when it is taken, not due, not the first in line, or a
+    create while those are `held`.
 
     On PostgreSQL the ticket's row is locked first: two claims of one ticket, made at once by
     different processes, would not see each other.
@@ -120,12 +128,7 @@ def claim(conn: Connection, item_id: int, *, now: datetime) -> OutboxItem | None
     conn.execute(lock)
     row = conn.execute(
         update(outbox)
-        .where(
-            outbox.c.id == item_id,
-            outbox.c.state.in_(CLAIMABLE),
-            outbox.c.not_before <= now,
-            _first_in_line(),
-        )
+        .where(outbox.c.id == item_id, *_claimable(now, held=held))
         .values(state=OutboxState.SENDING, claimed_at=now, attempts=outbox.c.attempts + 1)
         .returning(outbox)
     )
@@ -155,6 +158,14 @@ def is_ours(conn: Connection, item: OutboxItem) -> bool:
         outbox.c.attempts == item.attempts,
     )
     return conn.execute(query).first() is not None
+
+
+def note_sending(conn: Connection, item: OutboxItem, *, at: datetime) -> bool:
+    """A write of the attempt that `item` is goes out; False when it was overtaken.
+
+    `at` is by the instance's clock, as the stamps of what it writes.
+    """
+    return settle(conn, item, OutboxState.SENDING, sent_at=at)
 
 
 def give_back(conn: Connection, item: OutboxItem, *, not_before: datetime) -> bool:
@@ -192,6 +203,31 @@ def revive(conn: Connection, item_id: int, *, now: datetime, **values: Any) -> b
             ),
             not_before=now,
             **values,
+        )
+    )
+    return row.rowcount == 1
+
+
+def send_anew(
+    conn: Connection, item_id: int, *, sys_id: str, correlation_id: str, now: datetime
+) -> bool:
+    """A person found no incident of a blocked create: it starts over, with keys of its own."""
+    row = conn.execute(
+        update(outbox)
+        .where(
+            outbox.c.id == item_id,
+            outbox.c.state == OutboxState.BLOCKED,
+            outbox.c.error_kind == Kind.UNPROVEN,
+        )
+        .values(
+            state=OutboxState.PENDING,
+            sys_id=sys_id,
+            correlation_id=correlation_id,
+            sent_at=None,
+            unconfirmed_since=None,
+            not_before=now,
+            error=None,
+            error_kind=None,
         )
     )
     return row.rowcount == 1
@@ -261,3 +297,22 @@ def backoff(attempts: int, *, first: timedelta) -> timedelta:
     """`first`, doubled per attempt, four hours at most."""
     doublings = min(max(attempts - 1, 0), 20)
     return min(first * (1 << doublings), LONGEST_DELAY)
+
+
+def newest_create(conn: Connection, host: str) -> tuple[OutboxItem, str] | None:
+    """The newest create whose incident is still linked, and the sys_id of that incident."""
+    query = (
+        select(outbox, tickets.c.sn_sys_id.label("linked"))
+        .join(tickets, tickets.c.id == outbox.c.ticket_id)
+        .where(
+            outbox.c.kind == OutboxKind.CREATE,
+            outbox.c.state == OutboxState.DONE,
+            outbox.c.host == host,
+            outbox.c.generation == tickets.c.sn_generation,
+            tickets.c.sn_sys_id.is_not(None),
+        )
+        .order_by(outbox.c.id.desc())
+        .limit(1)
+    )
+    row = conn.execute(query).mappings().first()
+    return (item_of_row(row), row["linked"]) if row else None

@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from app.db import search
+from app.db import keys, search
 from app.db.joins import in_order
 from app.db.tables import TICKET_WEIGHT, idempotency_keys, ticket_terms, tickets, users
 from app.errors import NotFound
@@ -87,7 +87,7 @@ def linked(conn: Connection, sys_ids: Sequence[str], *, for_update: bool) -> dic
 
 
 def add(conn: Connection, **values: Any) -> Ticket:
-    row = conn.execute(tickets.insert().values(**values).returning(tickets))
+    row = conn.execute(tickets.insert().values(sn_key=keys.draw(), **values).returning(tickets))
     ticket = ticket_of_row(row.mappings().one())
     search.index_tickets(conn, [ticket.id])
     return ticket

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
-from app.integrations.servicenow_answers import Record
+from app.integrations.servicenow_answers import Record, http_date
 
 # A long read is remembered by its latest calls.
 MOST = 200
@@ -51,6 +52,12 @@ def latest(path: str) -> Call | None:
     """The latest call that the listener of this thread heard of a path."""
     calls = _listener.get() or ()
     return next((call for call in reversed(calls) if call.path == path), None)
+
+
+def latest_date() -> datetime | None:
+    """The time by the instance's clock, as the latest answer in this thread gave it."""
+    dates = (http_date(call.date) for call in reversed(_listener.get() or ()))
+    return next((date for date in dates if date is not None), None)
 
 
 def heard(call: Call) -> None:

@@ -99,6 +99,9 @@ class Query:
     def greater_than(self, field: str, value: str) -> "Query":
         return self._and(f"{_field(field)}>{_value(value)}")
 
+    def starts_with(self, field: str, value: str) -> "Query":
+        return self._and(f"{_field(field)}STARTSWITH{_value(value)}")
+
     def any_of(self, field: str, values: Iterable[str]) -> "Query":
         """`field` is one of the values; a comma inside one cannot be escaped and is refused."""
         wanted = tuple(values)

@@ -49,6 +49,7 @@ from app.models.servicenow import (
     Duplicate,
     Incident,
     JournalEntry,
+    KeptKeys,
     MirroredIncident,
     OutboxItem,
     OutboxKind,
@@ -57,6 +58,7 @@ from app.models.servicenow import (
     PushState,
     PushStatus,
     Rest,
+    Restore,
 )
 from app.models.servicenow_pages import (
     Exchange,
@@ -167,6 +169,7 @@ __all__ = [
     "IncomingState",
     "IncomingView",
     "JournalEntry",
+    "KeptKeys",
     "Lesson",
     "LiveIncidents",
     "LiveQuality",
@@ -203,6 +206,7 @@ __all__ = [
     "PushState",
     "PushStatus",
     "Rest",
+    "Restore",
     "Role",
     "RunState",
     "SettingChange",

@@ -90,6 +90,7 @@ class OutboxItem:
     not_before: datetime
     claimed_at: datetime | None
     unconfirmed_since: datetime | None
+    sent_at: datetime | None
     created_at: datetime
     created_by: str
     settled_at: datetime | None
@@ -113,6 +114,7 @@ class PushState(StrEnum):
     NONE = "none"
     LINKED = "linked"
     OWED = "owed"
+    HELD = "held"
     UNCONFIRMED = "unconfirmed"
     BLOCKED = "blocked"
 
@@ -124,6 +126,31 @@ class Pause:
     since: datetime
     by: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """This database was restored from a backup or copied: an incident shows it.
+
+    Creates are held until an admin releases them.
+    """
+
+    noticed_at: datetime
+    number: str
+    released_at: datetime | None
+    released_by: str | None
+
+    @property
+    def held(self) -> bool:
+        return self.released_at is None or self.released_at < self.noticed_at
+
+
+@dataclass(frozen=True, slots=True)
+class KeptKeys:
+    """Whether an instance keeps the keys of a create; None where that is not known yet."""
+
+    correlation_id: bool | None = None
+    sys_id: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +191,7 @@ class PushStatus:
     read_only: bool = False
     pause: Pause | None = None
     rest: Rest | None = None
+    restore: Restore | None = None
     duplicates: tuple[Duplicate, ...] = ()
 
     @property

@@ -164,6 +164,8 @@ class Ticket:
     assignment_group_name: str | None = None
     # Since when the incident cannot be seen any more.
     sn_missing_since: datetime | None = None
+    # The random key of its next create; None while it is linked to an incident it did not make.
+    sn_key: str | None = None
     # How many secrets are hidden in the texts of this very value; 0 is also "as written".
     hidden: int = 0
 
@@ -221,4 +223,6 @@ class TicketEvent:
     push: NotePush | None = None
     pushed_at: datetime | None = None
     fields: tuple[str, ...] = ()
+    # The random mark by which a note is recognized in ServiceNow.
+    sn_mark: str | None = None
     hidden: int = 0

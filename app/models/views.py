@@ -11,6 +11,7 @@ from app.models.servicenow import (
     OutboxItem,
     Pause,
     Rest,
+    Restore,
 )
 from app.models.tickets import Suggestion, Ticket, TicketEvent, TicketStatus
 from app.models.triage import PredictionView
@@ -59,6 +60,7 @@ class ConnectionView:
     checks: tuple[Check, ...] = ()
     pause: Pause | None = None
     rest: Rest | None = None
+    restore: Restore | None = None
     test: ConnectionTest | None = None
 
     @property

@@ -11,7 +11,7 @@ from app.routes.forms import Seen
 from app.routes.servicenow import push_card
 from app.schemas import HIGHEST_ID, PROBLEMS, TEXT_LENGTH, Storable, Wanted, id_in
 from app.schemas_outbox import DiscardIn, OutboxOut
-from app.schemas_servicenow import PushOut
+from app.schemas_servicenow import HealthOut, PushOut
 from app.services.servicenow import ServiceNowService
 from app.web import announce, fragment, is_partial, page, see_other
 
@@ -104,10 +104,13 @@ def retry(
     servicenow: ServiceNow,
     user: CurrentUser,
     close_code: Short = "",
+    none_found: Annotated[bool, Form()] = False,
     back: Back = "",
 ) -> Response:
     """Try a waiting push now, with one of the instance's close codes if it wants one."""
-    status = servicenow.pushes.retry(item_id, by=user.email, close_code=close_code)
+    status = servicenow.pushes.retry(
+        item_id, by=user.email, close_code=close_code, none_found=none_found
+    )
     return _answer(request, servicenow, item_id, status, back)
 
 
@@ -155,6 +158,16 @@ def resume(request: Request, servicenow: ServiceNow) -> Response:
     return _pause_card(request, servicenow)
 
 
+@pages.post("/creates/release", dependencies=admins)
+def release_creates(request: Request, servicenow: ServiceNow, user: CurrentUser) -> Response:
+    """Creates go on in a database that was restored or copied."""
+    servicenow.restores.release(by=user.email)
+    if not is_partial(request):
+        return see_other("/servicenow#restore-card")
+    restore = servicenow.restores.find()
+    return fragment(request, "servicenow/restore_card.html", restore=restore)
+
+
 def _pause_card(request: Request, servicenow: ServiceNowService) -> Response:
     if not is_partial(request):
         return see_other(OUTBOX)
@@ -180,12 +193,26 @@ def api_outbox(
     return OutboxOut.of(shown, servicenow.connection.view())
 
 
+@api.post("/creates/release", dependencies=admins)
+def api_release_creates(servicenow: ServiceNow, user: CurrentUser) -> HealthOut:
+    """Creates go on in a database that was restored or copied; 409 when none is held."""
+    servicenow.restores.release(by=user.email)
+    return HealthOut.of(servicenow.connection.view())
+
+
 @api.post("/outbox/{item_id}/retry")
 def api_retry(
-    item_id: Id, servicenow: ServiceNow, user: CurrentUser, response: Response
+    item_id: Id,
+    servicenow: ServiceNow,
+    user: CurrentUser,
+    response: Response,
+    none_found: Annotated[bool, Query()] = False,
 ) -> PushOut:
-    """Try a waiting push now: 200 when nothing waits for the ticket any more, else 202."""
-    status = servicenow.pushes.retry(item_id, by=user.email)
+    """Try a waiting push now: 200 when nothing waits for the ticket any more, else 202.
+
+    `none_found`: a person looked for the incident of an unproven create, and there is none.
+    """
+    status = servicenow.pushes.retry(item_id, by=user.email, none_found=none_found)
     response.status_code = 202 if status.items else 200
     return PushOut.of(status)
 

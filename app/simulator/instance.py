@@ -41,6 +41,8 @@ class Instance(Store):
             self.invalid_query_regime = "drop"
             self.honour_client_sys_id = "accept"
             self.journal_readable = True
+            # A closed journal shows no rows; most instances count them all the same.
+            self.journal_counted = False
             self.closed_tables: set[str] = {"sys_dictionary", "sys_properties"}
             self.hidden_rows: set[str] = set()
             self.hidden_fields: dict[str, frozenset[str]] = {}

@@ -63,7 +63,7 @@ def serve(instance: "Instance", call: Call) -> Answer:
         rows = instance.table(call.table)
     except KeyError:
         return error(400, f"Invalid table {call.table}", None)
-    if call.table == "sys_journal_field" and not instance.journal_readable:
+    if _hides_journal(instance, call) and not instance.journal_counted:
         rows = {}
     if len(call.body) > LARGEST_BODY:
         detail = (
@@ -74,6 +74,10 @@ def serve(instance: "Instance", call: Call) -> Answer:
     if call.sys_id is None:
         return _collection(instance, call, rows)
     return _one(instance, call, rows.get(call.sys_id))
+
+
+def _hides_journal(instance: "Instance", call: Call) -> bool:
+    return call.table == "sys_journal_field" and not instance.journal_readable
 
 
 def _collection(instance: "Instance", call: Call, rows: dict[str, Record]) -> Answer:
@@ -153,6 +157,8 @@ def _list(instance: "Instance", call: Call, rows: dict[str, Record]) -> Answer:
         found, total = _select(instance, call, rows, query, limit=limit, offset=offset)
     # Access rules act after the limit: the page gets shorter, the count does not.
     seen = [row for row in found if row["sys_id"] not in instance.hidden_rows]
+    if _hides_journal(instance, call):
+        seen = []
     if call.version == "v1" and not total:
         detail = "Records matching query not found. Check query parameter or offset parameter"
         return error(404, "No Record found", detail)

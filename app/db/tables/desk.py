@@ -20,7 +20,7 @@ from app.db.agreed import AgreedJSON
 from app.db.engine import UtcDateTime
 from app.db.tables.base import metadata
 
-# One row: who this installation is. Part of every correlation id and chosen sys_id.
+# One row: who this installation is. Part of every correlation id.
 installation = Table(
     "installation",
     metadata,
@@ -141,6 +141,8 @@ tickets = Table(
     Column("sn_conflict_since", UtcDateTime),
     # 0015: since when the incident cannot be seen any more
     Column("sn_missing_since", UtcDateTime),
+    # 0028: the random key of its next create; an imported ticket gets one when it is unlinked
+    Column("sn_key", String(32)),
     Index("ix_tickets_sn_sys_id", "sn_sys_id", unique=True),
     Index("ix_tickets_sn_number", "sn_number"),
     Index("ix_tickets_status_updated_at", "status", "updated_at"),
@@ -182,6 +184,8 @@ ticket_events = Table(
     Column("sn_journal_id", String(32)),
     # 0025: names of the fields that this entry changed; none in entries from before
     Column("fields", JSON(none_as_null=True)),
+    # 0028: the random mark by which a note is recognized there
+    Column("sn_mark", String(40)),
     Index("uq_ticket_events_ticket_id_sn_journal_id", "ticket_id", "sn_journal_id", unique=True),
     sqlite_autoincrement=True,
 )

@@ -36,6 +36,8 @@ outbox = Table(
     Column("claimed_at", UtcDateTime),
     # When a write may have gone out whose end is unknown.
     Column("unconfirmed_since", UtcDateTime),
+    # When a write of this item last went out, or was about to: by the instance's clock.
+    Column("sent_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
     Column("created_by", String(254), nullable=False),
     Column("settled_at", UtcDateTime),
@@ -55,6 +57,15 @@ outbox = Table(
     Index("ix_outbox_state_not_before", "state", "not_before"),
     Index("ix_outbox_correlation_id", "correlation_id"),
     sqlite_autoincrement=True,
+)
+
+# Keys of creates that no ticket will use again: of links that ended, and of records that were
+# found to be made by another copy of this database.
+spent_keys = Table(
+    "spent_keys",
+    metadata,
+    Column("key", String(40), primary_key=True),
+    Column("spent_at", UtcDateTime, nullable=False),
 )
 
 incidents = Table(
@@ -202,6 +213,15 @@ connections = Table(
     Column("failing_since", UtcDateTime),
     Column("rests", Integer),
     Column("rests_until", UtcDateTime),
+    # Whether an incident can be found by what a create sends; unknown until one was created.
+    Column("keeps_correlation_id", Boolean),
+    Column("keeps_sys_id", Boolean),
+    # When this database was noticed to be restored or copied, the incident that showed it, and
+    # the admin's word that creates may go on.
+    Column("restored_at", UtcDateTime),
+    Column("restored_number", String(40)),
+    Column("creates_released_at", UtcDateTime),
+    Column("creates_released_by", String(254)),
 )
 
 # Incidents that carry a ticket's key beside the one it is linked to.

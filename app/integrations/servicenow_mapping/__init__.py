@@ -1,6 +1,18 @@
 """Translation between tickets and incidents: values in, values out, no I/O, no clock."""
 
 from app.integrations.servicenow_mapping.maps import Maps
+from app.integrations.servicenow_mapping.marks import (
+    DISPLAY,
+    CreateKeys,
+    create_keys,
+    is_note_of_create,
+    is_our_create,
+    note_reference,
+    own_key,
+    own_prefix,
+    referenced_marks,
+    ticket_mark,
+)
 from app.integrations.servicenow_mapping.merging import (
     Merge,
     agreed_at_first,
@@ -31,18 +43,11 @@ from app.integrations.servicenow_mapping.words import (
 )
 from app.integrations.servicenow_mapping.writing import (
     BASE_CATEGORIES,
-    DISPLAY,
-    CreateKeys,
     People,
     close_code_of,
-    create_keys,
     create_payload,
-    is_note_of_create,
-    is_our_create,
-    note_reference,
     note_text,
     priority_fields,
-    referenced_event,
     short_description,
     state_fields,
     suggestions_note,
@@ -78,10 +83,12 @@ __all__ = [
     "merge",
     "note_reference",
     "note_text",
+    "own_key",
+    "own_prefix",
     "parse_stamp",
     "priority_fields",
     "recognised",
-    "referenced_event",
+    "referenced_marks",
     "same",
     "seen_of",
     "short_description",
@@ -89,5 +96,6 @@ __all__ = [
     "state_of",
     "suggestions_note",
     "their_category",
+    "ticket_mark",
     "ticket_values",
 ]

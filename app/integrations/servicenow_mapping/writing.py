@@ -1,11 +1,16 @@
 """What an incident is told about a ticket."""
 
-import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from app.integrations.servicenow_mapping.maps import Maps
+from app.integrations.servicenow_mapping.marks import (
+    DISPLAY,
+    CreateKeys,
+    note_reference,
+    ticket_mark,
+)
 from app.integrations.servicenow_mapping.words import (
     AWAITING_CALLER,
     IMPACT_URGENCY,
@@ -14,21 +19,9 @@ from app.models import Priority, Suggestion, Ticket, TicketStatus
 from app.models.characters import plain
 
 SHORT_DESCRIPTION_LENGTH = 160
-DISPLAY = "Smart IT Copilot"
 DEFAULT_CATEGORY = "software"
 BASE_CATEGORIES = ("inquiry", "software", "hardware", "network", "database")
-REFERENCE = re.compile(r"\[ref sic-([0-9]{1,18})-[0-9a-f]{8}\]")
-KEY_MARK = "sic-"
-TICKET_MARK = "Copilot Ticket ID:"
 CODE_TAG = re.compile(r"\[(/?)code\]", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class CreateKeys:
-    """What makes a create recognisable: a `sys_id` of our choosing and a correlation id."""
-
-    sys_id: str
-    correlation_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,38 +31,6 @@ class People:
     caller: str = ""
     assigned_to: str = ""
     notes: tuple[str, ...] = ()
-
-
-def create_keys(installation: str, ticket_id: int, generation: int) -> CreateKeys:
-    """Stable keys of one ticket's incident; another generation is another incident."""
-    correlation_id = f"{KEY_MARK}{installation}-{ticket_id}-{generation}"
-    digest = hashlib.sha256(correlation_id.encode()).hexdigest()
-    return CreateKeys(sys_id=digest[:32], correlation_id=correlation_id)
-
-
-def is_our_create(record: Mapping[str, str]) -> bool:
-    """Whether an incident was created from a ticket, here or in another installation."""
-    return record.get("correlation_id", "").startswith(KEY_MARK)
-
-
-def note_reference(installation: str, event_id: int) -> str:
-    """A short mark in a note, by which it is found again in the journal."""
-    digest = hashlib.sha256(f"{installation}-{event_id}".encode()).hexdigest()
-    return f"[ref sic-{event_id}-{digest[:8]}]"
-
-
-def referenced_event(installation: str, text: str) -> int | None:
-    """The id of our own note that this text is, by its mark; None for what others wrote."""
-    for found in REFERENCE.finditer(text):
-        event_id = int(found[1])
-        if found[0] == note_reference(installation, event_id):
-            return event_id
-    return None
-
-
-def is_note_of_create(text: str, ticket_id: int) -> bool:
-    """Whether this is the work note that came with our own create."""
-    return text.startswith(f"{TICKET_MARK} {ticket_id}\n") or text == f"{TICKET_MARK} {ticket_id}"
 
 
 def note_text(body: str, *, reference: str, link_back: str) -> str:
@@ -164,7 +125,7 @@ def create_payload(
     link_back: str,
 ) -> dict[str, str]:
     """Everything a new incident is told; empty references are left out."""
-    notes = [f"{TICKET_MARK} {ticket.id}", link_back, *people.notes]
+    notes = [ticket_mark(ticket.id), link_back, *people.notes, note_reference(keys.sys_id)]
     fields = {
         "sys_id": keys.sys_id,
         "correlation_id": keys.correlation_id,

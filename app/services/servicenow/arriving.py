@@ -14,6 +14,7 @@ from app.integrations.servicenow_listening import Call
 from app.models import EventKind, FieldChange, Incident, JournalEntry, Ticket, Values
 from app.services.servicenow.history import shortened, told
 from app.services.servicenow.reconciling import Reconciled, reconcile, write_all
+from app.services.servicenow.restored import notice
 
 log = logging.getLogger("app.pulls")
 Record = Mapping[str, str]
@@ -40,6 +41,7 @@ class Arrival:
     def store(self, records: Sequence[Record], journal: Sequence[Record]) -> None:
         """Incidents into the mirror and their tickets, journal rows into the timelines."""
         incidents.store(self.conn, readable(records), now=self.now)
+        notice(self.conn, self.host, self.installation, records, now=self.now)
         linked = incoming.linked(self.conn, self.host, [row["sys_id"] for row in records])
         known = [row for row in records if row["sys_id"] in linked]
         compared = [self._compared(linked[row["sys_id"]], row) for row in known]
@@ -120,9 +122,9 @@ class Arrival:
     def _is_ours(self, ticket: Ticket, row: Record, entry: JournalEntry) -> bool:
         if mapping.is_note_of_create(entry.body, ticket.id):
             return True
-        event_id = mapping.referenced_event(self.installation, entry.body)
-        return event_id is not None and events.recognise(
-            self.conn, ticket.id, event_id, journal_id=row["sys_id"], now=self.now
+        marks = mapping.referenced_marks(entry.body)
+        return bool(marks) and events.recognise(
+            self.conn, ticket.id, marks, journal_id=row["sys_id"], now=self.now
         )
 
 

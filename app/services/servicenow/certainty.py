@@ -1,13 +1,16 @@
 """When a write may go out: the ticket is linked, and no earlier try may still be on its way."""
 
-from sqlalchemy import Connection
+from datetime import datetime
 
 from app.db import outbox, tickets
 from app.db.engine import reading, writing
 from app.errors import Kind, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
+from app.integrations.servicenow_listening import latest_date
 from app.models import OutboxItem, Ticket, Values
 from app.services.servicenow.setup import Setup
+
+OVERTAKEN = "This took too long; another process goes on with it."
 
 
 class NotYet(Exception):
@@ -23,7 +26,8 @@ def refuse_if_too_early(item: OutboxItem, setup: Setup) -> None:
     if item.unconfirmed_since and setup.now() < item.unconfirmed_since + setup.settle:
         raise NotYet("The last answer was lost; it is being checked before sending again.")
     with reading(setup.engine) as conn:
-        _refuse_if_overtaken(conn, item)
+        if not outbox.is_ours(conn, item):
+            raise NotYet(OVERTAKEN)
 
 
 def write_ahead(item: OutboxItem, setup: Setup, *, sent: Values, theirs: Values) -> None:
@@ -33,14 +37,15 @@ def write_ahead(item: OutboxItem, setup: Setup, *, sent: Values, theirs: Values)
     """
     with writing(setup.engine) as conn:
         ticket = tickets.get(conn, item.ticket_id, for_update=True)
-        _refuse_if_overtaken(conn, item)
+        if not outbox.note_sending(conn, item, at=their_time(setup)):
+            raise NotYet(OVERTAKEN)
         agreed = {**mapping.recognised(ticket.sn_agreed, theirs), "sent": dict(sent)}
         tickets.annotate(conn, ticket, sn_agreed=agreed)
 
 
-def _refuse_if_overtaken(conn: Connection, item: OutboxItem) -> None:
-    if not outbox.is_ours(conn, item):
-        raise NotYet("This took too long; another process goes on with it.")
+def their_time(setup: Setup) -> datetime:
+    """Now by the instance's clock, as far as this delivery has heard of it."""
+    return latest_date() or setup.now()
 
 
 def link_of(ticket: Ticket) -> str:

@@ -9,6 +9,7 @@ from app.integrations.servicenow_listening import Call, listening
 from app.models import Check
 from app.services.servicenow import clocks
 from app.services.servicenow.connection import BASIC_HINT, Connection
+from app.services.servicenow.key_steps import KeySteps
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup
 
@@ -30,6 +31,7 @@ class Steps:
         setup: Setup,
         lookups: Lookups,
         connection: Connection,
+        keys: KeySteps,
         *,
         linked: str | None,
         held: str,
@@ -37,6 +39,7 @@ class Steps:
         self._setup = setup
         self._lookups = lookups
         self._connection = connection
+        self._keys = keys
         self._client = setup.connected_client()
         self._linked = linked
         self._held = held
@@ -74,6 +77,8 @@ class Steps:
             ("journal", self._journal),
             ("query_probe", self._query_probe),
             ("time_zone", self._time_zone),
+            ("create_keys", self._keys.kept),
+            ("own_incidents", self._keys.known),
         )
 
     def _configuration(self) -> Check:

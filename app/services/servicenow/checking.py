@@ -8,17 +8,22 @@ from app.db.engine import reading, writing
 from app.models import Check, ConnectionView
 from app.services.servicenow.check_steps import Steps
 from app.services.servicenow.connection import TEST_DEAD_AFTER, Connection
+from app.services.servicenow.key_steps import KeySteps
 from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.restored import Restores
 from app.services.servicenow.setup import Setup
 
 
 class Checking:
     """`start` claims the test and `run` does it; the connection's view shows its steps."""
 
-    def __init__(self, setup: Setup, lookups: Lookups, connection: Connection) -> None:
+    def __init__(
+        self, setup: Setup, lookups: Lookups, connection: Connection, restores: Restores
+    ) -> None:
         self._setup = setup
         self._lookups = lookups
         self._connection = connection
+        self._restores = restores
 
     def start(self) -> bool:
         """True when the test is the caller's to run; False while another one runs, or without
@@ -63,7 +68,8 @@ class Checking:
         held = "The connection is paused: nothing is written." if pause else ""
         if setup.read_only:
             held = "The connection is read-only (SN_READ_ONLY): nothing is written."
-        return Steps(setup, self._lookups, self._connection, linked=linked, held=held)
+        keys = KeySteps(setup, self._restores)
+        return Steps(setup, self._lookups, self._connection, keys, linked=linked, held=held)
 
     def _keep(self, done: list[Check], *, finished: bool = False) -> None:
         finished_at = self._setup.now() if finished else None

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.db import incidents, rests
+from app.db import incidents, restores, rests
 from app.db.engine import reading, writing
 from app.errors import AnswerLost, HeldBack, Kind, ServiceNowError, ServiceNowUnavailable
 from app.models import Check, ConnectionTest, ConnectionView, Pause, Rest
@@ -63,6 +63,7 @@ class Connection:
         with reading(setup.engine) as conn:
             row = incidents.connection(conn, setup.host)
             rest = rests.find(conn, setup.host, now=setup.now())
+            restore = restores.find(conn, setup.host)
         seen = dict(row) if row else {}
         state, sentence, hint = self._words(seen)
         return ConnectionView(
@@ -83,6 +84,7 @@ class Connection:
             checks=self._checks(seen),
             pause=_pause(seen),
             rest=rest,
+            restore=restore,
             test=_test(seen, setup.now()),
         )
 

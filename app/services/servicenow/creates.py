@@ -4,44 +4,56 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection as DbConnection
 
-from app.db import duplicates, events, links, outbox, suggestions, tickets
+from app.db import duplicates, events, links, outbox, restores, suggestions, tickets
 from app.db.engine import reading, writing
 from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
 from app.models import OutboxItem, OutboxState, Ticket
 from app.services.privacy import masked_steps, masked_ticket
-from app.services.servicenow.certainty import refuse_if_too_early, write_ahead
+from app.services.servicenow.certainty import refuse_if_too_early, their_time, write_ahead
+from app.services.servicenow.finding import FIELDS, Finder, Found, keys_kept
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.payload import Payloads
+from app.services.servicenow.restored import Restores
 from app.services.servicenow.setup import Setup
 
-OURS = mapping.DISPLAY
-FIELDS = (*mapping.FIELDS, "correlation_display")
 Record = Mapping[str, str]
 
 
 class Creates:
     """A first try is sent; any other looks first, by both keys, for what it may have made."""
 
-    def __init__(self, setup: Setup, lookups: Lookups, payloads: Payloads) -> None:
+    def __init__(
+        self, setup: Setup, lookups: Lookups, payloads: Payloads, restores: Restores
+    ) -> None:
         self._setup = setup
         self._lookups = lookups
         self._payloads = payloads
+        self._restores = restores
+        self._finder = Finder(setup)
 
     def send(self, item: OutboxItem, ticket: Ticket) -> None:
         """Raises ServiceNowError, or NotYet when it is too early to send again."""
-        ours = self._find(item) if item.attempts > 1 else ()
+        setup = self._setup
+        again = item.sent_at is not None
+        found = Found(())
+        if self._restores.looks_first() or again:
+            found = self._finder.look(item, sent_at=item.sent_at)
+        ours = found.records
         if not ours:
+            refuse_if_too_early(item, setup)
+            if not found.certain:
+                raise _unproven(ticket)
             payload = self._payload(item, ticket)
-            refuse_if_too_early(item, self._setup)
-            write_ahead(item, self._setup, sent=links.values_of(ticket), theirs={})
+            refuse_if_too_early(item, setup)
+            write_ahead(item, setup, sent=links.values_of(ticket), theirs={})
             try:
-                record = self._setup.connected_client().create_incident(payload, fields=FIELDS)
+                record = setup.connected_client().create_incident(payload, fields=FIELDS)
             except (AnswerLost, ServiceNowRejected) as exc:
                 # A refusal too: the instance takes no second record with our sys_id.
                 ours = self._find_or_raise(item, exc)
             else:
-                ours = (record,) if item.attempts == 1 else self._with_late_ones(item, record)
+                ours = self._with_late_ones(item, record) if again else (record,)
         self._record_link(item, ticket, ours)
 
     def _payload(self, item: OutboxItem, ticket: Ticket) -> dict[str, str]:
@@ -67,47 +79,19 @@ class Creates:
     def _find_or_raise(self, item: OutboxItem, cause: ServiceNowError) -> Sequence[Record]:
         """A look that fails must not hide why it was made."""
         try:
-            found = self._find(item)
+            found = self._finder.look(item, sent_at=their_time(self._setup))
         except ServiceNowError as exc:
             raise cause from exc
-        if not found:
+        if not found.records:
             raise cause
-        return found
+        return found.records
 
     def _with_late_ones(self, item: OutboxItem, record: Record) -> Sequence[Record]:
         """The incident just made, after any that an earlier try made later than it may."""
         try:
-            return self._find(item) or (record,)
+            return self._finder.look(item, sent_at=None).records or (record,)
         except ServiceNowError:
             return (record,)
-
-    def _find(self, item: OutboxItem) -> Sequence[Record]:
-        """The incidents that are ours, oldest first: by our key, else by the sys_id we chose.
-
-        An account may be allowed to read the one and not the other. Raises ServiceNowError when
-        it cannot be known that there is none.
-        """
-        assert item.sys_id is not None
-        assert item.correlation_id is not None
-        client = self._setup.connected_client()
-        denied = None
-        try:
-            carrying = client.find_incidents("correlation_id", item.correlation_id, fields=FIELDS)
-        except ServiceNowRejected as exc:
-            carrying, denied = [], exc
-        if ours := [row for row in carrying if _is_ours(row, item)]:
-            return ours
-        try:
-            row = client.get_incident(item.sys_id, fields=FIELDS)
-        except ServiceNowRejected as exc:
-            if exc.kind is not Kind.NOT_FOUND:
-                raise
-            row = {}
-        if row and _is_ours(row, item):
-            return (row,)
-        if denied is not None:
-            raise denied
-        return ()
 
     def _record_link(self, item: OutboxItem, ticket: Ticket, ours: Sequence[Record]) -> None:
         setup = self._setup
@@ -137,6 +121,7 @@ class Creates:
             said = _priority_there(record, ticket, maps)
             told = f"Incident {number} created in ServiceNow.{said}"
             events.tell(conn, ticket.id, told, by=item.created_by, now=now)
+            restores.store_kept_keys(conn, setup.host, keys_kept(record, item))
             for twin in twins:
                 self._note_twin(conn, item, twin, kept=number)
             theirs = record.get("state", "")
@@ -157,10 +142,13 @@ class Creates:
         events.tell(conn, item.ticket_id, told, by=item.created_by, now=now)
 
 
-def _is_ours(row: Record, item: OutboxItem) -> bool:
-    """Both keys are as we sent them, as far as the account may read them."""
-    key = row.get("correlation_id", item.correlation_id)
-    return key == item.correlation_id and row.get("correlation_display", OURS) == OURS
+def _unproven(ticket: Ticket) -> ServiceNowRejected:
+    return ServiceNowRejected(
+        "The answer to the last attempt was lost, and the instance shows nothing by which its "
+        f"incident could be found. Search ServiceNow for “{mapping.ticket_mark(ticket.id)}”: link "
+        "that incident, or send again if there is none.",
+        kind=Kind.UNPROVEN,
+    )
 
 
 def _priority_there(record: Record, ticket: Ticket, maps: mapping.Maps) -> str:

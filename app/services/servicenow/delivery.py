@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from app.db import events, links, outbox, pauses, rests
+from app.db import events, links, outbox, pauses, restores, rests
 from app.db.engine import reading, writing
 from app.errors import (
     AnswerLost,
@@ -26,6 +26,7 @@ from app.services.servicenow.certainty import NotYet
 from app.services.servicenow.connection import Connection
 from app.services.servicenow.history import History
 from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.restored import Restores
 from app.services.servicenow.sending import Sending
 from app.services.servicenow.setup import Setup
 
@@ -50,11 +51,16 @@ class Delivery:
     """The way of one outbox item to the instance. A write is never blindly repeated."""
 
     def __init__(
-        self, setup: Setup, lookups: Lookups, connection: Connection, history: History
+        self,
+        setup: Setup,
+        lookups: Lookups,
+        connection: Connection,
+        history: History,
+        restores: Restores,
     ) -> None:
         self._setup = setup
         self._history = history
-        self._sending = Sending(setup, lookups)
+        self._sending = Sending(setup, lookups, restores)
         self._connection = connection
         self._clicks = threading.BoundedSemaphore(PUSHES_AT_ONCE)
 
@@ -102,7 +108,8 @@ class Delivery:
         with reading(setup.engine) as conn:
             if pauses.find(conn, setup.host) or rests.find(conn, setup.host, now=setup.now()):
                 return ()
-            return outbox.due(conn, now=setup.now(), limit=BATCH)
+            held = restores.held(conn, setup.host)
+            return outbox.due(conn, now=setup.now(), limit=BATCH, held=held)
 
     def _send_side_by_side(
         self, due: Sequence[int], stopping: Callable[[], bool]
@@ -129,7 +136,8 @@ class Delivery:
             return Outcome.SOMEBODY_ELSES
         with writing(setup.engine) as conn:
             paused = pauses.find(conn, setup.host) is not None
-            item = None if paused else outbox.claim(conn, item_id, now=setup.now())
+            held = restores.held(conn, setup.host)
+            item = None if paused else outbox.claim(conn, item_id, now=setup.now(), held=held)
         if item is None:
             return Outcome.SOMEBODY_ELSES
         with listening() as calls:

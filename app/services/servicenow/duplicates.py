@@ -1,6 +1,6 @@
 """The second incident of a ticket, when there is one: cancelled there by a person's wish."""
 
-from app.db import duplicates, events, tickets
+from app.db import duplicates, events, outbox, tickets
 from app.db.engine import reading, writing
 from app.errors import Conflict, Kind, NotFound, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
@@ -56,8 +56,9 @@ class Duplicates:
         return ticket, twin
 
     def _refuse_foreign(self, record: mapping.Record, ticket: Ticket) -> None:
-        keys = mapping.create_keys(self._setup.installation, ticket.id, ticket.sn_generation)
-        ours = record.get("correlation_id") == keys.correlation_id
+        with reading(self._setup.engine) as conn:
+            made_by = outbox.find_create(conn, ticket.id, ticket.sn_generation)
+        ours = made_by is not None and record.get("correlation_id") == made_by.correlation_id
         if not ours or record.get("correlation_display", mapping.DISPLAY) != mapping.DISPLAY:
             raise Conflict(
                 f"{record.get('number')} does not carry this ticket's key any more. "

@@ -98,6 +98,10 @@ class Page:
     def __len__(self) -> int:
         return len(self._rows) + len(self._unreadable)
 
+    @property
+    def records(self) -> list[Record]:
+        return [row.record for row in self._rows]
+
     def store(self, conn: DbConnection, run: SyncRun, *, host: str, now: datetime) -> Tally:
         """The rows into the mirror, and as tickets when the run imports; a dry run only looks.
 

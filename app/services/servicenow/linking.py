@@ -5,7 +5,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.db import events, links, outbox, switches, tickets
 from app.db.engine import writing
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Conflict, Invalid, Kind, NotFound
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_listening import listening
 from app.models import OutboxItem, OutboxState
@@ -103,11 +103,14 @@ class Linking:
             links.owe_update(conn, after, host=setup.host, by=by, now=setup.now())
 
     def _refuse_unless_given_up(self, owed: OutboxItem, record: mapping.Record) -> None:
-        """A create may be dropped when it made nothing here, or made this very record."""
+        """A create may be dropped when it made nothing here, made this very record, or when only a
+        person can tell which record it made.
+        """
         if owed.state is not OutboxState.BLOCKED:
             raise Conflict("An incident is being created for this ticket. Wait for its end.")
         its_own = owed.correlation_id == record.get("correlation_id")
-        if owed.unconfirmed_since and owed.host == self._setup.host and not its_own:
+        unproven = owed.error_kind == Kind.UNPROVEN
+        if owed.unconfirmed_since and owed.host == self._setup.host and not (its_own or unproven):
             raise Conflict(
                 "An earlier push may have created an incident of this ticket. "
                 "Press Retry now to find out, or link that incident."
@@ -128,6 +131,6 @@ class Linking:
             if any(item.state is OutboxState.SENDING for item in items):
                 raise Conflict("Something is being sent this moment. Try again.")
             outbox.discard_waiting(conn, ticket_id, now=setup.now(), reason=reason)
-            links.unlink(conn, ticket)
+            links.unlink(conn, ticket, now=setup.now())
             told = f"Link to {ticket.sn_number} undone: {reason}"
             events.tell(conn, ticket_id, told, by=by, now=setup.now())

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from app.db import rests, suggestions, tickets
+from sqlalchemy import Connection as DbConnection
+
+from app.db import outbox, rests, suggestions, tickets
 from app.db.engine import reading
 from app.errors import ServiceNowError
 from app.integrations import servicenow_mapping as mapping
@@ -44,6 +46,7 @@ class Previews:
         with reading(setup.engine) as conn:
             ticket = masked_ticket(tickets.get(conn, ticket_id))
             steps = suggestions.of_ticket(conn, ticket_id)
+            correlation_id = self._correlation_id(conn, ticket)
             rest = rests.find(conn, setup.host, now=setup.now())
         seen = self._cached(ticket, rest.reason) if rest else self._asked(client, ticket)
         group = ticket.assignment_group or setup.defaults.assignment_group
@@ -63,8 +66,8 @@ class Previews:
                 ),
                 *self._closing_rows(ticket, seen.codes),
                 *self._people_rows(ticket, seen.people),
-                PreviewRow("Work note", "", f"Copilot Ticket ID: {ticket.id}"),
-                PreviewRow("Correlation id", f"Ticket {ticket.id}", self._correlation_id(ticket)),
+                PreviewRow("Work note", "", mapping.ticket_mark(ticket.id)),
+                PreviewRow("Correlation id", f"Ticket {ticket.id}", correlation_id),
             ),
             groups=groups,
             group=group,
@@ -89,9 +92,12 @@ class Previews:
         codes = known("close_code") if ticket.status.ended else ()
         return _Seen(None, known(GROUPS), known("category"), codes, trouble)
 
-    def _correlation_id(self, ticket: Ticket) -> str:
-        installation, generation = self._setup.installation, ticket.sn_generation
-        return mapping.create_keys(installation, ticket.id, generation).correlation_id
+    def _correlation_id(self, conn: DbConnection, ticket: Ticket) -> str:
+        """That of the create that waits, else the one that it will have."""
+        waiting = outbox.find_create(conn, ticket.id, ticket.sn_generation)
+        if waiting is not None and waiting.correlation_id:
+            return waiting.correlation_id
+        return mapping.create_keys(self._setup.installation, ticket.sn_key or "").correlation_id
 
     def _closing_rows(
         self, ticket: Ticket, codes: tuple[tuple[str, str], ...]

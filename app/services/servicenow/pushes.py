@@ -4,9 +4,20 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from app.db import duplicates, events, links, outbox, pauses, rests, suggestions, tickets
+from app.db import (
+    duplicates,
+    events,
+    keys,
+    links,
+    outbox,
+    pauses,
+    restores,
+    rests,
+    suggestions,
+    tickets,
+)
 from app.db.engine import reading, writing
-from app.errors import Conflict, Invalid
+from app.errors import Conflict, Invalid, Kind
 from app.integrations import servicenow_mapping as mapping
 from app.models import (
     EventKind,
@@ -23,6 +34,7 @@ from app.models import (
 from app.services.privacy import masked_event, masked_steps, masked_ticket
 from app.services.servicenow.delivery import Delivery, Outcome
 from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.restored import HELD
 from app.services.servicenow.setup import Setup, checked_reason
 
 SAME_NOTE = timedelta(minutes=10)
@@ -100,14 +112,15 @@ class Pushes:
             if owed.state is OutboxState.BLOCKED:
                 outbox.revive(conn, owed.id, now=setup.now())
             return owed
-        keys = mapping.create_keys(setup.installation, ticket.id, ticket.sn_generation)
+        key = ticket.sn_key or links.renew_key(conn, ticket, now=setup.now())
+        made = mapping.create_keys(setup.installation, key)
         return outbox.add(
             conn,
             ticket_id=ticket.id,
             generation=ticket.sn_generation,
             kind=OutboxKind.CREATE,
-            sys_id=keys.sys_id,
-            correlation_id=keys.correlation_id,
+            sys_id=made.sys_id,
+            correlation_id=made.correlation_id,
             assignment_group=assignment_group or None,
             host=setup.host,
             created_by=by,
@@ -194,17 +207,39 @@ class Pushes:
                 break
         self._setup.wake()
 
-    def retry(self, item_id: int, *, by: str, close_code: str = "") -> PushStatus:
-        """Try a waiting push now; with a close code of the instance for the incident."""
+    def retry(
+        self, item_id: int, *, by: str, close_code: str = "", none_found: bool = False
+    ) -> PushStatus:
+        """Try a waiting push now; with a close code of the instance for the incident.
+
+        `none_found`: a person looked for the incident of an unproven create and there is none.
+        """
         setup = self._setup
         with writing(setup.engine) as conn:
             item = outbox.get(conn, item_id)
             values = {"close_code": close_code} if close_code else {}
-            if outbox.revive(conn, item_id, now=setup.now(), **values):
+            if none_found and self._send_anew(conn, item):
+                told = "No incident was found in ServiceNow; the create is sent again."
+                events.tell(conn, item.ticket_id, told, by=by, now=setup.now())
+            elif outbox.revive(conn, item_id, now=setup.now(), **values):
                 told = "Another try was asked for."
                 events.tell(conn, item.ticket_id, told, by=by, now=setup.now())
         self._delivery.try_now(item_id, probe=True)
         return self._status(item.ticket_id)
+
+    def _send_anew(self, conn: Connection, item: OutboxItem) -> bool:
+        """With new keys: should there be an incident after all, it is not taken for the new one."""
+        if item.error_kind != Kind.UNPROVEN:
+            return False
+        now = self._setup.now()
+        old = mapping.own_key(self._setup.installation, item.correlation_id or "")
+        keys.spend(conn, [old] if old else [], now=now)
+        ticket = tickets.get(conn, item.ticket_id, for_update=True)
+        fresh = links.renew_key(conn, ticket, now=now)
+        made = mapping.create_keys(self._setup.installation, fresh)
+        return outbox.send_anew(
+            conn, item.id, sys_id=made.sys_id, correlation_id=made.correlation_id, now=now
+        )
 
     def discard(self, item_id: int, reason: str, *, by: str) -> PushStatus:
         """Give a push up, for a reason that stands in the timeline.
@@ -245,6 +280,8 @@ class Pushes:
             pause = pauses.find(conn, self._setup.host)
             twins = duplicates.of_ticket(conn, ticket_id)
             rest = rests.find(conn, self._setup.host, now=self._setup.now())
+            restore = restores.find(conn, self._setup.host)
+        state = _state(ticket, items, held=restore is not None and restore.held)
         first = next(
             iter(sorted(items, key=lambda item: item.state is not OutboxState.BLOCKED)), None
         )
@@ -252,11 +289,11 @@ class Pushes:
         wants_code = blocked and blocked.error and "resolution code" in blocked.error
         return PushStatus(
             ticket=masked_ticket(ticket),
-            state=_state(ticket, items),
+            state=state,
             url=self._setup.url_of(ticket.sn_sys_id),
             attempts=first.attempts if first else 0,
             next_try_at=_next_try(first, rest) if first and not blocked else None,
-            error=first.error if first else None,
+            error=HELD if state is PushState.HELD else first.error if first else None,
             items=items,
             created=created,
             unsent_notes=tuple(map(masked_event, unsent)),
@@ -265,6 +302,7 @@ class Pushes:
             read_only=self._setup.read_only,
             pause=pause,
             rest=rest,
+            restore=restore,
             duplicates=twins,
         )
 
@@ -273,10 +311,12 @@ def _next_try(item: OutboxItem, rest: Rest | None) -> datetime:
     return max(item.not_before, rest.until) if rest else item.not_before
 
 
-def _state(ticket: Ticket, items: tuple[OutboxItem, ...]) -> PushState:
+def _state(ticket: Ticket, items: tuple[OutboxItem, ...], *, held: bool) -> PushState:
     states = {item.state for item in items}
     if OutboxState.BLOCKED in states:
         return PushState.BLOCKED
+    if held and any(item.kind is OutboxKind.CREATE for item in items):
+        return PushState.HELD
     if OutboxState.UNCONFIRMED in states:
         return PushState.UNCONFIRMED
     if states:

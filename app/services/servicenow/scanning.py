@@ -22,6 +22,7 @@ from app.services.servicenow import clocks
 from app.services.servicenow.connection import Connection
 from app.services.servicenow.importing import Page, Record, Tally
 from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.restored import notice
 from app.services.servicenow.setup import Setup
 
 INCIDENTS = "/api/now/table/incident"
@@ -186,6 +187,8 @@ class Scan:
         setup, run = self._setup, self.run
         now = setup.now()
         with writing(setup.engine) as conn:
+            # Before they become tickets: an incident that is linked here is no sign any more.
+            notice(conn, setup.host, setup.installation, batch.page.records, now=now)
             tally = batch.page.store(conn, run, host=setup.host, now=now)
             counts = {one.value: getattr(run, one.value) + tally.counts[one] for one in Outcome}
             self._write_in(

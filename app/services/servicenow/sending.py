@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 
 from app.copilot.redact import masked
-from app.db import events, links, outbox, tickets
+from app.db import events, links, outbox, restores, tickets
 from app.db.engine import reading, writing
 from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
@@ -13,6 +13,7 @@ from app.services.servicenow.certainty import link_of, refuse_if_too_early
 from app.services.servicenow.creates import Creates
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.payload import Payloads
+from app.services.servicenow.restored import Restores
 from app.services.servicenow.setup import Setup
 from app.services.servicenow.updates import Updates
 
@@ -24,10 +25,10 @@ Record = Mapping[str, str]
 class Sending:
     """Sends a claimed item and records its success; every failure is raised."""
 
-    def __init__(self, setup: Setup, lookups: Lookups) -> None:
+    def __init__(self, setup: Setup, lookups: Lookups, restores: Restores) -> None:
         self._setup = setup
         payloads = Payloads(setup, lookups)
-        self._creates = Creates(setup, lookups, payloads)
+        self._creates = Creates(setup, lookups, payloads, restores)
         self._updates = Updates(setup, lookups, payloads)
 
     def send(self, item: OutboxItem) -> None:
@@ -53,9 +54,12 @@ class Sending:
         assert item.event_id is not None
         with reading(self._setup.engine) as conn:
             note = events.get(conn, item.event_id)
-        reference = mapping.note_reference(self._setup.installation, note.id)
+            restored = restores.find(conn, self._setup.host) is not None
+        assert note.sn_mark is not None
+        reference = mapping.note_reference(note.sn_mark)
         client = self._setup.connected_client()
-        if item.attempts == 1 or not self._in_journal(sys_id, reference):
+        first = item.attempts == 1 and not restored
+        if first or not self._in_journal(sys_id, reference):
             refuse_if_too_early(item, self._setup)
             link_back = self._setup.ticket_url(ticket.id) if note.internal else ""
             text = mapping.note_text(masked(note.body), reference=reference, link_back=link_back)

@@ -18,6 +18,7 @@ from app.services.servicenow.preview import Previews
 from app.services.servicenow.pulls import Pulls
 from app.services.servicenow.pushes import Pushes
 from app.services.servicenow.reads import Reads
+from app.services.servicenow.restored import Restores
 from app.services.servicenow.setup import Setup
 
 
@@ -25,16 +26,18 @@ class ServiceNowService:
     """`connection` tells how it stands and `checking` tests it; `reads` look, `pushes` write,
     `owed` has the levers of the outbox, `pulls` bring in, `imports` stop and take back,
     `history` remembers, `conflicts` lets people choose, `mapping` shows and
-    changes the maps, `incoming` brings in what changed.
+    changes the maps, `incoming` brings in what changed, `restores` notices a database that was
+    restored or copied.
     """
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         lookups = Lookups(setup)
         self.connection = Connection(setup)
-        self.checking = Checking(setup, lookups, self.connection)
         self.history = History(setup)
-        self.delivery = Delivery(setup, lookups, self.connection, self.history)
+        self.restores = Restores(setup)
+        self.checking = Checking(setup, lookups, self.connection, self.restores)
+        self.delivery = Delivery(setup, lookups, self.connection, self.history, self.restores)
         self.imports = Imports(setup)
         self.reads = Reads(setup, lookups, self.connection, self.imports)
         self.pushes = Pushes(setup, lookups, self.delivery)
