@@ -305,11 +305,40 @@ def _app_error(request: Request, exc: Exception) -> Response:
 
 
 def _to_login(request: Request) -> Response:
+    """To the log-in and back to this page afterwards, with the note that was being written."""
     if request.headers.get("HX-Request") == "true":
-        return Response(status_code=401, headers={"HX-Redirect": "/login"})
-    back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    target = f"/login?next={quote(back)}" if request.method == "GET" else "/login"
-    return see_other(target)
+        back = _local(request.headers.get("HX-Current-URL", ""))
+        return Response(status_code=401, headers={"HX-Redirect": _login_for(back)})
+    if request.method == "GET":
+        return see_other(_login_for(_local(str(request.url))))
+    back = _came_from(request) or _page_of(request)
+    draft = getattr(request.state, "draft", None)
+    if not draft:
+        return see_other(_login_for(back))
+    return page(
+        request,
+        "login.html",
+        status_code=401,
+        message="Your session has ended. Log in again: what you wrote is kept.",
+        errors={},
+        next_path=back,
+        email="",
+        draft=draft,
+        demo_accounts=request.app.state.demo_accounts,
+    )
+
+
+def _login_for(back: str) -> str:
+    return f"/login?next={quote(back)}" if back not in ("", "/") else "/login"
+
+
+def _local(url: str) -> str:
+    """Path and query of an address; nothing of one that cannot be read."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def _http_error(request: Request, exc: Exception) -> Response:

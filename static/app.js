@@ -101,6 +101,63 @@ document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
   if (answersThePage(ctx) && ctx.request.form?.isConnected) ctx.request.form.reset();
 });
 
+// -- a note that is being written is kept in this browser: seven days, for its account and ticket --
+
+const DRAFTS = "draft:";
+const DRAFT_DAYS = 7;
+
+// Blocked storage must not stop the page.
+function stored(act) {
+  try {
+    return act(window.localStorage);
+  } catch {
+    return undefined;
+  }
+}
+
+function dropDrafts(isOver) {
+  stored((storage) => {
+    for (const key of Object.keys(storage)) {
+      if (key.startsWith(DRAFTS) && isOver(JSON.parse(storage[key]))) storage.removeItem(key);
+    }
+  });
+}
+
+function restoreDraft(form) {
+  const text = form.querySelector("textarea");
+  const draft = stored((storage) => JSON.parse(storage[DRAFTS + form.dataset.draft] ?? "null"));
+  if (!draft || text.value) return;
+  text.value = draft.text;
+  const kind = form.querySelector(`[name="kind"][value="${draft.kind}"]`);
+  if (kind) kind.checked = true;
+  form.setAttribute("hx-morph-skip", "");
+  said.textContent = "The note that you did not send is back in its form.";
+}
+
+dropDrafts(({ at }) => Date.now() - at > DRAFT_DAYS * 86_400_000);
+document.querySelectorAll("form[data-draft]").forEach(restoreDraft);
+
+document.addEventListener("input", ({ target }) => {
+  const form = target.closest("form[data-draft]");
+  if (!form) return;
+  const key = DRAFTS + form.dataset.draft;
+  const text = form.querySelector("textarea").value;
+  const kind = form.querySelector('[name="kind"]:checked')?.value ?? "";
+  stored((storage) => {
+    if (text.trim()) storage[key] = JSON.stringify({ text, kind, at: Date.now() });
+    else storage.removeItem(key);
+  });
+});
+
+document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
+  const key = ctx.request.form?.dataset.draft;
+  if (key && ctx.response.status < 400) stored((storage) => storage.removeItem(DRAFTS + key));
+});
+
+document.addEventListener("submit", ({ target }) => {
+  if (target.matches('form[action="/logout"]')) dropDrafts(() => true);
+});
+
 function element(tag, className, ...children) {
   const made = document.createElement(tag);
   made.className = className;

@@ -15,6 +15,7 @@ from app.models import Role
 from app.security import local_path
 from app.settings import Settings
 from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, SignIn, signed_in, soup
+from tests.desk import Desk
 
 
 @pytest.fixture
@@ -43,6 +44,63 @@ def test_a_page_leads_to_the_log_in_and_back(browser: TestClient) -> None:
 def test_htmx_without_a_session_is_sent_to_the_log_in(browser: TestClient) -> None:
     response = browser.get("/tickets", headers=HTMX)
     assert (response.status_code, response.headers["HX-Redirect"]) == (401, "/login")
+
+
+@pytest.mark.parametrize(
+    ("shown", "target"),
+    [
+        ("http://testserver/tickets/7?a=b#x", "/login?next=/tickets/7%3Fa%3Db"),
+        ("http://testserver/", "/login"),
+        ("http://[bad/", "/login"),
+    ],
+)
+def test_htmx_leads_back_to_the_page_that_was_shown(
+    browser: TestClient, shown: str, target: str
+) -> None:
+    response = browser.post("/tickets/7/notes", headers=HTMX | {"HX-Current-URL": shown})
+    assert response.headers["HX-Redirect"] == target
+
+
+def test_a_form_whose_session_ended_leads_back_to_its_page(browser: TestClient) -> None:
+    came = {"Referer": "http://testserver/servicenow/outbox?state=blocked"}
+    answer = browser.post("/servicenow/outbox/7/retry", headers=came)
+    assert answer.headers["Location"] == "/login?next=/servicenow/outbox%3Fstate%3Dblocked"
+    assert browser.post("/tickets/7/status").headers["Location"] == "/login?next=/tickets/7"
+
+
+def test_a_note_is_carried_through_the_log_in_for_its_account_alone(
+    browser: TestClient, desk: Desk, sign_in: SignIn
+) -> None:
+    ticket = desk.ticket(subject="VPN drops")
+    path = f"/tickets/{ticket.id}"
+    log_in(browser)
+    form = soup(browser.get(path).text).select_one("#note-form")
+    by = form.select_one("[name=by]")["value"]
+    browser.cookies.clear()
+    typed = {"by": by, "kind": "comment", "body": "A long note\nof two lines <b>"}
+    refused = browser.post(form["action"], data=typed)
+    assert refused.status_code == 401
+    login = soup(refused.text).select_one("form[action='/login']")
+    hidden = {str(field["name"]): str(field["value"]) for field in login.select("[type=hidden]")}
+    assert hidden["next"] == path
+    wrong = browser.post("/login", data=hidden | {"email": "agent@example.com", "password": "x"})
+    again = soup(wrong.text).select_one("form[action='/login']")
+    assert {str(one["name"]): one["value"] for one in again.select("[type=hidden]")} == hidden
+    sign_in("admin")
+    staff = {"email": "admin@example.com", "password": PASSWORD}
+    other = browser.post("/login", data=hidden | staff)
+    assert (other.status_code, other.headers["Location"]) == (303, path)
+    writer = {"email": "agent@example.com", "password": PASSWORD}
+    mine = browser.post("/login", data=hidden | writer)
+    page = soup(mine.text)
+    assert page.select_one("#note-form textarea").get_text().strip() == typed["body"]
+    assert page.select_one("#note-form [value=comment][checked]")
+    assert "not sent yet" in page.select_one("[role=status]#page-notice").get_text()
+    assert page.select("nav.site-nav a")
+    assert browser.get("/").status_code == 200
+    gone = hidden | writer | {"draft_ticket": "999"}
+    assert browser.post("/login", data=gone).headers["Location"] == path
+    assert not desk.notes(ticket.id)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Path, Request, Response
 
 from app.deps import Accounts, CurrentUser, require
-from app.errors import AppError, Invalid, TooManyAttempts
+from app.errors import AppError, Invalid, NotFound, TooManyAttempts
 from app.models import Role, User
+from app.routes.forms import DraftNote
+from app.routes.ticket_page import TicketParts
 from app.security import SESSION_COOKIE, local_path
 from app.services.accounts import SESSION_LASTS, AccountService
 from app.web import fragment, is_partial, page, see_other
@@ -49,16 +51,20 @@ def login(request: Request, accounts: Accounts, next: str = "") -> Response:  # 
 def log_in(
     request: Request,
     accounts: HashingAccounts,
+    parts: Annotated[TicketParts, Depends()],
+    draft: Annotated[DraftNote, Depends()],
     email: Text = "",
     password: Text = "",
     target: Annotated[str, Form(alias="next")] = "",
 ) -> Response:
-    """Start a session and go on to `next`."""
+    """Start a session and go on to `next`, or to the note that the last one ended before."""
     try:
         cookie = accounts.sign_in(email, password, request.client.host if request.client else "")
     except (Invalid, TooManyAttempts) as exc:
-        return _login_form(request, target=target, email=email, error=exc)
-    response = see_other(local_path(target))
+        return _login_form(request, target=target, email=email, error=exc, draft=draft)
+    user = accounts.user_of_session(cookie)
+    resumed = _resumed(parts, user, draft) if user else None
+    response = resumed or see_other(local_path(target))
     public_url: str = request.app.state.settings.public_url
     response.set_cookie(
         SESSION_COOKIE,
@@ -80,14 +86,35 @@ def log_out(request: Request, accounts: Accounts) -> Response:
     return response
 
 
+def _resumed(parts: TicketParts, user: User, draft: DraftNote) -> Response | None:
+    """The ticket with the note in its form, if this account wrote it and may see the ticket."""
+    if draft.draft_by != user.id or not draft.fields:
+        return None
+    parts.request.state.user = user
+    try:
+        return parts.of(user).ticket_page(
+            draft.draft_ticket,
+            typed={"body": draft.draft_body, "kind": draft.draft_kind},
+            notice="Your session had ended. The note below is not sent yet.",
+        )
+    except NotFound:
+        return None
+
+
 def _login_form(
-    request: Request, *, target: str, email: str = "", error: AppError | None = None
+    request: Request,
+    *,
+    target: str,
+    email: str = "",
+    error: AppError | None = None,
+    draft: DraftNote | None = None,
 ) -> Response:
     return _form(
         request,
         "login.html",
         error,
         next_path=local_path(target),
+        draft=draft.fields if draft else {},
         email=email,
         demo_accounts=request.app.state.demo_accounts,
     )

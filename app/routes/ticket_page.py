@@ -8,21 +8,32 @@ from fastapi import Depends, Request, Response
 
 from app.deps import Copilot, CurrentUser, Privacy, ServiceNow, Tickets
 from app.errors import Conflict, Invalid
-from app.models import RESOLUTION_CODES, Basis, Role
+from app.models import RESOLUTION_CODES, Basis, Role, User
 from app.routes.forms import checked
 from app.schemas import TicketChange
 from app.web import announce, is_partial, page, see_other, shows
 
 
 @dataclass(frozen=True)
-class TicketDesk:
-    """What a ticket's page is made of; its forms come back to it when they cannot be used."""
+class TicketParts:
+    """What a ticket's page is made of, before it is known for whom."""
 
     request: Request
     tickets: Tickets
     servicenow: ServiceNow
     copilot: Copilot
     privacy: Privacy
+
+    def of(self, user: User) -> "TicketDesk":
+        return TicketDesk(
+            self.request, self.tickets, self.servicenow, self.copilot, self.privacy, user
+        )
+
+
+@dataclass(frozen=True)
+class TicketDesk(TicketParts):
+    """A ticket's page for its viewer; its forms come back to it when they cannot be used."""
+
     user: CurrentUser
 
     def ticket_page(
@@ -32,6 +43,7 @@ class TicketDesk:
         problem: Invalid | Conflict | None = None,
         typed: Mapping[str, object] | None = None,
         revealed: bool = False,
+        notice: str = "",
     ) -> Response:
         agent = self.user.role.may_act_as(Role.AGENT)
         return page(
@@ -49,6 +61,7 @@ class TicketDesk:
             problem=problem,
             errors=problem.fields if problem else {},
             typed=typed or {},
+            notice=notice,
         )
 
     def done(self, ticket_id: int, said: str, *, focus: str = "", anchor: str = "") -> Response:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 from app.deps import Copilot, CurrentUser, Similar, Tickets, require
 from app.errors import Invalid
 from app.models import NewTicket, Role, TicketFilter
-from app.routes.forms import Seen, Typed, checked
+from app.routes.forms import Seen, Typed, checked, keep_note
 from app.routes.ticket_page import Desk
 from app.schemas import HIGHEST_ID, NoteIn, Storable, TicketIn, Wanted
 from app.web import fragment, is_partial, page, see_other
@@ -152,7 +152,7 @@ def set_status(
     return desk.change(ticket_id, typed, seen, form="status", said="Status saved.")
 
 
-@pages.post("/tickets/{ticket_id}/notes")
+@pages.post("/tickets/{ticket_id}/notes", dependencies=[Depends(keep_note)])
 def add_note(
     ticket_id: Id,
     desk: Desk,
