@@ -33,6 +33,7 @@ from app.errors import (
     sentence,
 )
 from app.models import Role, Suggestion
+from app.models.characters import plain
 
 # Of the fields that cannot be used an answer names the first ones, by at most so many characters.
 FIELDS_REPORTED = 20
@@ -87,6 +88,7 @@ def make_templates(
             ]
         ),
         autoescape=True,
+        finalize=_readable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -105,6 +107,11 @@ def make_templates(
     env.globals["htmx_timeout"] = int(1000 * max(click_seconds + 5, PAGE_SECONDS))
     env.globals["Role"] = Role
     return Jinja2Templates(env=env)
+
+
+def _readable(value: object) -> object:
+    """What a template shows: text without characters that only mislead."""
+    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def when(moment: datetime | None, zone: ZoneInfo) -> Markup | str:
@@ -139,7 +146,7 @@ def by_source(steps: Iterable[Suggestion]) -> list[list[Suggestion]]:
 
 def markdown(text: str) -> Markup:
     """Markdown that people wrote, as HTML that may stand in a page."""
-    html = MARKDOWN.render(text)
+    html = MARKDOWN.render(plain(text))
     clean = nh3.clean(
         html,
         tags=MARKDOWN_TAGS,

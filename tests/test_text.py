@@ -10,7 +10,10 @@ from app.copilot.html_text import as_text
 from app.copilot.text import cleaned, says_something
 from app.db import tickets
 from app.db.engine import reading
+from app.models import PushState
 from app.models.characters import plain
+from app.simulator import Instance
+from app.worker import tick
 from tests.desk import Desk
 
 OUTLOOK = """<html><head><style>p.MsoNormal {margin:0} </style><title>no</title></head>
@@ -199,3 +202,33 @@ def test_saving_another_field_leaves_an_html_description_as_it_was_written(
         kept = tickets.get(conn, ticket.id)
     assert (kept.subject, kept.description) == ("Do\u202eor", OUTLOOK)
     assert kept.priority == "high"
+
+
+def test_what_is_pushed_has_no_tags_and_no_misleading_characters(
+    desk: Desk, instance: Instance
+) -> None:
+    service = desk.services.servicenow
+    ticket = desk.ticket(subject=f"Door {MISLEADING}".replace("\x00", ""), description=OUTLOOK)
+    service.pushes.create_from_ticket(ticket.id, by=desk.user.email)
+    [incident] = instance.incidents.values()
+    assert incident["short_description"] == "Door paygnp.exe now [31m end"
+    assert incident["description"].startswith("The printer on floor 2 jams & smokes.")
+    assert "hunter2" not in incident["description"]
+    count = incident["sys_mod_count"]
+    desk.note(ticket.id, "a\u202eb", internal=True, push=True)
+    tick(service)
+    tick(service)
+    assert incident["work_notes"] == "" or "\u202e" not in str(instance.saved())
+    assert service.pushes.status(ticket.id).state is PushState.LINKED
+    assert int(incident["sys_mod_count"]) <= int(count) + 1
+
+
+def test_no_page_shows_a_misleading_character_whatever_it_shows(agent: TestClient) -> None:
+    """Titles of articles too, and what was typed into a form that comes back."""
+    typed = {"title": "How\u202eto", "category": "network", "body": "1. Do it\u200b"}
+    for answer in (
+        agent.post("/articles", data=typed),
+        agent.get("/articles"),
+        agent.post("/tickets", data={"subject": "\u202e", "description": "a\u202eb"}),
+    ):
+        assert not {"\u202e", "\u200b"} & set(answer.text), answer.url

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from app.copilot.html_text import as_text
 from app.copilot.redact import masked
 from app.db import incidents, links, outbox_list, runs, tickets
 from app.db.engine import reading, writing
@@ -156,7 +157,7 @@ class Reads:
             # Commonly closed to integrations; the incident itself is still worth showing.
             return ()
         entries = (mapping.journal_entry(row) for row in rows)
-        return tuple(replace(entry, body=masked(entry.body)) for entry in entries)
+        return tuple(replace(entry, body=masked(as_text(entry.body))) for entry in entries)
 
     def _state_labels(self) -> dict[str, str]:
         return mapping.STATE_LABELS | dict(self._lookups.known_choices("state"))
