@@ -28,11 +28,9 @@ def put_back(engine: Engine, backup: Mapping[str, Rows]) -> None:
         for table in metadata.sorted_tables:
             if rows := backup[table.name]:
                 conn.execute(table.insert(), rows)
-        if engine.dialect.name == "postgresql":
-            for name in ("tickets", "ticket_events", "outbox"):
-                conn.execute(
-                    text(
-                        f"SELECT setval(pg_get_serial_sequence('{name}', 'id'),"
-                        f" (SELECT coalesce(max(id), 0) + 1 FROM {name}), false)"
-                    )
-                )
+        for name in ("tickets", "ticket_events", "outbox"):
+            last = f"(SELECT coalesce(max(id), 0) FROM {name})"
+            next_one = f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), {last} + 1, false)"
+            if engine.dialect.name == "sqlite":
+                next_one = f"UPDATE sqlite_sequence SET seq = {last} WHERE name = '{name}'"
+            conn.execute(text(next_one))

@@ -7,11 +7,12 @@ from functools import partial
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from app.connecting import make_client
 from app.db import predictions
-from app.db.engine import reading
+from app.db.engine import reading, writing
+from app.db.tables import ticket_events
 from app.integrations.servicenow_client import ServiceNowClient
 from app.integrations.servicenow_mapping import FIELDS, parse_stamp
 from app.models import EventKind, Field, IncomingState, TicketEvent, TicketFilter
@@ -282,6 +283,18 @@ def test_our_own_notes_coming_back_are_not_doubled_nor_sent_again(both: BothSide
     assert [one.body for one in entries(both, EventKind.INTERNAL_NOTE)] == ["From our side"]
     both.service.pushes.sync(both.id, by=both.desk.user.email)
     assert len(both.instance.journal(both.sys_id)) == before
+
+
+def test_a_note_with_a_mark_of_an_earlier_version_is_not_doubled(
+    both: BothSides, engine: Engine
+) -> None:
+    note = both.desk.note(both.id, "From our side", internal=True, push=False)
+    with writing(engine) as conn:
+        named = ticket_events.c.id == note.id
+        conn.execute(update(ticket_events).where(named).values(sn_mark="57-ab12cd34"))
+    both.there(work_notes="From our side\n\n[ref sic-57-ab12cd34]")
+    pull(both.service)
+    assert [one.body for one in entries(both, EventKind.INTERNAL_NOTE)] == ["From our side"]
 
 
 def test_a_foreign_text_that_quotes_our_mark_still_arrives(both: BothSides) -> None:

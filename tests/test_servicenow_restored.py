@@ -59,6 +59,7 @@ def test_a_ticket_that_gets_a_number_again_gets_an_incident_of_its_own(
     service: ServiceNowService, desk: Desk, instance: Instance, lost: str
 ) -> None:
     charlie = desk.ticket(subject="charlie")
+    assert charlie.id == 1, "the number that bravo had"
     made = service.pushes.create_from_ticket(charlie.id, by=BY)
     assert made.state is PushState.LINKED
     subjects = {one["number"]: one["short_description"] for one in instance.incidents.values()}
@@ -120,6 +121,25 @@ def test_after_the_release_a_ticket_finds_the_incident_it_has(
     after = service.pushes.status(ticket.id)
     assert (after.state, after.ticket.sn_number) == (PushState.LINKED, made.ticket.sn_number)
     assert len(instance.incidents) == 1
+
+
+def test_two_copies_of_one_database_notice_each_other(
+    app: FastAPI, service: ServiceNowService, desk: Desk, instance: Instance
+) -> None:
+    shared = desk.ticket(subject="In both")
+    copied = backup.taken(app.state.engine)
+    here = service.pushes.create_from_ticket(shared.id, by=BY)
+    first = backup.taken(app.state.engine)
+    backup.put_back(app.state.engine, copied)
+    there = service.pushes.create_from_ticket(desk.ticket(subject="Of the copy").id, by=BY)
+    service.restores.check()
+    assert service.restores.find().number == here.ticket.sn_number
+    backup.put_back(app.state.engine, first)
+    assert service.restores.find() is None
+    service.restores.check()
+    assert service.restores.find().number == there.ticket.sn_number
+    held = service.pushes.create_from_ticket(desk.ticket(subject="A new one").id, by=BY)
+    assert (held.state, len(instance.incidents)) == (PushState.HELD, 2)
 
 
 def test_a_note_that_was_sent_after_the_backup_is_not_sent_again(

@@ -118,6 +118,17 @@ def test_no_rows_that_are_counted_prove_nothing(
     assert (status.state, len(instance.incidents)) == (PushState.BLOCKED, 2)
 
 
+def test_minutes_of_another_time_zone_prove_nothing(
+    service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
+) -> None:
+    blind(instance)
+    instance.literal_times = "user"
+    instance.user_named("copilot")["time_zone"] = "US/Pacific"
+    lose(instance, "after")
+    status = create_and_wait(service, desk, clock, desk.ticket().id)
+    assert (status.state, len(instance.incidents)) == (PushState.BLOCKED, 1)
+
+
 def test_the_note_of_another_ticket_with_the_number_is_not_taken(
     service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
 ) -> None:
@@ -174,6 +185,7 @@ def test_a_person_who_found_none_sends_it_again(
     status = service.pushes.status(unproven.ticket.id)
     (incident,) = instance.incidents.values()
     assert (status.state, status.ticket.sn_sys_id) == (PushState.LINKED, incident["sys_id"])
+    assert incident["correlation_id"] != unproven.items[0].correlation_id, "a key of its own"
     timeline = soup(agent.get(f"/tickets/{unproven.ticket.id}").text).text
     assert "No incident was found in ServiceNow" in timeline
 

@@ -80,6 +80,17 @@ def test_row_12_journals_are_write_only_and_read_elsewhere(http: httpx.Client) -
     assert "Copilot Integration (Work notes)" in shown
 
 
+def test_a_closed_journal_shows_no_rows_and_may_count_them(
+    http: httpx.Client, instance: Instance
+) -> None:
+    changed(http, created(http)["sys_id"], work_notes="first")
+    instance.journal_readable = False
+    for counted, total in ((False, "0"), (True, "1")):
+        instance.journal_counted = counted
+        answer = http.get("/api/now/table/sys_journal_field")
+        assert (result(answer), answer.headers["X-Total-Count"]) == ([], total)
+
+
 def test_row_13_the_same_post_twice_makes_two_incidents(http: httpx.Client) -> None:
     numbers = {created(http, short_description="Same")["number"] for _ in range(2)}
     assert len(numbers) == 2

@@ -10,6 +10,7 @@ from app.errors import Kind, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_client import Query
 from app.models import KeptKeys, OutboxItem
+from app.services.servicenow import clocks
 from app.services.servicenow.setup import Setup
 
 FIELDS = (*mapping.FIELDS, "correlation_display")
@@ -120,9 +121,18 @@ class Finder:
         if noted:
             ours = [row for row in records if row and is_ours(row, item)]
             return Found(ours, certain=bool(ours))
+        seen = page.total == len(page.records) and self._journal_can_be_searched()
+        return Found((), certain=seen)
+
+    def _journal_can_be_searched(self) -> bool:
+        """Not where a pull found the journal closed, or where times mean those of another zone."""
         with reading(self._setup.engine) as conn:
-            closed = incoming.find(conn, self._setup.host).journal == "closed"
-        return Found((), certain=page.total == len(page.records) and not closed)
+            if incoming.find(conn, self._setup.host).journal == "closed":
+                return False
+        client = self._setup.connected_client()
+        page = client.sample("incident", ("sys_id", clocks.STAMP), Query())
+        row = next((row for row in page.records if row.get(clocks.STAMP)), None)
+        return row is None or clocks.reads_utc(client, row)
 
 
 def is_ours(row: Record, item: OutboxItem) -> bool:
