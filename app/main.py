@@ -40,6 +40,7 @@ from app.services.privacy import PrivacyService
 from app.services.tickets import TicketService
 from app.services.training import COMMAND
 from app.settings import Settings
+from app.traffic import CountRequests, Traffic
 from app.web import ROOT, install_error_handlers, make_templates
 from app.worker import Bells, Worker
 
@@ -138,7 +139,7 @@ def create_app(
     settings = with_secret_key(settings)
     engine = engine or make_engine(settings.database_url)
     migrate.prepare(engine)
-    bells = Bells()
+    bells, traffic = Bells(), Traffic()
     services = make_services(
         settings, engine, bells.ring, load_triage=load_triage, training=training, now=now
     )
@@ -151,7 +152,9 @@ def create_app(
         title="Smart IT Copilot",
         version="1.0.0",
         description="The help desk in step with ServiceNow. Send `Authorization: Bearer <token>`.",
-        lifespan=_lifespan(_worker(services, pulse, bells, seconds=settings.worker_seconds)),
+        lifespan=_lifespan(
+            _worker(services, pulse, bells, traffic, seconds=settings.worker_seconds)
+        ),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -161,6 +164,7 @@ def create_app(
     app.state.health = pulse
     app.state.engine = engine
     _install(app, settings)
+    app.add_middleware(CountRequests, traffic=traffic)
     return app
 
 
@@ -169,7 +173,9 @@ def _longest_step(settings: Settings) -> float:
     return max(3 * settings.worker_seconds, 2 * settings.servicenow.bulk_timeout_seconds + 30)
 
 
-def _worker(services: Services, pulse: HealthService, bells: Bells, *, seconds: float) -> Worker:
+def _worker(
+    services: Services, pulse: HealthService, bells: Bells, traffic: Traffic, *, seconds: float
+) -> Worker:
     return Worker(
         services.servicenow,
         services.learning,
@@ -177,6 +183,7 @@ def _worker(services: Services, pulse: HealthService, bells: Bells, *, seconds: 
         services.knowledge,
         pulse,
         bells,
+        traffic,
         seconds=seconds,
     )
 

@@ -1,4 +1,4 @@
-"""The worker: pays the outbox, runs pulls, triages behind and trains, beside the requests."""
+"""The worker: delivers pushes, runs pulls, indexes, triages and trains, beside the requests."""
 
 import logging
 import threading
@@ -11,10 +11,13 @@ from app.services.knowledge import KnowledgeService
 from app.services.learning import Learning
 from app.services.servicenow import ServiceNowService
 from app.services.similar import SimilarService
+from app.traffic import Traffic
 
 log = logging.getLogger("app.worker")
 # For writing down how interrupted calls ended.
 LAST_SECONDS = 1.0
+# An import needs the processor itself: so many seconds lie between two batches of other work.
+BESIDE_AN_IMPORT = 1.0
 
 
 def tick(servicenow: ServiceNowService, *, stopping: Callable[[], bool] = lambda: False) -> None:
@@ -34,15 +37,15 @@ class Bells:
         self.pulls = threading.Event()
         self.learning = threading.Event()
         self.training = threading.Event()
-        # The search may not know all words: before the first look, and after a pull.
+        # New tickets wait for their words.
         self.unread = threading.Event()
-        self.unread.set()
 
     def ring(self) -> None:
         self.pushes.set()
         self.pulls.set()
         self.learning.set()
         self.training.set()
+        self.unread.set()
 
 
 class Worker:
@@ -56,6 +59,7 @@ class Worker:
         knowledge: KnowledgeService,
         health: HealthService,
         bells: Bells,
+        traffic: Traffic,
         *,
         seconds: float,
     ) -> None:
@@ -65,11 +69,14 @@ class Worker:
         self._knowledge = knowledge
         self._health = health
         self._bells = bells
+        self._traffic = traffic
         self._seconds = seconds
         self._stop = threading.Event()
+        self._importing = threading.Event()
         self._threads = (
             threading.Thread(target=self._push, name="pushes", daemon=True),
             threading.Thread(target=self._pull, name="pulls", daemon=True),
+            threading.Thread(target=self._index, name="search", daemon=True),
             threading.Thread(target=self._learn, name="learning", daemon=True),
             threading.Thread(target=self._train, name="training", daemon=True),
         )
@@ -107,31 +114,36 @@ class Worker:
     def _pull_and_purge(self) -> None:
         stopping = self._stopping("pulls")
         self._servicenow.imports.undo_due(stopping=stopping)
-        if self._servicenow.pulls.run_due(stopping=stopping):
+        self._importing.set()
+        try:
+            pulled = self._servicenow.pulls.run_due(stopping=stopping)
+        finally:
+            self._importing.clear()
+        if pulled:
             self._bells.unread.set()
             self._bells.learning.set()
         self._servicenow.incoming.run_due(stopping=stopping)
         self._servicenow.history.purge_due()
 
+    def _index(self) -> None:
+        index_missing = self._knowledge.index_missing
+        self._loop(
+            "search",
+            lambda: index_missing(stopping=self._stopping("search"), pause=self._let_others_pass),
+            self._bells.unread,
+        )
+
+    def _let_others_pass(self) -> None:
+        self._traffic.let_pass()
+        if self._importing.is_set():
+            self._stop.wait(BESIDE_AN_IMPORT)
+
     def _learn(self) -> None:
         def look() -> None:
-            self._index()
             self._learning.keep_up(stopping=self._stopping("learning"))
             self._similar.keep_fresh()
 
         self._loop("learning", look, self._bells.learning)
-
-    def _index(self) -> None:
-        unread = self._bells.unread
-        if not unread.is_set():
-            return
-        # Cleared first: a pull may end meanwhile.
-        unread.clear()
-        try:
-            self._knowledge.index_missing()
-        except Exception:
-            unread.set()
-            raise
 
     def _train(self) -> None:
         def look() -> None:

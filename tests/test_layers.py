@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "app.connecting": {"app"},
     "app.demo": {"app"},
     "app.serving": {"app.settings", "app.logs"},
-    "app.worker": {"app.services", "app.errors"},
+    "app.worker": {"app.services", "app.errors", "app.traffic"},
     "app.routes": {
         "app.routes",
         "app.deps",

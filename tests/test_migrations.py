@@ -11,9 +11,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import make_url, text
 from sqlalchemy.schema import CreateIndex
 
-from app.db import migrate
+from app.db import migrate, search
 from app.db.engine import make_engine, reading, writing
-from app.db.tables import metadata
+from app.db.tables import metadata, ticket_terms
+from app.services.knowledge import KnowledgeService
 from tests.conftest import own_postgresql
 
 # SQLite's full-text tables (`ticket_words`, and what FTS5 keeps beside it) are no tables of ours.
@@ -131,3 +132,36 @@ def test_keys_and_marks_that_were_sent_are_kept_and_the_rest_is_random(empty_url
         ("1-1", "a" * 32, True),
         ("2-1", "a" * 32, False),
     ]
+
+
+def test_texts_in_other_scripts_are_indexed_anew_and_found_meanwhile(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    migrate.upgrade(engine, "0028")
+    before = {1: ("plain printer", True), 2: ("søren 打印机", True), 3: ("no words yet", False)}
+    with writing(engine) as conn:
+        for number, (subject, indexed) in before.items():
+            conn.execute(
+                text(
+                    "INSERT INTO tickets (id, subject, description, requester_email, status,"
+                    " created_at, updated_at) VALUES (:id, :subject, '', 'a@example.com', 'open',"
+                    " '2026-01-01', '2026-01-01')"
+                ),
+                {"id": number, "subject": subject},
+            )
+            if indexed:
+                conn.execute(
+                    text("INSERT INTO ticket_terms VALUES (:id, :subject, '')"),
+                    {"id": number, "subject": subject},
+                )
+    migrate.upgrade(engine)
+
+    def found(q: str) -> list[int]:
+        with reading(engine) as conn:
+            return list(conn.execute(search.ids_with_all(conn, ticket_terms, q)).scalars())
+
+    with reading(engine) as conn:
+        waiting = conn.execute(text("SELECT ref, fresh FROM unindexed ORDER BY ref")).all()
+    assert [(int(ref), fresh) for ref, fresh in waiting] == [(2, 0), (3, 1)]
+    assert (found("Søren"), found("打印机"), found("plain")) == ([2], [2], [1])
+    KnowledgeService(engine).index_missing()
+    assert (found("soren"), found("印机"), found("plain"), found("words")) == ([2], [2], [1], [3])

@@ -33,8 +33,6 @@ ALLOWED = {
     "WHERE incidents.state = ": "the cached incidents of one state, newest first",
     "count(*) AS count_1 FROM incidents GROUP BY": "the mapping page counts what incidents carry",
     "count(*) AS count_1 FROM outbox": "the outbox page counts all pushes",
-    "NOT IN (SELECT ticket_terms.ticket_id": "after an import: tickets whose words are missing",
-    "NOT IN (SELECT incident_terms.sys_id": "after an import: incidents whose words are missing",
     "FROM outbox WHERE (outbox.state NOT IN": "pushes that are over, newest first",
 }
 VALUES = {"ticket_id": "1", "item_id": "1", "run_id": "1", "kind": "reply", "slug": "vpn"}
@@ -48,8 +46,8 @@ LISTS = (
     "priority=urgent",
     "category=network",
     "assignee=nobody&sort=created",
-    "conflict=1",
-    "conflict=1&status=open&sort=priority",
+    "conflict=yes",
+    "conflict=yes&status=open&sort=priority",
     "sort=priority",
     "sort=oldest",
 )

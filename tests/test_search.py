@@ -2,18 +2,22 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import Connection, Engine, delete
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine, delete
 from sqlalchemy.exc import OperationalError
 
-from app.copilot.words import words
+from app.copilot.redact import masked
+from app.copilot.words import Term, asked, other_words, words
 from app.db import search
 from app.db.engine import reading, writing
 from app.db.tables import ticket_terms, tickets
-from app.models import TicketStatus
+from app.models import ArticleDraft, TicketStatus
 from app.simulator import Instance
 from tests.conftest import HTMX, soup
 from tests.desk import Desk
@@ -30,6 +34,13 @@ def found(agent: TestClient) -> Find:
         return [row.select_one("a").get_text(strip=True) for row in soup(html).select("tbody tr")]
 
     return look
+
+
+def forget_words(engine: Engine, *ticket_ids: int) -> None:
+    """As an import leaves its tickets."""
+    with writing(engine) as conn:
+        conn.execute(delete(ticket_terms).where(ticket_terms.c.ticket_id.in_(ticket_ids)))
+        search.add_waiting(conn, search.TICKET, ticket_ids)
 
 
 def subjects(agent: TestClient, q: str) -> list[str]:
@@ -109,15 +120,44 @@ def test_an_imported_ticket_is_found_and_one_taken_back_is_not(
     assert left == []
 
 
-def test_what_was_here_before_the_index_gets_its_words(
+def test_what_waits_for_its_words_is_counted_and_then_found(
     agent: TestClient, desk: Desk, engine: Engine
 ) -> None:
-    desk.ticket("The printer jams")
+    forget_words(engine, *(desk.ticket("The printer jams").id for _ in range(2)))
+    assert subjects(agent, "printer") == []
+    told = "2 imported tickets are still being indexed and cannot be found yet."
+    assert told in agent.get("/tickets?q=printer", headers=HTMX).text
+    desk.services.knowledge.index_missing()
+    assert len(subjects(agent, "printer")) == 2
+    assert "being indexed" not in agent.get("/tickets?q=printer", headers=HTMX).text
+
+
+def test_a_text_that_changes_while_its_words_are_made_is_read_again(
+    agent: TestClient, desk: Desk, engine: Engine
+) -> None:
+    ticket = desk.ticket("The printer jams")
+    forget_words(engine, ticket.id)
+    with reading(engine) as conn:
+        batch = search.waiting(conn, limit=10)
+    assert batch
+    stale = batch.words()
+    desk.services.tickets.change(ticket.id, {"subject": "The plotter jams"}, by=desk.user)
     with writing(engine) as conn:
-        conn.execute(delete(ticket_terms))
+        search.store_words(conn, batch, stale)
     assert subjects(agent, "printer") == []
     desk.services.knowledge.index_missing()
-    assert subjects(agent, "printer") == ["The printer jams"]
+    assert subjects(agent, "plotter") == ["The plotter jams"]
+    with reading(engine) as conn:
+        assert search.waiting(conn, limit=10) is None
+
+
+def test_the_newest_without_words_go_first(desk: Desk, engine: Engine) -> None:
+    first, second = desk.ticket("One").id, desk.ticket("Two").id
+    forget_words(engine, first, second)
+    with reading(engine) as conn:
+        batch = search.waiting(conn, limit=1)
+    assert batch
+    assert batch.keys == (second,)
 
 
 def test_words_are_written_after_the_start_though_the_database_was_locked(
@@ -127,17 +167,15 @@ def test_words_are_written_after_the_start_though_the_database_was_locked(
     engine: Engine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    desk.ticket("The printer jams")
-    with writing(engine) as conn:
-        conn.execute(delete(ticket_terms))
-    really, looks = search.index_missing, iter(range(100))
+    forget_words(engine, desk.ticket("The printer jams").id)
+    really, looks = search.store_words, iter(range(100))
 
-    def locked_at_first(conn: Connection, *, limit: int) -> int:
+    def locked_at_first(*arguments: Any) -> None:
         if next(looks) == 0:
             raise OperationalError("BEGIN IMMEDIATE", None, Exception("database is locked"))
-        return really(conn, limit=limit)
+        really(*arguments)
 
-    monkeypatch.setattr(search, "index_missing", locked_at_first)
+    monkeypatch.setattr(search, "store_words", locked_at_first)
     with TestClient(app):
         until = time.monotonic() + 30
         while subjects(agent, "printer") == []:
@@ -165,5 +203,77 @@ def test_a_requesters_search_stays_among_their_own(requester: TestClient, desk: 
 
 
 def test_words_are_alike_on_both_databases() -> None:
-    assert words("Grüße, ORA-01653_x! ﬁne 漢字") == ["grusse", "ora", "01653", "x", "fine", "漢字"]
+    assert words("Grüße, ORA-01653_x! ﬁne") == ["grusse", "ora", "01653", "x", "fine"]
+    assert words("Søren Łukasz Æther") == ["soren", "lukasz", "aether"]
+    assert words("打印机x9") == ["打印", "印机", "机", "x9"]
     assert words("!? --") == []
+
+
+@given(st.text(max_size=40))
+def test_what_a_text_is_asked_by_is_among_its_words(text: str) -> None:
+    its = {*words(text), *other_words([text], but=())}
+    for ways in asked(masked(text)):
+        assert any(all(any_begins(its, term) for term in group) for group in ways)
+
+
+def any_begins(its: set[str], term: Term) -> bool:
+    return any(word == term.word or (term.prefix and word.startswith(term.word)) for word in its)
+
+
+# A sentence, and words of one, two and three letters from its middle.
+SENTENCES = {
+    "Chinese": ("三楼的打印机卡纸了", ("纸", "卡纸", "打印机")),
+    "Japanese": ("会議室のプリンターが壊れた", ("壊", "議室", "リンタ")),
+    "Thai": ("เครื่องพิมพ์ที่ชั้นสามเสีย", ("ส", "พิม", "เสีย")),
+}
+FOUND = [(text, word) for text, few in SENTENCES.values() for word in (*few, text)]
+
+
+@pytest.mark.parametrize(("text", "word"), FOUND)
+def test_a_word_is_found_inside_a_run_of_letters(
+    agent: TestClient, desk: Desk, text: str, word: str
+) -> None:
+    desk.ticket(text, "")
+    desk.ticket("無関係", "ไม่เกี่ยว")
+    assert subjects(agent, word) == [text]
+
+
+@pytest.mark.parametrize(("text", "word"), FOUND)
+def test_such_an_article_is_found_and_answers_a_question(
+    agent: TestClient, desk: Desk, text: str, word: str
+) -> None:
+    draft = ArticleDraft(
+        text, "hardware", public=True, keywords=text, body=f"## Steps\n\n1. {text}"
+    )
+    desk.services.knowledge.write(draft, by=desk.user)
+    assert text in agent.get("/articles", params={"q": word}).text
+    if len(word) > 1:
+        assert text in agent.post("/ask", data={"text": word}).text
+
+
+@pytest.mark.parametrize(
+    ("written", "searches"),
+    [
+        ("Müller", ("Müller", "Mueller", "muller", "MUEL", "mü", "Mu\u0308ller")),
+        ("Mueller", ("Müller", "mueller")),
+        ("Søren", ("soren", "Søren", "Soeren")),
+        ("Łukasz", ("lukasz", "Łukasz", "łuk")),
+        ("Ångström", ("angstrom", "Aangstroem", "ångström")),
+        ("Đặng", ("dang", "đặng")),
+        ("Straße", ("strasse", "STRASSE", "straße")),
+        ("हिन्दी", ("हिन्दी",)),
+        ("한국어", ("한국", "한국어")),
+    ],
+)
+def test_a_name_is_found_however_it_is_spelled(
+    agent: TestClient, desk: Desk, written: str, searches: tuple[str, ...]
+) -> None:
+    desk.ticket(f"{written} cannot log in", "")
+    assert [q for q in searches if not subjects(agent, q)] == []
+
+
+def test_no_letter_breaks_a_search(agent: TestClient) -> None:
+    letters = [chr(code) for code in range(0x80, 0x3400) if chr(code).isalnum()]
+    for at in range(0, len(letters), 90):
+        q = "a".join(letters[at : at + 90])
+        assert agent.get("/tickets", params={"q": q}, headers=HTMX).status_code == 200

@@ -9,6 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from app.copilot.features import spelled
 from app.copilot.text import cleaned
 from app.copilot.values import Article, Step
+from app.copilot.words import UNSPACED, spaced
 
 # Under this score nothing is offered.
 LEAST_SCORE = 0.16
@@ -17,6 +18,8 @@ LEAST_FOR_STEPS = 0.2
 # What an article keeps of its score when its category is out of the question.
 OTHER_CATEGORY = 0.5
 LETTERS = (3, 5)
+# A letter alone is a word in Chinese and its like, and is none elsewhere.
+WORD_OR_LETTER = rf"(?u)\b\w\w+\b|[{UNSPACED}]"
 # A second article is worth naming only when it is nearly as near as the first.
 NEARLY = 0.75
 STEPS = 6
@@ -39,7 +42,9 @@ class Articles:
         self._by_slug = {article.slug: article for article in articles}
         indexed = [_indexed(article) for article in articles]
         shared = {"sublinear_tf": True, "preprocessor": spelled}
-        self._words = TfidfVectorizer(ngram_range=(1, 2), stop_words="english", **shared)
+        self._words = TfidfVectorizer(
+            ngram_range=(1, 2), stop_words="english", token_pattern=WORD_OR_LETTER, **shared
+        )
         self._letters = TfidfVectorizer(analyzer="char_wb", ngram_range=LETTERS, **shared)
         self._by_words = self._words.fit_transform(indexed)
         self._by_letters = self._letters.fit_transform(indexed)
@@ -54,7 +59,7 @@ class Articles:
 
         `shares` says how likely each category is; letter groups find words in other forms.
         """
-        asked = [cleaned(text)]
+        asked = [spaced(cleaned(text))]
         words = self._by_words @ self._words.transform(asked).T
         letters = self._by_letters @ self._letters.transform(asked).T
         likeness = (words + letters).toarray().ravel() / 2
@@ -82,4 +87,4 @@ class Articles:
 def _indexed(article: Article) -> str:
     """What an article is found by; title and keywords weigh most."""
     keys = " ".join((article.title, *article.keywords))
-    return "\n".join((keys, keys, keys, *article.symptoms, *article.steps))
+    return spaced("\n".join((keys, keys, keys, *article.symptoms, *article.steps)))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Dialect, select
 
-from app.db import bulk, events, links
+from app.db import bulk, events, links, search
 from app.db.tables import outbox, tickets
 from app.models import SUBJECT_LENGTH, SYNCED, Incident, SyncStatus, Values
 
@@ -69,6 +69,7 @@ def add(
     ids = links.tickets_of(conn, host, sys_ids)
     told = [(ids[one.sys_id], f"Imported from incident {one.number}.") for one in found]
     events.tell_all(conn, told, now=now)
+    search.add_waiting(conn, search.TICKET, ids.values())
     return ids
 
 

@@ -7,11 +7,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Dialect, RowMapping, func, or_, select, update
 
 from app.db import bulk, search
-from app.db.tables import choices, connections, incidents, tickets
+from app.db.tables import choices, connections, incident_terms, incidents, tickets
 from app.db.upserts import upsert
 from app.models import Incident, MirroredIncident
 
 COLUMNS = Incident._fields
+NOTES = COLUMNS.index("close_notes")
 COUNT_CAP = 10_000
 
 
@@ -19,7 +20,7 @@ def store(conn: Connection, found: Iterable[Incident], *, now: datetime) -> None
     """Put incidents into the mirror as just seen."""
     seen = tuple(found)
     _write(conn, prepared(conn.dialect, seen), now=now)
-    search.index_incidents(conn, seen)
+    search.index_incidents(conn, [one.sys_id for one in seen])
 
 
 def prepared(dialect: Dialect, found: Sequence[Incident]) -> list[bulk.Row]:
@@ -30,7 +31,9 @@ def prepared(dialect: Dialect, found: Sequence[Incident]) -> list[bulk.Row]:
 def store_many(conn: Connection, rows: Sequence[bulk.Row], *, now: datetime) -> None:
     """As `store`, for a page of a long read: the words for the search follow behind."""
     _write(conn, rows, now=now)
-    search.forget_incidents(conn, [row[0] for row in rows])
+    search.add_waiting(conn, search.INCIDENT, [row[0] for row in rows if row[NOTES].strip()])
+    silent = [row[0] for row in rows if not row[NOTES].strip()]
+    conn.execute(incident_terms.delete().where(incident_terms.c.sys_id.in_(silent)))
 
 
 def _write(conn: Connection, rows: Sequence[bulk.Row], *, now: datetime) -> None:

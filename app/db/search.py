@@ -1,92 +1,239 @@
-"""The full-text index: whoever writes a text writes its words in the same transaction."""
+"""The full-text index: the words of what is written, and what waits for its words.
 
-from collections.abc import Iterable, Sequence
+A person's text is indexed in the transaction that writes it. An import only notes which tickets and
+incidents are new; their words are made behind it, without a transaction, and stored if the text is
+still the same.
+"""
 
-from sqlalchemy import ColumnElement, Connection, Select, column, delete, func, select, table, text
-from sqlalchemy.sql.schema import Table
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from app.copilot.words import other_words, problem_words, words
-from app.db.tables import article_terms, articles, incident_terms, incidents, ticket_terms, tickets
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    column,
+    delete,
+    func,
+    select,
+    table,
+    text,
+)
+from sqlalchemy.sql.schema import Column, Table
+
+from app.copilot.words import Group, asked, asked_before, other_words, problem_words
+from app.db import bulk
+from app.db.tables import (
+    article_terms,
+    articles,
+    incident_terms,
+    incidents,
+    ticket_terms,
+    tickets,
+    unindexed,
+)
 from app.db.upserts import upsert
-from app.models import Incident
 
-SHORTEST_PREFIX = 2
+Key = int | str
+Words = tuple[list[str], list[str]]
+
+
+def _ticket_words(row: Sequence[Any]) -> Words | None:
+    _, subject, description, requester, notes = row
+    problem = problem_words(subject, description)
+    return problem, other_words((subject, description, requester, notes), but=problem)
+
+
+def _article_words(row: Sequence[Any]) -> Words | None:
+    _, title, keywords, body, deleted_at = row
+    if deleted_at:
+        return None
+    about = f"{title}\n{keywords}"
+    problem = problem_words(about, body)
+    return problem, other_words((about, body), but=problem)
+
+
+def _incident_words(row: Sequence[Any]) -> Words | None:
+    _, subject, description, notes = row
+    if not notes.strip():
+        return None
+    problem = problem_words(subject, description)
+    return problem, other_words((subject, description, notes), but=problem)
+
+
+class Noun(NamedTuple):
+    """What can be found: its table of words, which column there names it, and what is read of it.
+
+    The first of `columns` is its key; `words` answers None for what has no words.
+    """
+
+    name: str
+    terms: Table
+    key: str
+    columns: tuple[Column[Any], ...]
+    words: Callable[[Sequence[Any]], Words | None]
+
+    def ref(self, key: Key) -> str:
+        """A key as text, in an order in which the newest ticket is the last."""
+        return f"{key:010}" if isinstance(key, int) else key
+
+    def key_of(self, ref: str) -> Key:
+        return ref if self is INCIDENT else int(ref)
+
+
+TICKET = Noun(
+    "ticket",
+    ticket_terms,
+    "ticket_id",
+    tuple(
+        tickets.c[name]
+        for name in ("id", "subject", "description", "requester_email", "resolution_notes")
+    ),
+    _ticket_words,
+)
+ARTICLE = Noun(
+    "article",
+    article_terms,
+    "article_id",
+    tuple(articles.c[name] for name in ("id", "title", "keywords", "body", "deleted_at")),
+    _article_words,
+)
+INCIDENT = Noun(
+    "incident",
+    incident_terms,
+    "sys_id",
+    tuple(
+        incidents.c[name] for name in ("sys_id", "short_description", "description", "close_notes")
+    ),
+    _incident_words,
+)
+NOUNS = (TICKET, ARTICLE, INCIDENT)
 
 
 def index_tickets(conn: Connection, ticket_ids: Iterable[int]) -> None:
     """Write the words of these tickets as they are now."""
-    columns = (
-        tickets.c.id,
-        tickets.c.subject,
-        tickets.c.description,
-        tickets.c.requester_email,
-        tickets.c.resolution_notes,
-    )
-    found = conn.execute(select(*columns).where(tickets.c.id.in_(list(ticket_ids)))).all()
-    rows = []
-    for ticket_id, subject, description, requester, notes in found:
-        problem = problem_words(subject, description)
-        rest = other_words((subject, description, requester, notes), but=problem)
-        rows.append(_terms(problem, rest) | {"ticket_id": ticket_id})
-    upsert(conn, ticket_terms, rows)
+    _index(conn, TICKET, list(ticket_ids))
 
 
 def index_articles(conn: Connection, slugs: Iterable[str]) -> None:
     """Write the words of these articles as they are now; a deleted one has none."""
-    columns = (articles.c.id, articles.c.title, articles.c.keywords, articles.c.body)
-    wanted = select(*columns, articles.c.deleted_at).where(articles.c.slug.in_(list(slugs)))
-    rows = []
-    for article_id, title, keywords, body, deleted_at in conn.execute(wanted).all():
-        problem = [] if deleted_at else problem_words(f"{title}\n{keywords}", body)
-        rest = [] if deleted_at else other_words((body,), but=problem)
-        rows.append(_terms(problem, rest) | {"article_id": article_id})
-    upsert(conn, article_terms, rows)
+    known = select(articles.c.id).where(articles.c.slug.in_(list(slugs)))
+    _index(conn, ARTICLE, conn.execute(known).scalars().all())
 
 
-def index_incidents(conn: Connection, found: Iterable[Incident]) -> None:
+def index_incidents(conn: Connection, sys_ids: Iterable[str]) -> None:
     """Write the words of the incidents that say how they were resolved."""
-    rows = []
-    for incident in found:
-        if incident.close_notes.strip():
-            problem = problem_words(incident.short_description, incident.description)
-            rest = other_words((incident.close_notes,), but=problem)
-            rows.append(_terms(problem, rest) | {"sys_id": incident.sys_id})
-    upsert(conn, incident_terms, rows, keys=("sys_id",))
+    _index(conn, INCIDENT, list(sys_ids))
 
 
-def forget_incidents(conn: Connection, sys_ids: Sequence[str]) -> None:
-    """Drop the words of incidents that may have changed: `index_missing` writes them anew."""
-    conn.execute(delete(incident_terms).where(incident_terms.c.sys_id.in_(sys_ids)))
+def _index(conn: Connection, noun: Noun, keys: Collection[Key]) -> None:
+    rows = _texts(conn, noun, keys)
+    _store(conn, noun, {key: noun.words(row) for key, row in rows.items()})
 
 
-def index_missing(conn: Connection, *, limit: int) -> int:
-    """Write words for some of what was here before the index; how many."""
-    known = select(ticket_terms.c.ticket_id)
-    unread = select(tickets.c.id).where(tickets.c.id.not_in(known)).limit(limit)
-    ticket_ids = conn.execute(unread).scalars().all()
-    index_tickets(conn, ticket_ids)
-    columns = [incidents.c[name] for name in Incident._fields]
-    known = select(incident_terms.c.sys_id)
-    told = func.trim(incidents.c.close_notes) != ""
-    resolved = select(*columns).where(told, incidents.c.sys_id.not_in(known)).limit(limit)
-    found = [Incident(**row) for row in conn.execute(resolved).mappings()]
-    index_incidents(conn, found)
-    return len(ticket_ids) + len(found)
+def _texts(
+    conn: Connection, noun: Noun, keys: Collection[Key], *, for_update: bool = False
+) -> dict[Key, Row[Any]]:
+    owner = noun.columns[0]
+    query = select(*noun.columns).where(owner.in_(keys)).order_by(owner)
+    if for_update:
+        query = query.with_for_update()
+    return {row[0]: row for row in conn.execute(query)}
 
 
-def _terms(problem: Sequence[str], rest: Sequence[str]) -> dict[str, object]:
-    return {"problem": " ".join(problem), "rest": " ".join(rest)}
+def _store(conn: Connection, noun: Noun, found: Mapping[Key, Words | None]) -> None:
+    rows = [
+        {"problem": " ".join(words[0]), "rest": " ".join(words[1]), noun.key: key}
+        for key, words in found.items()
+        if words is not None
+    ]
+    upsert(conn, noun.terms, rows, keys=(noun.key,))
+    if gone := [key for key, words in found.items() if words is None]:
+        conn.execute(delete(noun.terms).where(noun.terms.c[noun.key].in_(gone)))
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Some of what waits for its words: the texts as they were read, by key."""
+
+    noun: Noun
+    keys: tuple[Key, ...]
+    texts: Mapping[Key, Row[Any]]
+
+    def words(self) -> dict[Key, Words | None]:
+        """The words of the texts; takes a third of a millisecond each, so no transaction."""
+        return {key: self.noun.words(row) for key, row in self.texts.items()}
+
+
+def add_waiting(conn: Connection, noun: Noun, keys: Iterable[Key]) -> None:
+    """Note that these are new or rewritten, and wait for their words."""
+    rows = [(noun.ref(key),) for key in keys]
+    same = {"noun": noun.name, "fresh": True}
+    bulk.insert(conn, unindexed, ("ref",), rows, same=same, replace=True)
+
+
+def waiting(conn: Connection, *, limit: int) -> Waiting | None:
+    """The next ones: tickets before incidents, those without any words first, then the newest."""
+    for noun in NOUNS:
+        query = select(unindexed.c.ref).where(unindexed.c.noun == noun.name)
+        query = query.order_by(unindexed.c.fresh.desc(), unindexed.c.ref.desc()).limit(limit)
+        keys = tuple(noun.key_of(ref) for ref in conn.execute(query).scalars())
+        if keys:
+            return Waiting(noun, keys, _texts(conn, noun, keys))
+    return None
+
+
+def store_words(conn: Connection, done: Waiting, words: Mapping[Key, Words | None]) -> None:
+    """Store the words of the texts that are still as they were read; the others wait on."""
+    noun = done.noun
+    now = _texts(conn, noun, done.keys, for_update=True)
+    rewritten = {key for key, row in now.items() if row != done.texts.get(key)}
+    _store(
+        conn, noun, {key: found for key, found in words.items() if key in now.keys() - rewritten}
+    )
+    refs = [noun.ref(key) for key in done.keys if key not in rewritten]
+    conn.execute(delete(unindexed).where(unindexed.c.noun == noun.name, unindexed.c.ref.in_(refs)))
+
+
+def count_unfound(conn: Connection) -> int:
+    """How many tickets have no words yet, so that no search finds them."""
+    query = select(func.count()).where(unindexed.c.noun == TICKET.name, unindexed.c.fresh)
+    return conn.execute(query).scalar_one()
 
 
 def ids_with_all(conn: Connection, terms: Table, q: str) -> Select[int]:
     """The keys of what holds every word of `q`; longer words also match as beginnings."""
-    asked = words(q)
-    if not asked:
+    wanted = asked(q)
+    if not wanted:
         return select(key_of(terms)).where(text("1 = 0"))
+    # What waits to be indexed anew is still found by the words that it has.
+    ways = [one for one in (wanted, asked_before(q)) if one]
+    queries = dict.fromkeys(
+        all_of(conn, [any_of(conn, [_terms(conn, group) for group in word]) for word in way])
+        for way in ways
+    )
+    return ids_matching(conn, terms, any_of(conn, list(queries)))
+
+
+def _terms(conn: Connection, group: Group) -> str:
     mark = "*" if conn.dialect.name == "sqlite" else ":*"
-    parts = [quoted(conn, word) + (mark if _prefix(word) else "") for word in asked]
-    joiner = " AND " if conn.dialect.name == "sqlite" else " & "
-    return ids_matching(conn, terms, joiner.join(parts))
+    return all_of(conn, [quoted(conn, one.word) + (mark if one.prefix else "") for one in group])
+
+
+def all_of(conn: Connection, parts: Sequence[str]) -> str:
+    """A query for what matches every part, in the database's own query language."""
+    return _joined(parts, " AND " if conn.dialect.name == "sqlite" else " & ")
+
+
+def any_of(conn: Connection, parts: Sequence[str]) -> str:
+    """A query for what matches any part."""
+    return _joined(parts, " OR " if conn.dialect.name == "sqlite" else " | ")
+
+
+def _joined(parts: Sequence[str], joiner: str) -> str:
+    return parts[0] if len(parts) == 1 else f"({joiner.join(parts)})"
 
 
 def ids_matching(conn: Connection, terms: Table, query: str) -> Select[int]:
@@ -107,7 +254,3 @@ def quoted(conn: Connection, word: str) -> str:
 def key_of(terms: Table) -> ColumnElement[int]:
     key: ColumnElement[int] = terms.primary_key.columns.values()[0]
     return key
-
-
-def _prefix(word: str) -> bool:
-    return len(word) >= SHORTEST_PREFIX and not word.isdigit()

@@ -28,10 +28,8 @@ Groups = Sequence[Sequence[str]]
 
 def query_of(conn: Connection, groups: Groups) -> str:
     """A query for what holds all words of any group, in the database's own language."""
-    sqlite = conn.dialect.name == "sqlite"
-    both, either = (" AND ", " OR ") if sqlite else (" & ", " | ")
-    return either.join(
-        "(" + both.join(search.quoted(conn, word) for word in group) + ")" for group in groups
+    return search.any_of(
+        conn, [search.all_of(conn, [search.quoted(conn, word) for word in one]) for one in groups]
     )
 
 

@@ -182,7 +182,7 @@ class TicketDetail:
 
 @dataclass(frozen=True, slots=True)
 class TicketPage:
-    """One page of a list. `total` stops at the cap."""
+    """One page of a list. `total` stops at the cap; `unfound` tickets wait to be indexed."""
 
     tickets: tuple[Ticket, ...]
     wanted: TicketFilter
@@ -191,6 +191,7 @@ class TicketPage:
     pages: int
     total: int
     capped: bool
+    unfound: int
 
 
 @dataclass(frozen=True, slots=True)

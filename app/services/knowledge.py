@@ -13,13 +13,15 @@ from app.copilot.categories import CATEGORIES
 from app.copilot.knowledge import load_starters, starter_slugs
 from app.copilot.redact import masked
 from app.db import articles, migrate, search, tickets
-from app.db.engine import reading, utc_now, writing
+from app.db.engine import reading, refresh_statistics, utc_now, writing
 from app.errors import Conflict, Invalid, NotAllowed
 from app.models import Article, ArticleDraft, ArticleList, Basis, Role, User
 from app.services.overtaken import overtaken
 
 LISTED_AT_MOST = 500
-INDEXED_AT_ONCE = 200
+INDEXED_AT_ONCE = 100
+# From so many on the database should know anew how its tables are filled.
+VERY_MANY = 1_000
 SLUG_LENGTH = 80
 TITLE_LENGTH = 200
 # Addresses under /articles that are not articles.
@@ -59,12 +61,26 @@ class KnowledgeService:
             ]
             articles.add(conn, drafts, by=None, now=self._now())
 
-    def index_missing(self) -> None:
-        """Give words to what was not indexed when it was written."""
-        while True:
+    def index_missing(
+        self,
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+        pause: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Write the words of what waits for them; `pause` is called after each batch."""
+        done = 0
+        while not stopping():
+            with reading(self._engine) as conn:
+                batch = search.waiting(conn, limit=INDEXED_AT_ONCE)
+            if batch is None:
+                break
+            words = batch.words()
             with writing(self._engine) as conn:
-                if not search.index_missing(conn, limit=INDEXED_AT_ONCE):
-                    return
+                search.store_words(conn, batch, words)
+            done += len(batch.keys)
+            pause()
+        if done >= VERY_MANY:
+            refresh_statistics(self._engine)
 
     def list(self, viewer: User, *, q: str, category: str) -> ArticleList:
         """What the viewer may read, by title; an unknown category is no filter."""

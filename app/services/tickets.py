@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine
 
 from app.copilot.redact import masked
-from app.db import events, suggestions, tickets
+from app.db import events, search, suggestions, tickets
 from app.db.engine import reading, utc_now, writing
 from app.db.tickets import COUNT_CAP, SORTS
 from app.errors import NotAllowed, NotFound
@@ -107,6 +107,7 @@ class TicketService:
         sort = sort if sort in SORTS else "updated"
         with reading(self._engine) as conn:
             total = tickets.count(conn, wanted)
+            unfound = search.count_unfound(conn) if wanted.q else 0
             capped = total > COUNT_CAP
             pages = max(1, -(-total // PAGE_SIZE))
             page = max(page, 1) if capped else min(max(page, 1), pages)
@@ -128,6 +129,7 @@ class TicketService:
             pages=pages,
             total=min(total, COUNT_CAP),
             capped=capped,
+            unfound=unfound,
         )
 
     def after(

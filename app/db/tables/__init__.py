@@ -30,7 +30,7 @@ from app.db.tables.knowledge import (
     suggestion_uses,
     suggestion_votes,
 )
-from app.db.tables.search import article_terms, incident_terms, ticket_terms
+from app.db.tables.search import article_terms, incident_terms, ticket_terms, unindexed
 from app.db.tables.servicenow import (
     choices,
     connections,
@@ -85,5 +85,6 @@ __all__ = [
     "ticket_terms",
     "tickets",
     "trained_models",
+    "unindexed",
     "users",
 ]

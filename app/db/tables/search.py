@@ -7,7 +7,7 @@ PostgreSQL a generated column `words` of type tsvector with a GIN index.
 lower-case words with one space between.
 """
 
-from sqlalchemy import Column, ForeignKey, Integer, Table, Text
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text
 
 from app.db.tables.base import metadata
 
@@ -39,4 +39,16 @@ incident_terms = Table(
     ),
     Column("problem", Text, nullable=False),
     Column("rest", Text, nullable=False),
+)
+
+# What waits for its words to be written: `ref` is the key of its owner, that of a ticket with
+# leading zeros, so that the newest can go first. `fresh` has no words yet; the others have those of
+# an earlier version of the app, and are found by them meanwhile.
+unindexed = Table(
+    "unindexed",
+    metadata,
+    Column("noun", String(10), primary_key=True),
+    Column("ref", String(32), primary_key=True),
+    Column("fresh", Boolean, nullable=False),
+    Index("ix_unindexed_noun_fresh_ref", "noun", "fresh", "ref"),
 )
