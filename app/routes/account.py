@@ -115,6 +115,7 @@ def _login_form(
         error,
         next_path=local_path(target),
         draft=draft.fields if draft else {},
+        notice="",
         email=email,
         demo_accounts=request.app.state.demo_accounts,
     )
