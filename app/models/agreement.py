@@ -22,7 +22,8 @@ CLEARABLE = ("assignee", "assignment_group", *RESOLUTION)
 Values = Mapping[str, str | None]
 # {"ours": ..., "theirs": ...}: the values each side had when both last agreed; "seen", which
 # state of the incident that was: its mod_count, updated_on and updated_by; and while a write is
-# under way "sent": the values of ours in it.
+# under way "sent": the values of ours in it. Before the link "theirs" is what the incident says as
+# it was sent, and "earlier" what it said as an earlier try of the same create sent it.
 Agreed = Mapping[str, Values]
 
 

@@ -16,6 +16,7 @@ from app.integrations.servicenow_mapping.marks import (
 from app.integrations.servicenow_mapping.merging import (
     Merge,
     agreed_at_first,
+    agreed_when_found,
     merge,
     recognised,
     same,
@@ -31,6 +32,7 @@ from app.integrations.servicenow_mapping.reading import (
     seen_of,
     state_of,
     ticket_values,
+    values_sent,
 )
 from app.integrations.servicenow_mapping.words import (
     CANCELED,
@@ -72,6 +74,7 @@ __all__ = [
     "People",
     "Record",
     "agreed_at_first",
+    "agreed_when_found",
     "close_code_of",
     "create_keys",
     "create_payload",
@@ -98,4 +101,5 @@ __all__ = [
     "their_category",
     "ticket_mark",
     "ticket_values",
+    "values_sent",
 ]

@@ -71,6 +71,25 @@ def agreed_at_first(ours: Values, theirs: Values, record: Record) -> tuple[str, 
     )
 
 
+def agreed_when_found(agreed: Agreed, theirs: Values, *, untouched: bool) -> tuple[Values, Values]:
+    """(ours, theirs) as agreed on, for an incident of ours that is found after a lost answer.
+
+    `agreed` holds what was written ahead of the create. A field that says something else was
+    changed there, unless nobody has touched the incident: then rules of the instance did it. One
+    that says what an earlier try sent is to be sent again.
+    """
+    ours, base = dict(agreed.get("sent", {})), dict(theirs)
+    expected, earlier = agreed.get("theirs", {}), agreed.get("earlier", {})
+    for name, value in expected.items():
+        if name not in theirs or theirs[name] == value:
+            continue
+        if name in earlier and earlier[name] == theirs[name]:
+            ours[name] = theirs[name]
+        elif not untouched:
+            base[name] = value
+    return ours, base
+
+
 def recognised(agreed: Agreed, theirs: Values) -> Agreed:
     """The agreed values after what we sent was seen there, though its answer was lost.
 

@@ -153,6 +153,17 @@ def subject_of(record: Record) -> str | None:
     return record.get("short_description")
 
 
+def values_sent(payload: Record, assignee: str | None, maps: Maps) -> dict[str, str | None]:
+    """What an incident says about a ticket when it is as a create sent it.
+
+    Fields that were left out say nothing; nobody and no group are sent by leaving them out.
+    """
+    record = {"assigned_to": "", "assignment_group": "", **payload}
+    if record["assigned_to"]:
+        record["assigned_to.email"] = assignee or ""
+    return ticket_values(record, maps)
+
+
 def _assignee(record: Record) -> str | None:
     """The e-mail; the name, or else the sys_id, of somebody whose e-mail is hidden from us."""
     email = record.get("assigned_to.email", "").casefold()

@@ -43,6 +43,18 @@ def write_ahead(item: OutboxItem, setup: Setup, *, sent: Values, theirs: Values)
         tickets.annotate(conn, ticket, sn_agreed=agreed)
 
 
+def write_ahead_of_create(item: OutboxItem, setup: Setup, *, sent: Values, said: Values) -> None:
+    """As `write_ahead`; `said` is what the incident says as it is sent now."""
+    with writing(setup.engine) as conn:
+        ticket = tickets.get(conn, item.ticket_id, for_update=True)
+        if not outbox.note_sending(conn, item, at=their_time(setup)):
+            raise NotYet(OVERTAKEN)
+        before = ticket.sn_agreed
+        earlier = {**before.get("earlier", {}), **before.get("theirs", {})}
+        agreed = {"ours": {}, "theirs": dict(said), "sent": dict(sent), "earlier": earlier}
+        tickets.annotate(conn, ticket, sn_agreed=agreed)
+
+
 def their_time(setup: Setup) -> datetime:
     """Now by the instance's clock, as far as this delivery has heard of it."""
     return latest_date() or setup.now()

@@ -4,16 +4,30 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection as DbConnection
 
-from app.db import duplicates, events, links, outbox, restores, suggestions, tickets
+from app.db import (
+    duplicates,
+    events,
+    links,
+    outbox,
+    restores,
+    suggestions,
+    switches,
+    tickets,
+)
 from app.db.engine import reading, writing
 from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
-from app.models import OutboxItem, OutboxState, Ticket
+from app.models import OutboxItem, OutboxState, Ticket, Values
 from app.services.privacy import masked_steps, masked_ticket
-from app.services.servicenow.certainty import refuse_if_too_early, their_time, write_ahead
+from app.services.servicenow.certainty import (
+    refuse_if_too_early,
+    their_time,
+    write_ahead_of_create,
+)
 from app.services.servicenow.finding import FIELDS, Finder, Found, keys_kept
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.payload import Payloads
+from app.services.servicenow.reconciling import reconcile, write
 from app.services.servicenow.restored import Restores
 from app.services.servicenow.setup import Setup
 
@@ -39,22 +53,24 @@ class Creates:
         found = Found(())
         if self._restores.looks_first() or again:
             found = self._finder.look(item, sent_at=item.sent_at)
-        ours = found.records
+        ours, made = found.records, False
         if not ours:
             refuse_if_too_early(item, setup)
             if not found.certain:
                 raise _unproven(ticket)
             payload = self._payload(item, ticket)
             refuse_if_too_early(item, setup)
-            write_ahead(item, setup, sent=links.values_of(ticket), theirs={})
+            said = mapping.values_sent(payload, ticket.assignee, self._lookups.maps())
+            write_ahead_of_create(item, setup, sent=links.values_of(ticket), said=said)
             try:
                 record = setup.connected_client().create_incident(payload, fields=FIELDS)
             except (AnswerLost, ServiceNowRejected) as exc:
                 # A refusal too: the instance takes no second record with our sys_id.
                 ours = self._find_or_raise(item, exc)
             else:
-                ours = self._with_late_ones(item, record) if again else (record,)
-        self._record_link(item, ticket, ours)
+                made = not again
+                ours = (record,) if made else self._with_late_ones(item, record)
+        self._record_link(item, ticket, ours, found=not made)
 
     def _payload(self, item: OutboxItem, ticket: Ticket) -> dict[str, str]:
         assert item.sys_id is not None
@@ -93,41 +109,68 @@ class Creates:
         except ServiceNowError:
             return (record,)
 
-    def _record_link(self, item: OutboxItem, ticket: Ticket, ours: Sequence[Record]) -> None:
-        setup = self._setup
-        now = setup.now()
+    def _record_link(
+        self, item: OutboxItem, ticket: Ticket, ours: Sequence[Record], *, found: bool
+    ) -> None:
+        """Link the oldest; `found`: not as the answer to this very call, it may have changed."""
+        now = self._setup.now()
         maps = self._lookups.maps()
         record, *twins = ours
         number = record.get("number", "")
-        with writing(setup.engine) as conn:
+        with writing(self._setup.engine) as conn:
             current = tickets.get(conn, ticket.id, for_update=True)
             if not outbox.settle(conn, item, OutboxState.DONE, settled_at=now, error=None):
                 return
-            # An incident found again holds what an earlier try sent, not what the ticket says now.
-            sent = current.sn_agreed.get("sent") or links.values_of(ticket)
-            links.link(
-                conn,
-                ticket.id,
-                sys_id=record["sys_id"],
-                number=number,
-                host=setup.host,
-                ours=sent,
-                theirs=mapping.ticket_values(record, maps),
-                seen=mapping.seen_of(record),
-                group_name=record.get("assignment_group.name", ""),
-                now=now,
-            )
+            self._link(conn, current, record, maps, found=found)
             suggestions.count_used(conn, ticket.id, None, way="description", now=now)
             said = _priority_there(record, ticket, maps)
             told = f"Incident {number} created in ServiceNow.{said}"
             events.tell(conn, ticket.id, told, by=item.created_by, now=now)
-            restores.store_kept_keys(conn, setup.host, keys_kept(record, item))
+            restores.store_kept_keys(conn, self._setup.host, keys_kept(record, item))
             for twin in twins:
                 self._note_twin(conn, item, twin, kept=number)
-            theirs = record.get("state", "")
-            state = maps.state_of_status[current.status]
-            if links.values_of(current) != sent or (theirs and theirs != state):
-                links.owe_update(conn, current, host=setup.host, by=item.created_by, now=now)
+            self._compare(conn, item, record, maps)
+
+    def _link(
+        self, conn: DbConnection, ticket: Ticket, record: Record, maps: mapping.Maps, *, found: bool
+    ) -> None:
+        theirs: Values = mapping.ticket_values(record, maps)
+        # An incident found again holds what an earlier try sent, not what the ticket says now.
+        ours: Values = ticket.sn_agreed.get("sent") or links.values_of(ticket)
+        if found and "sent" in ticket.sn_agreed:
+            untouched = record.get("sys_mod_count") == "0"
+            ours, theirs = mapping.agreed_when_found(ticket.sn_agreed, theirs, untouched=untouched)
+        elif found:
+            # Nothing here knows what was sent: it was sent before a backup was restored.
+            names = mapping.agreed_at_first(ours, theirs, record)
+            ours = {name: ours[name] for name in names}
+            theirs = {name: theirs[name] for name in names if name in theirs}
+        links.link(
+            conn,
+            ticket.id,
+            sys_id=record["sys_id"],
+            number=record.get("number", ""),
+            host=self._setup.host,
+            ours=ours,
+            theirs=theirs,
+            seen=mapping.seen_of(record),
+            group_name=record.get("assignment_group.name", ""),
+            now=self._setup.now(),
+        )
+
+    def _compare(
+        self, conn: DbConnection, item: OutboxItem, record: Record, maps: mapping.Maps
+    ) -> None:
+        """What changed there meanwhile is taken over or asked about, what changed here is owed."""
+        setup = self._setup
+        ticket = tickets.get(conn, item.ticket_id)
+        pulling = switches.pulling(conn, setup.host)
+        compared = reconcile(ticket, record, maps=maps, pulling=pulling, now=setup.now())
+        after = write(conn, ticket, compared, now=setup.now())
+        differs = record.get("state", "") not in ("", maps.state_of_status[after.status])
+        asked = "status" in compared.verdict.conflicts
+        if compared.verdict.send or (differs and not asked):
+            links.owe_update(conn, after, host=setup.host, by=item.created_by, now=setup.now())
 
     def _note_twin(self, conn: DbConnection, item: OutboxItem, twin: Record, *, kept: str) -> None:
         number = twin.get("number", "")
