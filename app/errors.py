@@ -161,6 +161,12 @@ class Kind(StrEnum):
     UNCONFIRMED = "unconfirmed"
     CONFLICT = "conflict"
     UNPROVEN = "unproven"
+    # The resolution code is not one of the instance's.
+    CLOSE_CODE = "close_code"
+    # It belongs to another instance than the connected one.
+    OTHER_INSTANCE = "other_instance"
+    # It waited so long that a person must say whether it is still wanted.
+    OLD = "old"
     UNEXPECTED = "unexpected"
 
 
@@ -177,6 +183,9 @@ STATUS_OF_KIND = {
     Kind.INVALID: 422,
     Kind.CONFLICT: 409,
     Kind.UNPROVEN: 409,
+    Kind.CLOSE_CODE: 422,
+    Kind.OTHER_INSTANCE: 422,
+    Kind.OLD: 422,
 }
 
 

@@ -104,9 +104,15 @@ class Worker:
 
     def _push(self) -> None:
         self._servicenow.restores.check_at_start()
-        deliver_due = self._servicenow.delivery.deliver_due
+        trying_again = iter([self._servicenow.connection.try_again])
         stopping = self._stopping("pushes")
-        self._loop("pushes", lambda: deliver_due(stopping=stopping), self._bells.pushes)
+
+        def look() -> None:
+            for try_again in trying_again:
+                try_again()
+            self._servicenow.delivery.deliver_due(stopping=stopping)
+
+        self._loop("pushes", look, self._bells.pushes)
 
     def _pull(self) -> None:
         self._loop("pulls", self._pull_and_purge, self._bells.pulls)

@@ -5,10 +5,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
-from app.db import keys, outbox
+from app.db import events, keys, outbox
 from app.db.tables import installation, tickets
 from app.models import (
     SYNCED,
+    NotePush,
     OutboxItem,
     OutboxKind,
     OutboxState,
@@ -150,6 +151,8 @@ def owe_update(
     if waiting is not None:
         if waiting.state is OutboxState.BLOCKED:
             outbox.revive(conn, waiting.id, now=now, error=None, close_code=None)
+        else:
+            outbox.renew(conn, waiting.id, now=now)
         return waiting
     return outbox.add(
         conn,
@@ -160,6 +163,13 @@ def owe_update(
         created_by=by,
         now=now,
     )
+
+
+def owe_waiting_notes(conn: Connection, ticket: Ticket, *, host: str, now: datetime) -> None:
+    """The ticket was linked: owe the notes that were to be sent before there was a link."""
+    for note in events.unsent_notes(conn, ticket.id):
+        if note.push is NotePush.NOW:
+            owe_note(conn, ticket, note, host=host, by=note.author or "", now=now)
 
 
 def owe_note(

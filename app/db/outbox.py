@@ -202,6 +202,8 @@ def revive(conn: Connection, item_id: int, *, now: datetime, **values: Any) -> b
                 else_=OutboxState.PENDING,
             ),
             not_before=now,
+            released_at=None,
+            renewed_at=now,
             **values,
         )
     )
@@ -226,11 +228,17 @@ def send_anew(
             sent_at=None,
             unconfirmed_since=None,
             not_before=now,
+            renewed_at=now,
             error=None,
             error_kind=None,
         )
     )
     return row.rowcount == 1
+
+
+def renew(conn: Connection, item_id: int, *, now: datetime) -> None:
+    """A waiting push is wanted from now on: what it sends has changed."""
+    conn.execute(update(outbox).where(outbox.c.id == item_id).values(renewed_at=now))
 
 
 def owe_again(
@@ -247,6 +255,7 @@ def owe_again(
             host=host,
             created_by=by,
             not_before=now,
+            renewed_at=now,
             settled_at=None,
             error=None,
         )
@@ -260,7 +269,7 @@ def amend(conn: Connection, item_id: int, *, now: datetime, **values: Any) -> bo
     row = conn.execute(
         update(outbox)
         .where(outbox.c.id == item_id, *_certain())
-        .values(state=OutboxState.PENDING, not_before=now, **values)
+        .values(state=OutboxState.PENDING, not_before=now, renewed_at=now, **values)
     )
     return row.rowcount == 1
 

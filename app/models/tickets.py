@@ -72,7 +72,9 @@ NOTES = (EventKind.COMMENT, EventKind.INTERNAL_NOTE)
 
 
 class NotePush(StrEnum):
-    """When a note goes to ServiceNow: at once, with the next sync by hand, or not at all."""
+    """When a note goes to ServiceNow: as soon as there is a link, with the next sync by hand, or
+    not at all.
+    """
 
     NOW = "now"
     LATER = "later"

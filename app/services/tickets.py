@@ -212,8 +212,9 @@ class TicketService:
         """A comment the requester sees, or an internal note.
 
         `push` is the tick "also send": None where nobody was asked. A note of a linked ticket
-        goes at once when ticked, or when internal and nobody was asked; an internal note
-        unticked stays here; everything else goes with the next sync by hand.
+        goes at once when ticked, or when internal and nobody was asked; ticked before there is a
+        link, it goes after linking. An internal note unticked stays here; everything else goes
+        with the next sync by hand.
         """
         agent = by.role.may_act_as(Role.AGENT)
         if internal and not agent:
@@ -239,7 +240,7 @@ class TicketService:
             )
             suggestions.count_used(conn, ticket_id, body, way="note", now=now)
             tickets.touch(conn, ticket_id, now=now)
-            if when is NotePush.NOW:
+            if ticket.linked and when is NotePush.NOW:
                 self._pushes.owe_note(conn, ticket, note, by=by.email)
         self._pushes.wake()
         return privacy.masked_event(note)
@@ -264,7 +265,7 @@ def _of_viewer(wanted: TicketFilter, viewer: User) -> TicketFilter:
 
 
 def _when_to_push(ticket: Ticket, *, internal: bool, push: bool | None) -> NotePush:
-    if ticket.linked and (push or (internal and push is None)):
+    if push or (ticket.linked and internal and push is None):
         return NotePush.NOW
     return NotePush.NEVER if internal and push is False else NotePush.LATER
 

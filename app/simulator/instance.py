@@ -45,6 +45,8 @@ class Instance(Store):
             self.journal_counted = False
             self.closed_tables: set[str] = {"sys_dictionary", "sys_properties"}
             self.hidden_rows: set[str] = set()
+            # Records that may be read and not written.
+            self.locked_rows: set[str] = set()
             self.hidden_fields: dict[str, frozenset[str]] = {}
             self.date_format = "%Y-%m-%d %H:%M:%S"
             # How literal times in queries are read: "utc", or in the zone of the "user".

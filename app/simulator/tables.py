@@ -124,6 +124,9 @@ def _write(instance: "Instance", call: Call, record: Record | None) -> Answer:
         body = body[0] if body else {}
     if not isinstance(body, dict):
         return error(400, "Exception while reading request", "The payload is not valid JSON.")
+    if record and record["sys_id"] in instance.locked_rows:
+        detail = "ACL Exception Update Failed due to security constraints"
+        return error(403, "Operation Failed", detail)
     try:
         if record is None:
             made = instance.insert(body, caller=call.caller)

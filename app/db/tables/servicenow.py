@@ -43,6 +43,9 @@ outbox = Table(
     Column("settled_at", UtcDateTime),
     Column("error", Text),
     Column("error_kind", String(20)),
+    # 0026: when it was let go by itself because its cause was gone, and last wanted by a person
+    Column("released_at", UtcDateTime),
+    Column("renewed_at", UtcDateTime),
     # One create per ticket and generation, one push per note: a second click joins the first.
     Index(
         "uq_outbox_create",
@@ -222,6 +225,8 @@ connections = Table(
     Column("restored_number", String(40)),
     Column("creates_released_at", UtcDateTime),
     Column("creates_released_by", String(254)),
+    # 0026: when it worked again after a failure
+    Column("recovered_at", UtcDateTime),
 )
 
 # Incidents that carry a ticket's key beside the one it is linked to.

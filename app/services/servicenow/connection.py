@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.db import incidents, restores, rests
+from app.db import incidents, releases, restores, rests
 from app.db.engine import reading, writing
 from app.errors import AnswerLost, HeldBack, Kind, ServiceNowError, ServiceNowUnavailable
 from app.models import Check, ConnectionTest, ConnectionView, Pause, Rest
@@ -16,7 +16,14 @@ KEPT = timedelta(seconds=30)
 # A full test that was not over by then has died with its process.
 TEST_DEAD_AFTER = timedelta(minutes=3)
 # Kinds that speak of one record or request, not of the connection.
-NOT_THE_CONNECTION = (Kind.NOT_FOUND, Kind.INVALID, Kind.UNCONFIRMED, Kind.CONFLICT)
+NOT_THE_CONNECTION = (
+    Kind.NOT_FOUND,
+    Kind.INVALID,
+    Kind.UNCONFIRMED,
+    Kind.CONFLICT,
+    Kind.CLOSE_CODE,
+    Kind.OTHER_INSTANCE,
+)
 STEPS = ("configuration", "reach", "sign_in", "read_incident")
 # The step at which each kind of failure stops the test.
 STEP_OF_KIND = {
@@ -88,6 +95,13 @@ class Connection:
             test=_test(seen, setup.now()),
         )
 
+    def try_again(self) -> None:
+        """After a start: what failed may have been a setting that was put right."""
+        with reading(self._setup.engine) as conn:
+            row = incidents.connection(conn, self._setup.host)
+        if row and row["last_error"]:
+            self.test()
+
     def test(self) -> ConnectionView:
         """Ask the instance once, now, and tell what was found. Never raises for the instance."""
         if self._setup.client is not None:
@@ -114,11 +128,14 @@ class Connection:
     def _remember_success(self, latency_ms: int) -> None:
         now = self._setup.now()
         with writing(self._setup.engine) as conn:
+            row = incidents.connection(conn, self._setup.host)
+            recovered = {"recovered_at": now} if row and row["last_error"] else {}
             incidents.remember_connection(
                 conn,
                 self._setup.host,
                 checked_at=now,
                 last_ok_at=now,
+                **recovered,
                 latency_ms=latency_ms,
                 last_failed_at=None,
                 last_error=None,
@@ -126,6 +143,10 @@ class Connection:
                 last_hint=None,
             )
             rests.end(conn, self._setup.host)
+            if recovered:
+                releases.release(conn, self._setup.host, now=now)
+        if recovered:
+            self._setup.wake()
 
     def remember_failure(self, exc: ServiceNowError) -> None:
         """The connection does not work, and since when; until something succeeds."""

@@ -71,6 +71,7 @@ class Creates:
                 made = not again
                 ours = (record,) if made else self._with_late_ones(item, record)
         self._record_link(item, ticket, ours, found=not made)
+        self._setup.wake()
 
     def _payload(self, item: OutboxItem, ticket: Ticket) -> dict[str, str]:
         assert item.sys_id is not None
@@ -169,8 +170,10 @@ class Creates:
         after = write(conn, ticket, compared, now=setup.now())
         differs = record.get("state", "") not in ("", maps.state_of_status[after.status])
         asked = "status" in compared.verdict.conflicts
+        host, now = setup.host, setup.now()
         if compared.verdict.send or (differs and not asked):
-            links.owe_update(conn, after, host=setup.host, by=item.created_by, now=setup.now())
+            links.owe_update(conn, after, host=host, by=item.created_by, now=now)
+        links.owe_waiting_notes(conn, after, host=host, now=now)
 
     def _note_twin(self, conn: DbConnection, item: OutboxItem, twin: Record, *, kept: str) -> None:
         number = twin.get("number", "")

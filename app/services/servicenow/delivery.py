@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from app.db import events, links, outbox, pauses, restores, rests
+from app.db import events, links, outbox, pauses, releases, restores, rests
 from app.db.engine import reading, writing
 from app.errors import (
     AnswerLost,
@@ -103,6 +103,7 @@ class Delivery:
         with writing(setup.engine) as conn:
             now = setup.now()
             outbox.release_stale(conn, claimed_before=now - setup.lease, now=now)
+            releases.block_old(conn, setup.host, now=now)
         if setup.client is None or setup.read_only:
             return ()
         with reading(setup.engine) as conn:
@@ -143,6 +144,8 @@ class Delivery:
         with listening() as calls:
             outcome = self._attempt(item, waited_for=waited_for)
         self._history.add_push(item, calls)
+        if outcome is Outcome.SENT:
+            self._release(wrote=any(call.writes for call in calls))
         return outcome
 
     def _attempt(self, item: OutboxItem, *, waited_for: bool) -> Outcome:
@@ -169,6 +172,16 @@ class Delivery:
         else:
             return Outcome.SENT
         return Outcome.FAILED
+
+    def _release(self, *, wrote: bool) -> None:
+        """A push arrived: what was held by a trouble that is over goes now."""
+        setup, now = self._setup, self._setup.now()
+        with reading(setup.engine) as conn:
+            held = releases.waiting(conn, setup.host, now=now, wrote=wrote)
+        if held:
+            with writing(setup.engine) as conn:
+                releases.release(conn, setup.host, now=now, wrote=wrote)
+            setup.wake()
 
     # -- how it went ----------------------------------------------------------------------
 

@@ -101,6 +101,7 @@ class Linking:
         after = write(conn, ticket, found, now=setup.now())
         if found.verdict.send:
             links.owe_update(conn, after, host=setup.host, by=by, now=setup.now())
+        links.owe_waiting_notes(conn, after, host=setup.host, now=setup.now())
 
     def _refuse_unless_given_up(self, owed: OutboxItem, record: mapping.Record) -> None:
         """A create may be dropped when it made nothing here, made this very record, or when only a

@@ -100,7 +100,7 @@ class Payloads:
             raise ServiceNowRejected(
                 f"The resolution code “{wanted or ''}” is not one of the instance's. "
                 "Choose one of them.",
-                kind=Kind.INVALID,
+                kind=Kind.CLOSE_CODE,
             )
         return code
 

@@ -286,7 +286,7 @@ class Pushes:
             iter(sorted(items, key=lambda item: item.state is not OutboxState.BLOCKED)), None
         )
         blocked = first if first and first.state is OutboxState.BLOCKED else None
-        wants_code = blocked and blocked.error and "resolution code" in blocked.error
+        wants_code = blocked is not None and blocked.error_kind == Kind.CLOSE_CODE
         return PushStatus(
             ticket=masked_ticket(ticket),
             state=state,

@@ -38,7 +38,7 @@ class Sending:
         if item.host != self._setup.host:
             raise ServiceNowRejected(
                 f"This belongs to {item.host}, and the app is now connected to {self._setup.host}.",
-                kind=Kind.INVALID,
+                kind=Kind.OTHER_INSTANCE,
             )
         if item.kind is OutboxKind.CREATE:
             self._creates.send(item, ticket)
