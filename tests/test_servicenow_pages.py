@@ -12,6 +12,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.simulator import Instance
 from app.worker import tick
+from tests.both_sides import BETH
 from tests.conftest import HTMX, Clock, signed_in, soup
 from tests.desk import Desk
 
@@ -464,3 +465,37 @@ def instance_number(instance: Instance) -> str:
 
 def notes_of(instance: Instance) -> list[dict[str, str]]:
     return instance.journal(next(iter(instance.incidents)))
+
+
+def test_what_a_link_took_over_shows_in_the_form_at_once(
+    agent: TestClient, desk: Desk, instance: Instance
+) -> None:
+    ticket = desk.ticket(subject="Mail is down")
+    them = instance.add_incident(short_description="Mail is down", assigned_to=BETH)
+    shown = {**HTMX, "HX-Current-URL": f"http://testserver/tickets/{ticket.id}"}
+    path = f"/servicenow/tickets/{ticket.id}"
+    answer = agent.post(f"{path}/link", data={"number": them["number"]}, headers=shown)
+    assert (answer.headers["HX-Retarget"], answer.headers["HX-Reswap"]) == ("#main", "outerMorph")
+    html = soup(answer.text)
+    now = desk.services.tickets.get(ticket.id, desk.user)
+    assert now.assignee == "beth.anglin@example.com"
+    assert html.select_one("#assignee option[selected]").get_text() == now.assignee
+    assert html.select_one("#status-form input[name=seen]")["value"] == str(now.basis)
+
+
+def test_a_card_that_asks_for_itself_brings_the_page_when_nothing_is_on_its_way(
+    agent: TestClient, desk: Desk, instance: Instance
+) -> None:
+    ticket = desk.ticket()
+    shown = {**HTMX, "HX-Current-URL": f"http://testserver/tickets/{ticket.id}"}
+    path = f"/servicenow/tickets/{ticket.id}/push"
+    instance.faults.add("drop_before", times=None)
+    agent.post(f"/servicenow/tickets/{ticket.id}/incident", headers=shown)
+    assert "HX-Retarget" not in agent.get(path, headers=shown).headers
+    instance.faults.clear()
+    for item in desk.services.servicenow.pushes.status(ticket.id).items:
+        desk.services.servicenow.pushes.retry(item.id, by="agent@example.com")
+    answer = agent.get(path, headers=shown)
+    assert (answer.headers["HX-Reswap"], "HX-Push-Url" in answer.headers) == ("outerMorph", False)
+    assert json.loads(answer.headers["HX-Trigger"])["announce"]["focus"] == ""
+    assert "In step" in soup(answer.text).select_one(f"#push-card-{ticket.id}").get_text()

@@ -10,7 +10,8 @@ from app.deps import (
     ServiceNow,
     require,
 )
-from app.models import ConnectionView, PushStatus, Role
+from app.models import ConnectionView, Role
+from app.routes.ticket_page import Desk
 from app.schemas import PROBLEMS, Storable, Wanted
 from app.schemas_servicenow import (
     HealthOut,
@@ -19,7 +20,7 @@ from app.schemas_servicenow import (
     PushOut,
     SyncTicketIn,
 )
-from app.web import announce, fragment, is_partial, page, see_other
+from app.web import fragment, is_partial, page, see_other
 
 agents = [Depends(require(Role.AGENT))]
 pages = APIRouter(prefix="/servicenow", dependencies=agents, include_in_schema=False)
@@ -98,13 +99,12 @@ def setup(request: Request, servicenow: ServiceNow) -> Response:
 
 
 @pages.get("/tickets/{ticket_id}/push")
-def push(request: Request, ticket_id: Id, servicenow: ServiceNow) -> Response:
+def push(request: Request, ticket_id: Id, servicenow: ServiceNow, desk: Desk) -> Response:
     """The push card as it stands: what a card with something on its way asks for again."""
     status = servicenow.pushes.status(ticket_id)
-    if not is_partial(request):
-        return see_other(f"/tickets/{ticket_id}#push-card-{ticket_id}")
-    response = fragment(request, "servicenow/push_card.html", status=status)
-    return response if status.sending else announce(response, status.outcome)
+    if is_partial(request) and status.sending:
+        return fragment(request, "servicenow/push_card.html", status=status)
+    return desk.after_push(status)
 
 
 @pages.get("/tickets/{ticket_id}/incident")
@@ -118,23 +118,21 @@ def preview(request: Request, ticket_id: Id, servicenow: LiveServiceNow) -> Resp
 
 @pages.post("/tickets/{ticket_id}/incident")
 def create_incident(
-    request: Request,
     ticket_id: Id,
     servicenow: ServiceNow,
     user: CurrentUser,
+    desk: Desk,
     assignment_group: Short = "",
 ) -> Response:
     status = servicenow.pushes.create_from_ticket(
         ticket_id, by=user.email, assignment_group=assignment_group
     )
-    return push_card(request, status)
+    return desk.after_push(status)
 
 
 @pages.post("/tickets/{ticket_id}/sync")
-def sync_status(
-    request: Request, ticket_id: Id, servicenow: ServiceNow, user: CurrentUser
-) -> Response:
-    return push_card(request, servicenow.pushes.sync(ticket_id, by=user.email))
+def sync_status(ticket_id: Id, servicenow: ServiceNow, user: CurrentUser, desk: Desk) -> Response:
+    return desk.after_push(servicenow.pushes.sync(ticket_id, by=user.email))
 
 
 @pages.get("/tickets/{ticket_id}/work-note")
@@ -148,59 +146,50 @@ def write_work_note(request: Request, ticket_id: Id, servicenow: ServiceNow) -> 
 
 @pages.post("/tickets/{ticket_id}/work-note")
 def add_work_note(
-    request: Request,
     ticket_id: Id,
     servicenow: ServiceNow,
     user: CurrentUser,
+    desk: Desk,
     work_note: LongText = "",
 ) -> Response:
     status = servicenow.pushes.add_work_note(ticket_id, work_note, by=user.email)
-    return push_card(request, status)
+    return desk.after_push(status)
 
 
 @pages.post("/tickets/{ticket_id}/link")
 def link(
-    request: Request,
     ticket_id: Id,
     servicenow: LiveServiceNow,
     user: CurrentUser,
+    desk: Desk,
     number: Short = "",
 ) -> Response:
     servicenow.linking.link(ticket_id, number, by=user.email)
-    return push_card(request, servicenow.pushes.status(ticket_id))
+    return desk.after_push(servicenow.pushes.status(ticket_id))
 
 
 @pages.post("/tickets/{ticket_id}/unlink")
 def unlink(
-    request: Request,
     ticket_id: Id,
     servicenow: ServiceNow,
     user: CurrentUser,
+    desk: Desk,
     reason: LongText = "",
 ) -> Response:
     servicenow.linking.unlink(ticket_id, reason, by=user.email)
-    return push_card(request, servicenow.pushes.status(ticket_id))
+    return desk.after_push(servicenow.pushes.status(ticket_id))
 
 
 @pages.post("/tickets/{ticket_id}/duplicates/{sys_id}/cancel")
 def cancel_duplicate(
-    request: Request, ticket_id: Id, sys_id: SysId, servicenow: LiveServiceNow, user: CurrentUser
+    ticket_id: Id, sys_id: SysId, servicenow: LiveServiceNow, user: CurrentUser, desk: Desk
 ) -> Response:
     """Cancel a second incident of the ticket in ServiceNow."""
     servicenow.duplicates.cancel(ticket_id, sys_id, by=user.email)
-    return push_card(request, servicenow.pushes.status(ticket_id))
+    return desk.after_push(servicenow.pushes.status(ticket_id))
 
 
 # -- answers for htmx and for browsers without it ----------------------------------------------
-
-
-def push_card(request: Request, status: PushStatus) -> Response:
-    """The card after an action on it: it is announced, focused, and a dialog makes way for it."""
-    card = f"push-card-{status.ticket.id}"
-    if not is_partial(request):
-        return see_other(f"/tickets/{status.ticket.id}#{card}")
-    response = fragment(request, "servicenow/push_card.html", status=status)
-    return announce(response, status.outcome, focus=card, close_dialog=True)
 
 
 def _connection_card(request: Request, connection: ConnectionView) -> Response:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 from app.deps import CurrentUser, LiveServiceNow, ServiceNow, require
 from app.models import Basis, OutboxFilter, OutboxKind, OutboxState, PushStatus, Role
 from app.routes.forms import Seen
-from app.routes.servicenow import push_card
+from app.routes.ticket_page import Desk, TicketDesk
 from app.schemas import HIGHEST_ID, PROBLEMS, TEXT_LENGTH, Storable, Wanted, id_in
 from app.schemas_outbox import DiscardIn, OutboxOut
 from app.schemas_servicenow import HealthOut, PushOut
@@ -75,10 +75,10 @@ def edit(
 
 @pages.post("/outbox/{item_id}/edit")
 def edit_and_send(
-    request: Request,
     item_id: Id,
     servicenow: ServiceNow,
     user: CurrentUser,
+    desk: Desk,
     note: LongText = "",
     close_code: Short = "",
     assignment_group: Short = "",
@@ -94,15 +94,15 @@ def edit_and_send(
         basis=Basis.parse(seen),
     )
     status = servicenow.pushes.status(servicenow.owed.row(item_id).ticket.id)
-    return _answer(request, servicenow, item_id, status, back)
+    return _answer(desk, item_id, status, back)
 
 
 @pages.post("/outbox/{item_id}/retry")
 def retry(
-    request: Request,
     item_id: Id,
     servicenow: ServiceNow,
     user: CurrentUser,
+    desk: Desk,
     close_code: Short = "",
     none_found: Annotated[bool, Form()] = False,
     back: Back = "",
@@ -111,32 +111,30 @@ def retry(
     status = servicenow.pushes.retry(
         item_id, by=user.email, close_code=close_code, none_found=none_found
     )
-    return _answer(request, servicenow, item_id, status, back)
+    return _answer(desk, item_id, status, back)
 
 
 @pages.post("/outbox/{item_id}/discard")
 def discard(
-    request: Request,
     item_id: Id,
     servicenow: ServiceNow,
     user: CurrentUser,
+    desk: Desk,
     reason: LongText = "",
     back: Back = "",
 ) -> Response:
     status = servicenow.pushes.discard(item_id, reason, by=user.email)
-    return _answer(request, servicenow, item_id, status, back)
+    return _answer(desk, item_id, status, back)
 
 
-def _answer(
-    request: Request, servicenow: ServiceNowService, item_id: int, status: PushStatus, back: str
-) -> Response:
+def _answer(desk: TicketDesk, item_id: int, status: PushStatus, back: str) -> Response:
     """The row of the outbox or the ticket's push card, whichever the lever was on."""
     if not back:
-        return push_card(request, status)
-    if not is_partial(request):
+        return desk.after_push(status)
+    if not is_partial(desk.request):
         return see_other(back)
-    row = servicenow.owed.row(item_id)
-    response = fragment(request, "servicenow/outbox_row.html", row=row, back=back)
+    row = desk.servicenow.owed.row(item_id)
+    response = fragment(desk.request, "servicenow/outbox_row.html", row=row, back=back)
     return announce(response, status.outcome, close_dialog=True)
 
 

@@ -8,10 +8,10 @@ from fastapi import Depends, Request, Response
 
 from app.deps import Copilot, CurrentUser, Privacy, ServiceNow, Tickets
 from app.errors import Conflict, Invalid
-from app.models import RESOLUTION_CODES, Basis, Role, User
+from app.models import RESOLUTION_CODES, Basis, PushStatus, Role, User
 from app.routes.forms import checked
 from app.schemas import TicketChange
-from app.web import announce, is_partial, page, see_other, shows
+from app.web import announce, fragment, is_partial, page, see_other, shows
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,33 @@ class TicketDesk(TicketParts):
 
         `focus` and `anchor` are ids: what gets the focus there, and where a redirect leads.
         """
-        path = f"/tickets/{ticket_id}"
-        if is_partial(self.request) and shows(self.request, path):
-            return announce(self.ticket_page(ticket_id), said, focus=focus, close_dialog=True)
-        anchor = anchor or focus
+        if self._is_shown(ticket_id):
+            response = self.ticket_page(ticket_id)
+            response.headers["HX-Reswap"] = "outerMorph"
+            # A card that asks for itself is part of the page: that is no new place.
+            del response.headers["HX-Push-Url"]
+            return announce(response, said, focus=focus, close_dialog=self._acted)
+        path, anchor = f"/tickets/{ticket_id}", anchor or focus
         return see_other(f"{path}#{anchor}" if anchor else path)
+
+    def after_push(self, status: PushStatus) -> Response:
+        """The ticket's page, which may have taken over fields; the card alone for other pages."""
+        ticket_id = status.ticket.id
+        card = f"push-card-{ticket_id}"
+        focus = card if self._acted else ""
+        if self._is_shown(ticket_id) or not is_partial(self.request):
+            return self.done(ticket_id, status.outcome, focus=focus, anchor=card)
+        response = fragment(self.request, "servicenow/push_card.html", status=status)
+        return announce(response, status.outcome, focus=focus, close_dialog=self._acted)
+
+    @property
+    def _acted(self) -> bool:
+        """A person did something; a card that asks for itself takes no focus."""
+        return self.request.method == "POST"
+
+    def _is_shown(self, ticket_id: int) -> bool:
+        """Whether the page of this ticket is in the browser that asks, to be changed in place."""
+        return is_partial(self.request) and shows(self.request, f"/tickets/{ticket_id}")
 
     def refused(
         self, ticket_id: int, problem: Invalid | Conflict, typed: Mapping[str, object]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.simulator import Instance
-from tests.both_sides import settled
+from tests.both_sides import BETH, settled
 from tests.conftest import PASSWORD
 from tests.desk import Desk
 from tests.e2e.conftest import Visitor
@@ -238,3 +238,17 @@ def test_a_draft_is_kept_for_seven_days(visitor: Visitor, live_desk: Desk) -> No
         )
         page.reload()
         assert page.locator("#note-form textarea").input_value() == left
+
+
+def test_what_a_link_takes_over_is_in_the_form_at_once(
+    visitor: Visitor, ticket_id: int, instance: Instance
+) -> None:
+    page = visitor.page
+    them = instance.add_incident(short_description="VPN drops", assigned_to=BETH)
+    page.locator("#body").fill("half a note")
+    page.locator(f"#push-link-{ticket_id} summary").click()
+    page.locator(f"#number-{ticket_id}").fill(them["number"])
+    button = page.locator(f"#push-link-{ticket_id} button")
+    stays(page, button.click, them["number"])
+    assert page.locator("#assignee").input_value() == "beth.anglin@example.com"
+    assert page.locator("#body").input_value() == "half a note"
