@@ -67,13 +67,17 @@ class SideOut(BaseModel):
 
 
 class ConflictOut(BaseModel):
-    """One field; `readable` is false where theirs has no meaning here and cannot be taken."""
+    """One field; `readable` is false where theirs has no meaning here and cannot be taken.
+
+    `overwritten`: theirs was changed while ours was being sent, so that ServiceNow has ours now.
+    """
 
     field: FieldName
     ours: SideOut
     theirs: SideOut
     agreed: str
     readable: bool
+    overwritten: bool
 
     @classmethod
     def of(cls, conflict: Conflict) -> "ConflictOut":
@@ -84,6 +88,7 @@ class ConflictOut(BaseModel):
                 "theirs": SideOut.of(conflict.theirs),
                 "agreed": conflict.agreed,
                 "readable": conflict.readable,
+                "overwritten": conflict.overwritten,
             }
         )
 

@@ -14,6 +14,7 @@ from app.models import Incident, MirroredIncident
 COLUMNS = Incident._fields
 NOTES = COLUMNS.index("close_notes")
 COUNT_CAP = 10_000
+STEPS_TO_LEARN = 2
 
 
 def store(conn: Connection, found: Iterable[Incident], *, now: datetime) -> None:
@@ -178,3 +179,21 @@ def store_choices(
         for position, (value, label) in enumerate(dict(pairs).items())
     ]
     upsert(conn, choices, rows)
+
+
+def is_usual_step(conn: Connection, host: str, fields: Iterable[str], moved: int) -> bool:
+    """Whether the last two writes of one of these fields moved the count of updates as far.
+
+    What is seen now is remembered.
+    """
+    row = connection(conn, host)
+    steps: dict[str, list[int]] = dict((row and row["write_steps"]) or {})
+    usual = False
+    for name in fields:
+        last, times = steps.get(name, (1, 0))
+        usual = usual or (last >= moved and times >= STEPS_TO_LEARN)
+        if moved > 1 or name in steps:
+            steps[name] = [moved, times + 1 if last == moved else 1]
+    if steps:
+        remember_connection(conn, host, write_steps=steps)
+    return usual

@@ -110,6 +110,7 @@ def unlink(conn: Connection, ticket: Ticket, *, now: datetime) -> None:
             sn_last_error=None,
             sn_agreed=None,
             sn_missing_since=None,
+            sn_notice=None,
             sn_conflicts=None,
             sn_conflict_since=None,
             sn_generation=ticket.sn_generation + 1,

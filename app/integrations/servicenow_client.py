@@ -34,7 +34,10 @@ __all__ = [
 ]
 
 SYS_ID = re.compile(r"[0-9a-zA-Z]{32}")
-TABLES = frozenset({"incident", "sys_user", "sys_user_group", "sys_choice", "sys_journal_field"})
+TABLES = frozenset(
+    {"incident", "sys_user", "sys_user_group", "sys_choice", "sys_journal_field", "sys_audit"}
+)
+AUDIT_FIELDS = ("fieldname", "oldvalue", "newvalue", "user", "record_checkpoint", "sys_created_on")
 INCIDENT_FIELDS = ("sys_id", "number", "short_description", "state", "priority", "sys_updated_on")
 JOURNAL_FIELDS = ("sys_id", "element_id", "element", "value", "sys_created_on", "sys_created_by")
 PAGE = 200
@@ -206,6 +209,20 @@ class ServiceNowClient:
         parameters = _reading(("sys_id", "comments", "work_notes"))
         parameters["sysparm_display_value"] = "true"
         return record_of(self._read(_record_path(sys_id), parameters), needs=())
+
+    def audit(self, sys_id: str, fields: Sequence[str], *, since: str) -> list[Record]:
+        """Who changed these fields of an incident since then, oldest first; often closed to us."""
+        query = Query().equals("documentkey", _checked(sys_id)).any_of("fieldname", fields)
+        query = query.at_least("sys_created_on", since).order_by("sys_created_on")
+        wanted = (*AUDIT_FIELDS, "documentkey")
+        page = self._page("sys_audit", query, wanted, limit=PAGE)
+        rows = [row for row in page.records if row.get("documentkey") == sys_id]
+        return sorted(rows, key=lambda row: int(row.get("record_checkpoint") or 0))
+
+    def user(self, sys_id: str) -> Record:
+        """One user. Raises ServiceNowRejected (not_found) when missing or hidden."""
+        path = f"/api/now/table/sys_user/{_checked(sys_id)}"
+        return record_of(self._read(path, _reading(("sys_id", "name", "email"))))
 
     def whoami(self) -> None:
         """One cheap call that needs the sign-in and the right to read incidents."""

@@ -22,8 +22,9 @@ CLEARABLE = ("assignee", "assignment_group", *RESOLUTION)
 Values = Mapping[str, str | None]
 # {"ours": ..., "theirs": ...}: the values each side had when both last agreed; "seen", which
 # state of the incident that was: its mod_count, updated_on and updated_by; and while a write is
-# under way "sent": the values of ours in it. Before the link "theirs" is what the incident says as
-# it was sent, and "earlier" what it said as an earlier try of the same create sent it.
+# under way "sent": the values of ours in it, and "read": the raw fields that it writes, as they
+# were read. Before the link "theirs" is what the incident says as it was sent, and "earlier" what
+# it said as an earlier try of the same create sent it.
 Agreed = Mapping[str, Values]
 
 
@@ -39,13 +40,17 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A field that both sides changed since they agreed. `readable`: theirs can be taken."""
+    """A field that both sides changed since they agreed. `readable`: theirs can be taken.
+
+    `overwritten`: they changed it while ours was being sent, so that ServiceNow has ours now.
+    """
 
     name: str
     ours: Side
     theirs: Side
     agreed: str
     readable: bool
+    overwritten: bool = False
 
     @property
     def label(self) -> str:

@@ -159,7 +159,8 @@ class Ticket:
     urgency: int | None = None
     predicted_impact: int | None = None
     predicted_urgency: int | None = None
-    # By field that both sides changed: {"theirs": ..., "by": ..., "at": ...} of the incident.
+    # By field that both sides changed: {"theirs": ..., "by": ..., "at": ...} of the incident, and
+    # "overwritten", the value before both, where our write met theirs.
     sn_conflicts: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
     # The sys_id of the assignment group there, and its name.
     assignment_group: str | None = None
@@ -168,6 +169,8 @@ class Ticket:
     sn_missing_since: datetime | None = None
     # The random key of its next create; None while it is linked to an incident it did not make.
     sn_key: str | None = None
+    # A warning about the incident, until somebody has read it.
+    sn_notice: str | None = None
     # How many secrets are hidden in the texts of this very value; 0 is also "as written".
     hidden: int = 0
 

@@ -180,6 +180,14 @@ def unlink(
     return desk.after_push(servicenow.pushes.status(ticket_id))
 
 
+@pages.post("/tickets/{ticket_id}/notice")
+def dismiss_notice(
+    ticket_id: Id, servicenow: ServiceNow, user: CurrentUser, desk: Desk
+) -> Response:
+    """Somebody has read the warning about the incident."""
+    return desk.after_push(servicenow.pushes.dismiss_notice(ticket_id, by=user.email))
+
+
 @pages.post("/tickets/{ticket_id}/duplicates/{sys_id}/cancel")
 def cancel_duplicate(
     ticket_id: Id, sys_id: SysId, servicenow: LiveServiceNow, user: CurrentUser, desk: Desk

@@ -10,6 +10,7 @@ KINDS = (
     "deep_json",
     "drip",
     "drop_before",
+    "edit_before",
     "endless",
     "expire_tokens",
     "fail",
@@ -140,6 +141,13 @@ class Faults:
     def drop_before(self) -> None:
         """The connection drops before anything was applied."""
         self.add("drop_before")
+
+    def edit_before(self, *, by: str = "beth.anglin", **fields: str) -> None:
+        """A person changes the record between the read and the next write of it.
+
+        Any fault takes these options: a lost reply may have met such an edit too.
+        """
+        self.add("edit_before", method="PATCH", by=by, fields=fields)
 
     def late_commit(self, seconds: float) -> None:
         """503 at once; the write is applied after this many seconds."""

@@ -43,6 +43,10 @@ class Instance(Store):
             self.journal_readable = True
             # A closed journal shows no rows; most instances count them all the same.
             self.journal_counted = False
+            # Closed to integrations, as by default: the rows are counted and not shown.
+            self.audit_readable = False
+            # A rule that updates the record once more after each update, as this user.
+            self.rule_updates_as = ""
             self.closed_tables: set[str] = {"sys_dictionary", "sys_properties"}
             self.hidden_rows: set[str] = set()
             # Records that may be read and not written.
@@ -189,8 +193,16 @@ class Instance(Store):
                 after["sys_updated_on"] = self.now()
                 after["sys_updated_by"] = caller.get("user_name", "system")
                 self.revision += 1
-            record.update(after)
+                self._audit(record, after)
+                record.update(after)
+                if self.rule_updates_as:
+                    self._update_by_rule(record)
             return record
+
+    def _update_by_rule(self, record: Record) -> None:
+        count = str(int(record["sys_mod_count"]) + 1)
+        record |= {"sys_updated_by": self.rule_updates_as, "sys_mod_count": count}
+        self.revision += 1
 
     def edit(self, sys_id: str, *, by: str = "beth.anglin", **fields: str) -> Record:
         """Somebody there changes an incident, through the rules."""

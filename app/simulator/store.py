@@ -14,7 +14,27 @@ Record = dict[str, str]
 # Pairs of an operator (>, >=, <, <=) and a sys_id.
 Bounds = Iterable[tuple[str, str]]
 NUMBER_OFFSET = 10_000
-TABLES = ("incident", "sys_user", "sys_user_group", "sys_choice", "sys_journal_field", "problem")
+TABLES = (
+    "incident",
+    "sys_user",
+    "sys_user_group",
+    "sys_choice",
+    "sys_journal_field",
+    "sys_audit",
+    "problem",
+)
+AUDIT_FIELDS = (
+    "sys_id",
+    "tablename",
+    "documentkey",
+    "fieldname",
+    "oldvalue",
+    "newvalue",
+    "user",
+    "record_checkpoint",
+    "sys_created_on",
+    "sys_created_by",
+)
 
 
 class Store:
@@ -67,6 +87,8 @@ class Store:
                 "sys_updated_by",
                 "sys_mod_count",
             )
+        if table == "sys_audit":
+            return first in AUDIT_FIELDS
         return any(first in row for row in list(self._tables[table].values())[:1])
 
     def walk(self, table: str, record: Record, name: str) -> tuple[str, Record, str] | None:
@@ -127,6 +149,25 @@ class Store:
             self._journals.setdefault(sys_id, []).append(row)
             self._tables["sys_journal_field"][row["sys_id"]] = row
 
+    def _audit(self, before: Record, after: Record) -> None:
+        """One row for each field that an update changed, with who changed it from what."""
+        for name, value in after.items():
+            if before[name] == value or name.startswith("sys_"):
+                continue
+            row = {
+                "sys_id": secrets.token_hex(16),
+                "tablename": "incident",
+                "documentkey": after["sys_id"],
+                "fieldname": name,
+                "oldvalue": before[name],
+                "newvalue": value,
+                "user": after["sys_updated_by"],
+                "record_checkpoint": after["sys_mod_count"],
+                "sys_created_on": after["sys_updated_on"],
+                "sys_created_by": after["sys_updated_by"],
+            }
+            self._tables["sys_audit"][row["sys_id"]] = row
+
     def _insert(self, record: Record) -> None:
         self.revision += 1
         self._tables["incident"][record["sys_id"]] = record
@@ -143,7 +184,8 @@ class Store:
     def restore(self, state: dict[str, Any]) -> None:
         """Hold what `saved` answered."""
         with self._lock:
-            self._tables = {name: dict(rows) for name, rows in state["tables"].items()}
+            kept = {name: dict(rows) for name, rows in state["tables"].items()}
+            self._tables = {name: {} for name in TABLES} | kept
             self._number = int(state["number"])
             self._sorted_ids = sorted(self._tables["incident"], key=str.casefold)
             self._journals = {}

@@ -65,6 +65,8 @@ def serve(instance: "Instance", call: Call) -> Answer:
         return error(400, f"Invalid table {call.table}", None)
     if _hides_journal(instance, call) and not instance.journal_counted:
         rows = {}
+    if call.table == "sys_audit" and not instance.audit_readable:
+        rows = {}
     if len(call.body) > LARGEST_BODY:
         detail = (
             f"Rejected large REST payload with content-length = {len(call.body)} bytes. "

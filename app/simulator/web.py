@@ -206,6 +206,9 @@ class _Door:
         """What a fault answers before anything is applied; None to go on."""
         if fault is None:
             return None
+        if "fields" in fault.options:
+            sys_id = request.url.path.rpartition("/")[2]
+            self._instance.edit(sys_id, by=fault.options["by"], **fault.options["fields"])
         if fault.kind == "hang":
             await asyncio.sleep(fault.options["seconds"])
         elif fault.kind == "expire_tokens":

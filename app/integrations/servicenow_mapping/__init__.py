@@ -24,6 +24,7 @@ from app.integrations.servicenow_mapping.merging import (
 from app.integrations.servicenow_mapping.reading import (
     FIELD_OF,
     FIELDS,
+    LABEL_OF_FIELD,
     Record,
     format_stamp,
     incident_from_record,
@@ -64,6 +65,7 @@ __all__ = [
     "FIELDS",
     "FIELD_OF",
     "IMPACT_URGENCY",
+    "LABEL_OF_FIELD",
     "PRIORITY_LABELS",
     "STATE_LABELS",
     "STATE_OF_STATUS",

@@ -115,6 +115,10 @@ FIELD_OF = {
 }
 
 
+# As they are called in a sentence.
+LABEL_OF_FIELD = {field: name.replace("_", " ") for name, field in FIELD_OF.items()}
+
+
 def ticket_values(record: Record, maps: Maps) -> dict[str, str | None]:
     """What an incident says about a ticket; an unknown state or priority says nothing (None).
 

@@ -30,16 +30,23 @@ def refuse_if_too_early(item: OutboxItem, setup: Setup) -> None:
             raise NotYet(OVERTAKEN)
 
 
-def write_ahead(item: OutboxItem, setup: Setup, *, sent: Values, theirs: Values) -> None:
+def write_ahead(
+    item: OutboxItem, setup: Setup, *, sent: Values, theirs: Values, read: Values
+) -> None:
     """Note on the ticket what is about to be sent, so that it is known when it comes back.
 
-    `theirs` is what the instance said just before. Raises NotYet as the last look does.
+    `theirs` is what the instance said just before, `read` its raw fields that are about to be
+    written. Raises NotYet as the last look does.
     """
     with writing(setup.engine) as conn:
         ticket = tickets.get(conn, item.ticket_id, for_update=True)
         if not outbox.note_sending(conn, item, at=their_time(setup)):
             raise NotYet(OVERTAKEN)
-        agreed = {**mapping.recognised(ticket.sn_agreed, theirs), "sent": dict(sent)}
+        agreed = {
+            **mapping.recognised(ticket.sn_agreed, theirs),
+            "sent": dict(sent),
+            "read": dict(read),
+        }
         tickets.annotate(conn, ticket, sn_agreed=agreed)
 
 

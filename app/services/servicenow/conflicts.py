@@ -91,15 +91,18 @@ class Conflicts:
         }
         for name in taken:
             columns |= self._columns(conn, ticket, name, theirs)
+        # What our write has overwritten is not there any more: if it is taken, it is sent.
+        there = [one.name for one in chosen if not one.overwritten]
+        standing = _their_values(ticket, there)
         agreed = agreeing(
             ticket.sn_agreed,
             ours={**links.values_of(ticket), **columns},
-            theirs=theirs,
-            names=tuple(name for name in theirs if name in columns),
+            theirs=standing,
+            names=tuple(name for name in standing if name in columns),
             seen=ticket.sn_agreed.get("seen", {}),
         )
         # What is kept here counts as seen there, so that only our side has moved.
-        agreed["theirs"] |= theirs
+        agreed["theirs"] |= standing
         after = tickets.change(conn, ticket, now=now, sn_agreed=agreed, **columns)
         predictions.follow_instance(conn, ticket, after, now=now)
         text = _told(card, choices, ticket)
@@ -148,7 +151,9 @@ class Conflicts:
         at = entry.get("at")
         before = {side: ticket.sn_agreed.get(side, {}).get(name) for side in (OURS, THEIRS)}
         agreed = self._words(conn, ticket, name, before[OURS])
-        if name not in ticket.sn_agreed.get(OURS, {}):
+        if "overwritten" in entry:
+            agreed = self._words(conn, ticket, name, entry["overwritten"])
+        elif name not in ticket.sn_agreed.get(OURS, {}):
             agreed = "never"
         elif not mapping.same(name, before[OURS], before[THEIRS]):
             agreed = f"{agreed} here, {self._words(conn, ticket, name, before[THEIRS])} there"
@@ -163,6 +168,7 @@ class Conflicts:
             ),
             agreed=agreed,
             readable=readable,
+            overwritten="overwritten" in entry,
         )
 
     def _words(self, conn: DbConnection, ticket: Ticket, name: str, value: str | None) -> str:

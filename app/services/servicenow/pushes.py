@@ -261,6 +261,16 @@ class Pushes:
             events.tell(conn, item.ticket_id, told, by=by, now=setup.now())
         return self._status(item.ticket_id)
 
+    def dismiss_notice(self, ticket_id: int, *, by: str) -> PushStatus:
+        """The warning about the incident was read. Raises NotFound."""
+        with writing(self._setup.engine) as conn:
+            ticket = tickets.get(conn, ticket_id, for_update=True)
+            if ticket.sn_notice:
+                tickets.annotate(conn, ticket, sn_notice=None)
+                text = f"Warning about {ticket.sn_number} dismissed."
+                events.tell(conn, ticket_id, text, by=by, now=self._setup.now())
+        return self._status(ticket_id)
+
     def suggestions_note(self, ticket_id: int) -> str:
         """The work note offered from the ticket's suggestions; empty when there are none."""
         with reading(self._setup.engine) as conn:

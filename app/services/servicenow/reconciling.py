@@ -50,13 +50,15 @@ def reconcile(
     now: datetime,
     before: Record | None = None,
     known: Values | None = None,
+    overwritten: Mapping[str, Values] | None = None,
 ) -> Reconciled:
     """Compare a linked ticket with its incident. Nothing is written.
 
     A record in a lower state than was seen before says nothing, unless what was seen is what was
     `known` before this one was read. While `pulling` is off their changes are left where they
     are, and are still never overwritten. `before` is the record as it was before a write of ours:
-    it says who changed it there.
+    it says who changed it there. `overwritten` are conflicts that the merge does not see: our write
+    met a change of theirs.
     """
     seen = mapping.seen_of(record)
     if is_late(seen, ticket, known):
@@ -72,17 +74,28 @@ def reconcile(
         names=(*take, *verdict.settled),
         seen=seen,
     )
-    conflicts = _conflicts(ticket, verdict, theirs, mapping.seen_of(before or record))
-    columns = _taken(take, record)
+    conflicts = {
+        **_overwritten(ticket, theirs, overwritten or {}),
+        **_conflicts(ticket, verdict, theirs, mapping.seen_of(before or record)),
+    }
+    columns = _taken(take, record) | _standing(ticket, agreed, conflicts, now)
+    asked = tuple(name for name in conflicts if conflicts[name] != ticket.sn_conflicts.get(name))
+    released = bool(set(ticket.sn_conflicts) - set(conflicts))
+    turned_back = is_turned_back(seen, ticket, theirs)
+    return Reconciled(verdict, columns, asked, released, turned_back=turned_back)
+
+
+def _standing(
+    ticket: Ticket, agreed: Agreed, conflicts: Mapping[str, Values], now: datetime
+) -> dict[str, Any]:
+    """The columns of what both sides agree on and differ in, where that has changed."""
+    columns: dict[str, Any] = {}
     if agreed != ticket.sn_agreed:
         columns["sn_agreed"] = agreed
     if conflicts != ticket.sn_conflicts:
         columns["sn_conflicts"] = conflicts or None
         columns["sn_conflict_since"] = now if conflicts else None
-    asked = tuple(name for name in conflicts if conflicts[name] != ticket.sn_conflicts.get(name))
-    released = bool(set(ticket.sn_conflicts) - set(conflicts))
-    turned_back = is_turned_back(seen, ticket, theirs)
-    return Reconciled(verdict, columns, asked, released, turned_back=turned_back)
+    return columns
 
 
 def _taken(take: Values, record: Record) -> dict[str, Any]:
@@ -132,7 +145,8 @@ def agreeing(
         if name in theirs:
             after["theirs"][name] = theirs[name]
     under_way = {n: value for n, value in agreed.get("sent", {}).items() if n not in names}
-    return after | {"seen": dict(seen)} | ({"sent": under_way} if under_way else {})
+    kept = {"sent": under_way, "read": dict(agreed.get("read", {}))}
+    return after | {"seen": dict(seen)} | {name: one for name, one in kept.items() if one}
 
 
 def _conflicts(
@@ -142,7 +156,7 @@ def _conflicts(
     found: dict[str, Mapping[str, str | None]] = {}
     for name in verdict.conflicts:
         before = ticket.sn_conflicts.get(name)
-        if before is not None and before.get("theirs") == theirs.get(name):
+        if before and "overwritten" not in before and before.get("theirs") == theirs.get(name):
             found[name] = before
         else:
             by, at = seen.get("updated_by"), seen.get("updated_on")
@@ -151,6 +165,21 @@ def _conflicts(
             travelling = {one: theirs[one] for one in RESOLUTION if one in theirs}
             found[name] = {**found[name], **travelling}
     return found
+
+
+def _overwritten(
+    ticket: Ticket, theirs: Values, new: Mapping[str, Values]
+) -> dict[str, Mapping[str, str | None]]:
+    """Those that wait for a choice: nobody has changed the field there since our write."""
+    waiting = {name: one for name, one in ticket.sn_conflicts.items() if "overwritten" in one}
+    known = {**waiting, **new}
+    agreed = ticket.sn_agreed.get("theirs", {})
+    return {
+        name: one
+        for name, one in known.items()
+        if theirs.get(name) == agreed.get(name)
+        and not mapping.same(name, getattr(ticket, name), one.get("theirs"))
+    }
 
 
 def write(

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import Connection as DbConnection
+
 from app.db import events, links, outbox, switches, tickets
 from app.db.engine import writing
 from app.errors import Kind, ServiceNowRejected
@@ -11,6 +13,7 @@ from app.models import RESOLUTION, SYNCED, OutboxItem, OutboxState, Ticket, labe
 from app.services.privacy import masked_ticket
 from app.services.servicenow.certainty import link_of, refuse_if_too_early, write_ahead
 from app.services.servicenow.lookups import Lookups
+from app.services.servicenow.overlaps import Overlap, Overlaps, read_of, written_since
 from app.services.servicenow.payload import Payload, Payloads
 from app.services.servicenow.reconciling import (
     agreeing,
@@ -37,6 +40,7 @@ class Updates:
         self._setup = setup
         self._lookups = lookups
         self._payloads = payloads
+        self._overlaps = Overlaps(setup, lookups)
 
     def send(self, item: OutboxItem, ticket: Ticket) -> None:
         """Raises ServiceNowError, or NotYet when it is too early to send again.
@@ -52,17 +56,23 @@ class Updates:
         if "status" in verdict.send:
             _refuse_reopening(record, ticket)
         payload = self._payloads.of(item, masked_ticket(ticket), verdict, record=record)
-        before = record
+        before, overlap = record, None
         if payload.fields or not verdict.settled:
             # Without a trace of a lost write, that may still be under way.
             refuse_if_too_early(item, self._setup)
         if payload.fields:
             ours = links.values_of(ticket)
             sent = {name: ours[name] for name in verdict.send}
-            write_ahead(item, self._setup, sent=sent, theirs=theirs)
+            read = read_of(before, payload.fields)
+            write_ahead(item, self._setup, sent=sent, theirs=theirs, read=read)
             record = client.update_incident(sys_id, payload.fields, fields=mapping.FIELDS)
+            overlap = self._overlaps.after(before, record, payload.fields)
+        elif kept := ticket.sn_agreed.get("read"):
+            # An earlier write may have arrived, whose answer was lost.
+            lost = {name: value or "" for name, value in kept.items()}
+            overlap = self._overlaps.after(lost, record, written_since(lost, record))
         turned_back = is_turned_back(mapping.seen_of(before), ticket, theirs)
-        sent_now = _Sent(verdict, payload, before, turned_back)
+        sent_now = _Sent(verdict, payload, before, turned_back, overlap)
         trouble = self._record(item, ticket, record, sent=sent_now)
         if trouble:
             raise trouble
@@ -72,31 +82,14 @@ class Updates:
     ) -> ServiceNowRejected | None:
         """Write what both sides agree on now; answers what a person must look at."""
         now = self._setup.now()
-        maps = self._lookups.maps()
-        seen = mapping.seen_of(record)
         with writing(self._setup.engine) as conn:
             current = tickets.get(conn, ticket.id, for_update=True)
             if not outbox.is_ours(conn, item):
                 return None
-            agreed = current
-            known = ticket.sn_agreed.get("seen", {})
-            if not is_late(seen, current, known):
-                theirs = mapping.ticket_values(record, maps)
-                values = agreeing(
-                    mapping.recognised(current.sn_agreed, theirs),
-                    ours=links.values_of(ticket),
-                    theirs=theirs,
-                    names=sent.agreed_by(record),
-                    seen=seen,
-                )
-                agreed = tickets.annotate(conn, current, sn_agreed=values)
+            agreed = self._agree(conn, current, ticket, record, sent)
             if sent.turned_back:
                 events.tell(conn, ticket.id, turned_back_told(ticket), now=now)
-            pulling = switches.pulling(conn, self._setup.host)
-            found = reconcile(
-                agreed, record, maps=maps, pulling=pulling, now=now, before=sent.before
-            )
-            after = write(conn, agreed, found, now=now)
+            after = self._compare(conn, agreed, sent.overlap or Overlap(record), sent)
             trouble = sent.trouble(record, after)
             if not trouble:
                 outbox.settle(conn, item, OutboxState.DONE, settled_at=now, error=None)
@@ -104,6 +97,44 @@ class Updates:
             if told := sent.told(record, ticket, in_step=not trouble):
                 events.tell(conn, ticket.id, told, now=now, by=item.created_by)
         return trouble
+
+    def _agree(
+        self, conn: DbConnection, current: Ticket, ticket: Ticket, record: Record, sent: "_Sent"
+    ) -> Ticket:
+        """The ticket after both sides agree on what was sent; unchanged by a late answer."""
+        seen = mapping.seen_of(record)
+        if is_late(seen, current, ticket.sn_agreed.get("seen", {})):
+            return current
+        theirs = mapping.ticket_values(record, self._lookups.maps())
+        values = agreeing(
+            mapping.recognised(current.sn_agreed, theirs),
+            ours=links.values_of(ticket),
+            theirs=theirs,
+            names=sent.agreed_by(record),
+            seen=seen,
+        )
+        return tickets.annotate(conn, current, sn_agreed=values)
+
+    def _compare(
+        self, conn: DbConnection, ticket: Ticket, overlap: Overlap, sent: "_Sent"
+    ) -> Ticket:
+        """Take over or ask about what was not sent, and warn of what may be overwritten."""
+        now = self._setup.now()
+        found = reconcile(
+            ticket,
+            overlap.record,
+            maps=self._lookups.maps(),
+            pulling=switches.pulling(conn, self._setup.host),
+            now=now,
+            before=sent.before,
+            overwritten=overlap.overwritten,
+        )
+        after = write(conn, ticket, found, now=now)
+        warning = overlap.told(ticket.sn_number)
+        if not warning:
+            return after
+        events.tell(conn, ticket.id, warning, now=now)
+        return tickets.annotate(conn, after, sn_notice=warning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +145,7 @@ class _Sent:
     payload: Payload
     before: Record
     turned_back: bool
+    overlap: Overlap | None
 
     def agreed_by(self, record: Record) -> tuple[str, ...]:
         """Fields that the echo settles; the resolution goes with the status.
