@@ -1,12 +1,17 @@
 """A linked ticket and its incident, edited on both sides: what flows, what is said, what waits."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from fastapi.testclient import TestClient
 
+from app.errors import Conflict
 from app.models import PushState, TicketStatus
 from app.simulator.base import sys_id_of
 from app.worker import tick
 from tests.both_sides import BETH, HARDWARE, NETWORK, BothSides
+from tests.conftest import Clock
 
 
 @pytest.mark.parametrize(
@@ -192,3 +197,68 @@ def test_the_edit_form_offers_the_groups_as_last_read(agent: TestClient, both: B
     }
     assert agent.post(f"/tickets/{both.id}/edit", data=form).status_code == 303
     assert "assignment group: Network → Hardware" in agent.get(f"/tickets/{both.id}").text
+
+
+@pytest.mark.parametrize(
+    ("steps", "state"),
+    [
+        (("open", "resolved", "open"), "1"),
+        (("resolved", "open", "in_progress"), "2"),
+        (("resolved", "closed", "pending"), "3"),
+        (("in_progress", "open", "resolved"), "6"),
+    ],
+)
+@pytest.mark.parametrize("trouble", ["down", "first answer lost"])
+def test_after_several_changes_while_nothing_gets_through_the_last_status_is_there(
+    both: BothSides, clock: Clock, steps: tuple[str, ...], state: str, trouble: str
+) -> None:
+    if trouble == "down":
+        both.instance.faults.add("drop_before", times=None)
+    else:
+        both.instance.faults.add("lose_reply", method="PATCH")
+    for status in steps:
+        ended = {"resolution_code": "User error", "resolution_notes": "Cable"}
+        both.here(status=status, **(ended if status in ("resolved", "closed") else {}))
+        tick(both.service)
+        both.instance.faults.add("drop_before", times=None)
+        clock.forward(minutes=5)
+    both.instance.faults.clear()
+    for _ in range(2):
+        clock.forward(hours=5)
+        tick(both.service)
+    assert (both.ticket.status, both.incident["state"]) == (steps[-1], state)
+    assert both.service.pushes.status(both.id).state is PushState.LINKED
+    assert both.service.conflicts.of(both.id).conflicts == ()
+    writes = both.patches()
+    clock.forward(hours=25)
+    tick(both.service)
+    assert both.patches() == writes
+
+
+@pytest.mark.parametrize("field", ["subject", "category"])
+def test_two_people_who_save_the_same_version_at_once_lose_nothing(
+    both: BothSides, field: str
+) -> None:
+    basis, service = both.ticket.basis, both.desk.services.tickets
+    start = threading.Barrier(2)
+
+    def save(changes: dict[str, str]) -> str:
+        start.wait()
+        try:
+            service.change(both.id, changes, by=both.desk.user, basis=basis)
+        except Conflict:
+            return ""
+        return changes.get(field, "")
+
+    with ThreadPoolExecutor(2) as people:
+        one = people.submit(save, {field: "hardware" if field == "category" else "One"})
+        two = people.submit(save, {"subject": "Two"})
+        saved = {one.result(), two.result()}
+    tick(both.service)
+    ticket = both.ticket
+    assert both.incident["short_description"] == ticket.subject
+    assert both.incident["category"] == ticket.category
+    if field == "subject":
+        assert saved == {"", ticket.subject}
+    else:
+        assert (ticket.subject, ticket.category) == ("Two", "hardware")
