@@ -23,6 +23,7 @@ NOT_THE_CONNECTION = (
     Kind.CONFLICT,
     Kind.CLOSE_CODE,
     Kind.OTHER_INSTANCE,
+    Kind.UNPROVEN,
 )
 STEPS = ("configuration", "reach", "sign_in", "read_incident")
 # The step at which each kind of failure stops the test.
