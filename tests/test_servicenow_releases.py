@@ -261,7 +261,7 @@ def test_notes_to_be_sent_before_there_is_a_link_go_after_linking(
 
 def test_causes_of_existing_pushes_are_told_apart_from_then_on(tmp_path: Path) -> None:
     engine = make_engine(f"sqlite:///{tmp_path / 'old.db'}")
-    migrate.upgrade(engine, "0028")
+    migrate.upgrade(engine, "0029")
     errors = {
         "The resolution code “x” is not one of the instance's. Choose one of them.": "close_code",
         "This belongs to a.example, and the app is now connected to b.example.": "other_instance",
