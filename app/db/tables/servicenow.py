@@ -43,7 +43,7 @@ outbox = Table(
     Column("settled_at", UtcDateTime),
     Column("error", Text),
     Column("error_kind", String(20)),
-    # 0029: when it was let go by itself because its cause was gone, and last wanted by a person
+    # 0030: when it was let go by itself because its cause was gone, and last wanted by a person
     Column("released_at", UtcDateTime),
     Column("renewed_at", UtcDateTime),
     # One create per ticket and generation, one push per note: a second click joins the first.
@@ -225,9 +225,9 @@ connections = Table(
     Column("restored_number", String(40)),
     Column("creates_released_at", UtcDateTime),
     Column("creates_released_by", String(254)),
-    # 0029: when it worked again after a failure
+    # 0030: when it worked again after a failure
     Column("recovered_at", UtcDateTime),
-    # 0030: by field, how far the last writes of it moved sys_mod_count, and how often in a row
+    # 0031: by field, how far the last writes of it moved sys_mod_count, and how often in a row
     Column("write_steps", JSON(none_as_null=True)),
 )
 
