@@ -148,8 +148,8 @@ def test_the_right_article_is_among_the_first_three_for_nine_of_ten_problems(
         "who won the football match",
         "the air conditioning is too cold",
         "Bitte rufen Sie mich zurück",
-        "Keyboard letter e sticks\nThe letter e on my keyboard sticks and types eeeee. I'd like"
-        " a new one when you pass by.",
+        "Keyboard letter e sticks\nThe letter e on my desk keyboard sticks and types eeeee. "
+        "I'd like a new one when you pass by.",
         "hello",
     ],
 )
