@@ -189,7 +189,7 @@ def _worker(
 
 
 def _lifespan(worker: Worker) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """The worker runs while the app serves; after that the connections are given back."""
+    """The worker runs while the app serves, and its end closes ServiceNow; then the rest closes."""
 
     @asynccontextmanager
     async def frame(app: FastAPI) -> AsyncIterator[None]:
@@ -199,7 +199,6 @@ def _lifespan(worker: Worker) -> Callable[[FastAPI], AbstractAsyncContextManager
         yield
         worker.stop()
         services.drafting.close()
-        services.servicenow.close()
         app.state.engine.dispose()
 
     return frame
