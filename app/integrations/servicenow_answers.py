@@ -268,7 +268,7 @@ def _trouble(response: httpx.Response, body: dict[str, Any]) -> tuple[Kind, str,
     if "error" in body or CANCELLED in response.text:
         return Kind.BUSY, "ServiceNow cancelled the request: it took too long.", TRY_AGAIN
     if "json" in response.headers.get("Content-Type", ""):
-        return Kind.BUSY, "ServiceNow's answer was cut short.", TRY_AGAIN
+        return Kind.BUSY, "ServiceNow's answer is incomplete or cannot be read.", TRY_AGAIN
     return (
         Kind.UNEXPECTED,
         "Something before ServiceNow answered with a web page.",
