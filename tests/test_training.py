@@ -16,7 +16,7 @@ from app.db.engine import reading, writing
 from app.main import create_app
 from app.models import ModelState
 from app.settings import Settings
-from tests.conftest import PASSWORD, SAME_ORIGIN, Clock, signed_in, soup
+from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, signed_in, soup
 from tests.desk import Desk
 from tests.test_predictions import opened
 from tests.tiny_training import tiny_training
@@ -179,7 +179,7 @@ def test_one_training_at_a_time(
 ) -> None:
     assert boss.post("/admin/copilot/train").status_code == 303
     assert boss.post("/admin/copilot/train").status_code == 409
-    card = soup(boss.get("/admin/copilot/model").text).select_one("#model")
+    card = soup(boss.get("/admin/copilot/model", headers=HTMX).text).select_one("#model")
     assert card is not None
     assert card["hx-trigger"] == "every 2s"
     with writing(engine) as conn:
