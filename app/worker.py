@@ -16,8 +16,9 @@ from app.traffic import Traffic
 log = logging.getLogger("app.worker")
 # For writing down how interrupted calls ended.
 LAST_SECONDS = 1.0
-# An import needs the processor itself: so many seconds lie between two batches of other work.
-BESIDE_AN_IMPORT = 1.0
+# An import needs the processor itself, and then the search: so many seconds lie between two
+# batches of other work.
+BESIDE_OTHERS = 1.0
 
 
 def tick(servicenow: ServiceNowService, *, stopping: Callable[[], bool] = lambda: False) -> None:
@@ -73,6 +74,7 @@ class Worker:
         self._seconds = seconds
         self._stop = threading.Event()
         self._importing = threading.Event()
+        self._indexing = threading.Event()
         self._threads = (
             threading.Thread(target=self._push, name="pushes", daemon=True),
             threading.Thread(target=self._pull, name="pulls", daemon=True),
@@ -132,21 +134,31 @@ class Worker:
         self._servicenow.history.purge_due()
 
     def _index(self) -> None:
-        index_missing = self._knowledge.index_missing
-        self._loop(
-            "search",
-            lambda: index_missing(stopping=self._stopping("search"), pause=self._let_others_pass),
-            self._bells.unread,
-        )
+        stopping = self._stopping("search")
 
-    def _let_others_pass(self) -> None:
+        def look() -> None:
+            self._indexing.set()
+            try:
+                self._knowledge.index_missing(
+                    stopping=stopping, pause=lambda: self._let_pass(self._importing)
+                )
+            finally:
+                self._indexing.clear()
+
+        self._loop("search", look, self._bells.unread)
+
+    def _let_pass(self, *work: threading.Event) -> None:
+        """Let requests go first, and the `work` of other jobs."""
         self._traffic.let_pass()
-        if self._importing.is_set():
-            self._stop.wait(BESIDE_AN_IMPORT)
+        if any(one.is_set() for one in work):
+            self._stop.wait(BESIDE_OTHERS)
 
     def _learn(self) -> None:
         def look() -> None:
-            self._learning.keep_up(stopping=self._stopping("learning"))
+            self._learning.keep_up(
+                stopping=self._stopping("learning"),
+                pause=lambda: self._let_pass(self._importing, self._indexing),
+            )
             self._similar.keep_fresh()
 
         self._loop("learning", look, self._bells.learning)

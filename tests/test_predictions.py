@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from app.db import predictions, tables, tickets
 from app.db.engine import reading, writing
-from app.models import Field, Mode, StoredPrediction, TrackRecord, Verdict
+from app.models import Field, Mode, StoredPrediction, TicketStatus, TrackRecord, Verdict
 from app.simulator import Instance
 from tests.conftest import Clock, soup
 from tests.desk import Desk
@@ -185,6 +185,24 @@ def test_a_changed_text_is_triaged_again_and_its_history_kept(
     assert (now.said.value, before.said.value) == ("hardware", "network")
     assert (now.superseded_at, before.superseded_at is None) == (None, False)
     assert api.get(f"/api{path}").json()["predicted_category"] == "hardware"
+
+
+def test_what_is_over_is_not_triaged_until_it_is_open_again(
+    app: FastAPI, engine: Engine, desk: Desk
+) -> None:
+    over, open_one = desk.ticket(**VPN, status="resolved"), desk.ticket("Key card", "Lost")
+    with writing(engine) as conn:
+        for ticket in (over, open_one):
+            tickets.fill(conn, ticket.id, triaged_at=None)
+    waited: list[bool] = []
+    assert app.state.services.triage.catch_up(pause=lambda: waited.append(True)) == 1
+    assert waited == [True]
+    with reading(engine) as conn:
+        assert tickets.is_untriaged(conn, over.id)
+    desk.set_status(over.id, TicketStatus.OPEN)
+    assert app.state.services.triage.catch_up() == 1
+    with reading(engine) as conn:
+        assert not tickets.is_untriaged(conn, over.id)
 
 
 def test_tickets_without_triage_are_read_behind_and_what_people_chose_is_not_guessed_at(

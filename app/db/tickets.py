@@ -25,7 +25,14 @@ from sqlalchemy import (
 
 from app.db import keys, search
 from app.db.joins import in_order
-from app.db.tables import TICKET_WEIGHT, idempotency_keys, ticket_terms, tickets, users
+from app.db.tables import (
+    TICKET_UNTRIAGED,
+    TICKET_WEIGHT,
+    idempotency_keys,
+    ticket_terms,
+    tickets,
+    users,
+)
 from app.errors import NotFound
 from app.models import Priority, Role, SyncStatus, Ticket, TicketFilter, TicketStatus
 
@@ -121,8 +128,8 @@ def fill(conn: Connection, ticket_id: int, **values: Any) -> None:
 
 
 def untriaged(conn: Connection, *, limit: int) -> tuple[Ticket, ...]:
-    """Tickets that triage has not read as they are now, the newest first."""
-    query = select(tickets).where(tickets.c.triaged_at.is_(None)).order_by(tickets.c.id.desc())
+    """Unfinished tickets that triage has not read as they are now, the newest first."""
+    query = select(tickets).where(literal_column(TICKET_UNTRIAGED)).order_by(tickets.c.id.desc())
     return tuple(ticket_of_row(row) for row in conn.execute(query.limit(limit)).mappings())
 
 

@@ -26,11 +26,19 @@ class Learning:
         self._training = training
         self._triage = triage
 
-    def keep_up(self, *, stopping: Stopping = lambda: False) -> None:
-        """Use the model that was chosen, here or by another process; triage what came in."""
+    def keep_up(
+        self,
+        *,
+        stopping: Stopping = lambda: False,
+        pause: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Use the model that was chosen, here or by another process; triage what came in.
+
+        `pause` is called before each ticket.
+        """
         if self._models.changed():
             self._copilot.reload()
-        while not stopping() and self._triage.catch_up():
+        while not stopping() and self._triage.catch_up(pause=pause):
             pass
 
     def train(self, *, stopping: Stopping = lambda: False) -> bool:

@@ -215,18 +215,21 @@ class TriageService:
             if one.superseded_at is None and one.mode.shows and modes[one.said.field].shows
         )
 
-    def catch_up(self, *, limit: int = BATCH) -> int:
-        """Triage tickets that came in without it, the newest first; how many were looked at."""
+    def catch_up(self, *, limit: int = BATCH, pause: Callable[[], object] = lambda: None) -> int:
+        """Triage unfinished tickets that came in without it, the newest first; how many were read.
+
+        `pause` is called before each.
+        """
         with reading(self._engine) as conn:
             waiting = tickets.untriaged(conn, limit=limit)
-        return sum(self._triage_behind(ticket) for ticket in waiting)
+        read = 0
+        for ticket in waiting:
+            pause()
+            read += self._triage_behind(ticket)
+        return read
 
     def _triage_behind(self, ticket: Ticket) -> bool:
         """What people or ServiceNow have already decided is not guessed at afterwards."""
-        if ticket.status.ended and all(getattr(ticket, field) for field in Field):
-            with writing(self._engine) as conn:
-                tickets.fill(conn, ticket.id, triaged_at=self._now())
-            return True
         found = self.read(ticket.subject, ticket.description, but=ticket.id)
         if not found.ready:
             return False

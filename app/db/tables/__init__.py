@@ -9,6 +9,7 @@ from app.db.tables.copilot import (
     trained_models,
 )
 from app.db.tables.desk import (
+    TICKET_UNTRIAGED,
     TICKET_WEIGHT,
     api_tokens,
     heartbeats,
@@ -47,6 +48,7 @@ from app.db.tables.servicenow import (
 )
 
 __all__ = [
+    "TICKET_UNTRIAGED",
     "TICKET_WEIGHT",
     "api_tokens",
     "article_terms",

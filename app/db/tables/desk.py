@@ -98,6 +98,9 @@ TICKET_WEIGHT = (
     " ELSE 0 END)"
 )
 
+# What triage has not read as it is now. What is over already is not triaged.
+TICKET_UNTRIAGED = "triaged_at IS NULL AND status IN ('open', 'in_progress', 'pending')"
+
 tickets = Table(
     "tickets",
     metadata,
@@ -152,7 +155,14 @@ tickets = Table(
     Index("ix_tickets_created_at", "created_at"),
     Index("ix_tickets_requester_email", "requester_email"),
     Index("ix_tickets_assignee", "assignee"),
-    Index("ix_tickets_triaged_at", "triaged_at"),
+    # 0032: what waits for triage
+    Index(
+        "ix_tickets_untriaged",
+        "triaged_at",
+        "id",
+        sqlite_where=text(TICKET_UNTRIAGED),
+        postgresql_where=text(TICKET_UNTRIAGED),
+    ),
     # 0026: lists by what a person set or triage predicted
     Index("ix_tickets_weight", text(TICKET_WEIGHT), "updated_at"),
     Index(
