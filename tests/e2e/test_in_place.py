@@ -113,6 +113,23 @@ def test_a_half_written_note_survives_the_answer_to_another_form(
     assert page.locator("#ticket-facts").get_by_text("network", exact=True).count() == 1
 
 
+def test_what_is_half_typed_is_kept_when_another_form_brings_the_page_up_to_date(
+    visitor: Visitor, ticket_id: int, live_desk: Desk
+) -> None:
+    page = visitor.page
+    page.locator("#edit-form summary").click()
+    subject = page.locator("#edit-form input[name=subject]")
+    subject.fill("Mine")
+    page.locator("#note-form textarea").fill("A note")
+    live_desk.services.tickets.change(ticket_id, {"subject": "Theirs"}, by=live_desk.user)
+    page.locator("#note-form button").click()
+    page.locator("h1").get_by_text("Theirs").wait_for()
+    assert subject.input_value() == "Mine"
+    page.locator("#edit-form button").click()
+    page.locator("#form-errors").get_by_text("while you were editing").wait_for()
+    assert subject.input_value() == "Mine"
+
+
 def test_what_both_changed_comes_back_marked_and_the_other_fields_follow(
     either: Visitor, live_desk: Desk
 ) -> None:
