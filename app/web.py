@@ -12,13 +12,11 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
-import nh3
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
-from markdown_it import MarkdownIt
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
@@ -32,6 +30,7 @@ from app.errors import (
     SignInNeeded,
     sentence,
 )
+from app.markdown import markdown
 from app.models import Role, Suggestion
 from app.models.characters import plain
 
@@ -42,12 +41,6 @@ ROOT = Path(__file__).resolve().parent.parent
 log = logging.getLogger("app.web")
 # The least that a page waits for an answer: longer than a writer waits for the database.
 PAGE_SECONDS = 15
-MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
-# What an article may hold: no images (they would call home), no classes, no styles.
-MARKDOWN_TAGS = {
-    *("h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "blockquote", "ul", "ol", "li"),
-    *("a", "strong", "em", "code", "pre", "table", "thead", "tbody", "tr", "th", "td"),
-}
 # Forms whose page is not at the start of their address.
 FORM_PAGES = re.compile(r"^/servicenow(/tickets/\d+)/.*|^(/servicenow/outbox)/.*")
 TITLES = {
@@ -142,19 +135,6 @@ def ago(moment: datetime | None, zone: ZoneInfo) -> Markup | str:
 def by_source(steps: Iterable[Suggestion]) -> list[list[Suggestion]]:
     """Steps that rest on one source together, in the order they came."""
     return [list(group) for _, group in groupby(steps, key=lambda step: (step.kind, step.source))]
-
-
-def markdown(text: str) -> Markup:
-    """Markdown that people wrote, as HTML that may stand in a page."""
-    html = MARKDOWN.render(plain(text))
-    clean = nh3.clean(
-        html,
-        tags=MARKDOWN_TAGS,
-        attributes={"a": {"href"}, "ol": {"start"}},
-        url_schemes={"http", "https", "mailto"},
-        link_rel="noopener noreferrer nofollow",
-    )
-    return Markup(clean)
 
 
 def span(seconds: float) -> str:

@@ -1,5 +1,8 @@
 """Articles: ours at first, theirs from then on; written by staff, read by whom they are for."""
 
+import sys
+from collections.abc import Callable
+
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -10,9 +13,9 @@ from app.copilot.knowledge import load_articles, load_starters, starter_slugs
 from app.db.engine import reading, writing
 from app.db.tables import articles
 from app.errors import NotFound
+from app.markdown import MARKDOWN, markdown
 from app.models import Role, User
 from app.services.knowledge import KnowledgeService
-from app.web import markdown
 from tests.conftest import HTMX, soup
 from tests.desk import Desk
 
@@ -149,6 +152,50 @@ def test_only_admins_delete(agent: TestClient, admin: TestClient) -> None:
     assert not soup(agent.get("/articles/mailbox-full").text).select("form[action$=delete]")
     assert admin.post("/articles/mailbox-full/delete").status_code == 303
     assert agent.get("/articles/mailbox-full").status_code == 404
+
+
+def python_calls(work: Callable[[], object]) -> int:
+    """How many calls the work makes: its cost, the same on every machine."""
+    count = 0
+
+    def counted(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    before = sys.getprofile()
+    sys.setprofile(counted)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize("piece", ["![", "[", "[[x", "- ![", "> ["])
+def test_open_brackets_cost_as_much_as_other_text(piece: str) -> None:
+    text = piece * 1000
+    assert python_calls(lambda: markdown.__wrapped__(text)) < 80 * len(text)
+
+
+def test_brackets_that_people_write_stay_as_they_are() -> None:
+    assert 'href="https://x.example"' in markdown("[a [b] c](https://x.example) [[x]]")
+    assert "[[x]]" in markdown("[[x]]")
+    deep = "[" * 40 + "x" + "]" * 40
+    assert deep in markdown(deep)
+    code = "```\n" + "[ " * 15 + "\n```"
+    assert "&#91;" not in markdown(code)
+    many = "\n\n".join(["[open"] * 40) + "\n\n[a](https://x.example)"
+    assert "href" in markdown(many)
+
+
+def test_an_article_is_rendered_once(agent: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[str] = []
+    render = MARKDOWN.render
+    monkeypatch.setattr(MARKDOWN, "render", lambda text: (rendered.append(text), render(text))[1])
+    markdown.cache_clear()
+    for _ in range(3):
+        assert agent.get("/articles/mailbox-full").status_code == 200
+    assert len(rendered) == 1
 
 
 def test_markdown_cannot_bring_scripts_images_or_styles() -> None:

@@ -32,7 +32,8 @@ MAY_IMPORT = {
     },
     "app.routing": {"app.routes"},
     "app.deps": {"app.services", "app.security", *CORE},
-    "app.web": CORE,
+    "app.web": {"app.markdown", *CORE},
+    "app.markdown": CORE,
     "app.middleware": CORE,
     "app.security": CORE,
     "app.schemas_outbox": {"app.models", "app.schemas", "app.schemas_servicenow"},
@@ -58,8 +59,8 @@ ONLY_IN = {
     "sqlalchemy": {"app.db", "app.services", "app.main", "app.connecting", "app.__main__"},
     "fastapi": {"app.routes", "app.routing", "app.deps", "app.web", "app.main", "app.serving"},
     "jinja2": {"app.web"},
-    "markdown_it": {"app.web"},
-    "nh3": {"app.web"},
+    "markdown_it": {"app.markdown"},
+    "nh3": {"app.markdown"},
     "sklearn": {"app.copilot"},
 }
 
