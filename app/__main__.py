@@ -4,12 +4,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from dotenv import dotenv_values
 
 from app.errors import AppError
-from app.models import Role
+from app.models import Role, Scope
 from app.settings import Settings
 
 
@@ -49,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     token = commands.add_parser("create-token", help="make an API token and print it alone")
     token.add_argument("email")
     token.add_argument("--name", required=True)
+    token.add_argument("--scope", choices=[scope.value for scope in Scope], default="admin")
+    token.add_argument("--days", type=int, default=0, help="0: it does not expire")
     token.set_defaults(run=create_token)
     _add_evaluate(commands)
     return parser
@@ -105,7 +108,11 @@ def create_token(settings: Settings, options: argparse.Namespace) -> int:
 
     with offline_services(settings) as services:
         accounts = services.accounts
-        _, secret = accounts.create_token(accounts.user_by_email(options.email), options.name)
+        owner = accounts.user_by_email(options.email)
+        lasts = timedelta(days=max(0, options.days)) or None
+        _, secret = accounts.create_token(
+            owner, options.name, scope=Scope(options.scope), lasts=lasts
+        )
     print(secret)
     return 0
 

@@ -9,7 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.errors import NotAllowed, SignInNeeded
 from app.models import Role, User
-from app.security import SESSION_COOKIE
+from app.security import SECURE_PREFIX, SESSION_COOKIE
 from app.services.accounts import AccountService
 from app.services.accuracy import AccuracyService
 from app.services.copilot import CopilotService
@@ -31,6 +31,7 @@ from app.services.triage import TriageService
 CLICKS_AT_ONCE = 8
 PULL_WAITS_AT_ONCE = 4
 DRAFTS_AT_ONCE = 4
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,16 +171,42 @@ WaitingServiceNow = Annotated[
 bearer = HTTPBearer(auto_error=False, description="An API token, made on the account page.")
 
 
+def is_secure(request: Request) -> bool:
+    """Whether people use this app over HTTPS."""
+    public_url: str = request.app.state.settings.public_url
+    return public_url.startswith("https://") or request.url.scheme == "https"
+
+
+def session_cookie_name(request: Request) -> str:
+    return f"{SECURE_PREFIX if is_secure(request) else ''}{SESSION_COOKIE}"
+
+
+def session_cookie(request: Request) -> str | None:
+    return request.cookies.get(session_cookie_name(request))
+
+
+SessionCookie = Annotated[str | None, Depends(session_cookie)]
+
+
+def by_polling(request: Request) -> bool:
+    """Whether a page asked for this by itself: that is no activity of the person."""
+    return "X-Polling" in request.headers or "polling" in request.query_params
+
+
 def current_user(
     request: Request,
     accounts: Accounts,
+    cookie: SessionCookie,
     token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> User:
-    """Who asks, by bearer token or session cookie. Raises SignInNeeded."""
-    if token:
-        user = accounts.user_of_token(token.credentials)
+    """Who asks, by session cookie or, under /api only, by bearer token.
+
+    Raises SignInNeeded, NotAllowed.
+    """
+    if token and request.url.path.startswith("/api/"):
+        user = accounts.user_of_token(token.credentials, writes=request.method not in SAFE_METHODS)
     else:
-        user = accounts.user_of_session(request.cookies.get(SESSION_COOKIE))
+        user = accounts.sessions.user(cookie, active=not by_polling(request))
     if user is None:
         raise SignInNeeded("Sign in first, or send a valid API token.")
     _keep(request, user)
@@ -188,8 +215,8 @@ def current_user(
 
 def recognise(request: Request) -> None:
     """Find out who asks where no route did: an error page keeps the navigation."""
-    cookie = request.cookies.get(SESSION_COOKIE)
-    if user := _services(request).accounts.user_of_session(cookie):
+    sessions = _services(request).accounts.sessions
+    if user := sessions.user(session_cookie(request), active=not by_polling(request)):
         _keep(request, user)
 
 

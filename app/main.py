@@ -10,11 +10,12 @@ from contextlib import (
     suppress,
 )
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import mkstemp
 
 import httpx
+from anyio import Semaphore
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import Engine
@@ -43,6 +44,9 @@ from app.settings import Settings
 from app.traffic import CountRequests, Traffic
 from app.web import ROOT, install_error_handlers, make_templates
 from app.worker import Bells, Worker
+
+# Each takes 19 MiB and a core.
+PASSWORD_CHECKS_AT_ONCE = 2
 
 
 def kept_secret(path: Path) -> str:
@@ -90,7 +94,12 @@ def make_services(
         engine, copilot=copilot.door, triage=copilot.triage, pushes=servicenow.pushes, now=now
     )
     return Services(
-        accounts=AccountService(engine, secret_key=settings.secret_key, now=now),
+        accounts=AccountService(
+            engine,
+            secret_key=settings.secret_key,
+            idle=timedelta(hours=settings.session_idle_hours),
+            now=now,
+        ),
         tickets=tickets,
         copilot=copilot.door,
         knowledge=knowledge,
@@ -209,6 +218,7 @@ def _install(app: FastAPI, settings: Settings) -> None:
     app.state.settings = settings
     app.state.demo_accounts = ()
     app.state.recognise = recognise
+    app.state.password_checks = Semaphore(PASSWORD_CHECKS_AT_ONCE)
     app.state.templates = make_templates(
         time_zone=settings.time_zone,
         demo=settings.demo,

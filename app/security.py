@@ -3,6 +3,7 @@
 import re
 import secrets
 import unicodedata
+from datetime import datetime, timedelta
 from hashlib import sha256
 from ipaddress import ip_address
 
@@ -13,7 +14,11 @@ from itsdangerous import BadSignature, Signer
 from app.errors import Invalid
 
 SESSION_COOKIE = "desk_session"
-SHORTEST_PASSWORD = 10
+# Browsers accept this name only with Secure and without Domain, so no other host can set it.
+SECURE_PREFIX = "__Host-"
+DEVICE_COOKIE = "desk_device"
+DEVICE_LASTS = timedelta(days=90)
+# More of a password is not read.
 LONGEST_PASSWORD = 1024
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 LONGEST_EMAIL = 254
@@ -45,6 +50,35 @@ class SessionSigner:
             return self._signer.unsign(cookie.encode("ascii")).decode("ascii")
         except (BadSignature, UnicodeError):
             return None
+
+
+class DeviceSigner:
+    """Cookies that say "this browser has logged in to this account before".
+
+    One belongs to an account and its present password, and lasts 90 days.
+    """
+
+    def __init__(self, secret_key: str) -> None:
+        self._secret_key = secret_key
+
+    def sign(self, user_id: int, password_hash: str, now: datetime) -> str:
+        """A cookie for a browser that has just logged in."""
+        value = f"{user_id}.{int(now.timestamp())}.{secrets.token_hex(8)}"
+        return self._signer(password_hash).sign(value).decode("ascii")
+
+    def device(self, cookie: str, user_id: int, password_hash: str, now: datetime) -> str:
+        """The id of the device if this cookie is valid for the account now, else ""."""
+        try:
+            value = self._signer(password_hash).unsign(cookie.encode("ascii")).decode("ascii")
+            owner, made, device = value.split(".")
+            age = now.timestamp() - int(made)
+        except (BadSignature, ValueError):
+            return ""
+        return device if owner == str(user_id) and age < DEVICE_LASTS.total_seconds() else ""
+
+    def _signer(self, password_hash: str) -> Signer:
+        salt = f"desk.device.{token_hash(password_hash)}"
+        return Signer(self._secret_key, salt=salt, digest_method=sha256)
 
 
 class ModelSigner:
@@ -98,17 +132,6 @@ def checked_token_name(name: str) -> str:
         sentence = f"Give a name of 1 to {LONGEST_TOKEN_NAME} characters."
         raise Invalid(sentence, fields={"name": sentence})
     return title
-
-
-def checked_password(password: str, *, field: str = "password") -> str:
-    """The password, if it may be used. Raises Invalid, naming `field`."""
-    if len(password) < SHORTEST_PASSWORD:
-        sentence = f"Use at least {SHORTEST_PASSWORD} characters."
-    elif len(password) > LONGEST_PASSWORD:
-        sentence = f"Use at most {LONGEST_PASSWORD} characters."
-    else:
-        return password
-    raise Invalid("This password cannot be used.", fields={field: sentence})
 
 
 def hash_password(password: str) -> str:

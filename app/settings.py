@@ -114,6 +114,7 @@ class Settings:
     port: int = 8000
     public_url: str = ""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = LOOPBACK
+    session_idle_hours: float = 12
     time_zone: str = "UTC"
     worker_seconds: float = 5
     history_days: float = 90
@@ -141,6 +142,7 @@ class Settings:
             port=int(_number(env, "PORT", default=8000, least=0, most=65535)),
             public_url=_url(env, "PUBLIC_URL", any_http=True),
             trusted_proxies=_networks(env, "TRUSTED_PROXIES") or LOOPBACK,
+            session_idle_hours=_number(env, "SESSION_IDLE_HOURS", default=12, most=336),
             time_zone=_time_zone(env),
             worker_seconds=_number(env, "WORKER_SECONDS", default=5, least=0.05, most=3600),
             history_days=_number(env, "HISTORY_DAYS", default=90, least=1, most=3650),

@@ -28,7 +28,7 @@ from app.integrations.servicenow_bulk import SMALLEST_PAGE
 from app.integrations.servicenow_client import ServiceNowClient
 from app.main import create_app
 from app.models import Role, User
-from app.security import SESSION_COOKIE, hash_password
+from app.security import SECURE_PREFIX, SESSION_COOKIE, hash_password
 from app.services.knowledge import KnowledgeService
 from app.settings import ServiceNowSettings, Settings
 from app.simulator import Instance, RunningSimulator
@@ -182,6 +182,8 @@ def settings(
         secret_key="a secret key for tests only",
         worker_seconds=0.05,
         public_url="http://testserver",
+        # Clocks of tests jump by days.
+        session_idle_hours=336,
     )
 
 
@@ -271,7 +273,9 @@ def account(app: FastAPI, email: str, role: Role) -> User:
 def signed_in(app: FastAPI, role: str) -> TestClient:
     user = account(app, f"{role}@example.com", Role(role))
     client = TestClient(app, headers=SAME_ORIGIN, follow_redirects=False)
-    client.cookies.set(SESSION_COOKIE, app.state.services.accounts.open_session(user))
+    https = app.state.settings.public_url.startswith("https")
+    name = f"{SECURE_PREFIX if https else ''}{SESSION_COOKIE}"
+    client.cookies.set(name, app.state.services.accounts.sessions.open(user))
     return client
 
 

@@ -1,5 +1,6 @@
 """Forwarded headers: whom they are believed from, and which address of a chain counts."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -8,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Engine
 
 from app.copilot.engine import Engine as TriageEngine
 from app.main import create_app
@@ -98,16 +100,19 @@ def test_a_trusted_proxy_is_not_named(admin: TestClient, app: FastAPI) -> None:
 
 
 @pytest.fixture
-def nameless(settings: Settings, triage: TriageEngine) -> FastAPI:
+def nameless(settings: Settings, triage: TriageEngine, engine: Engine) -> Iterator[FastAPI]:
     """An app that was not told the address people use."""
-    return create_app(replace(settings, public_url=""), load_triage=lambda: triage)
+    made = create_app(replace(settings, public_url=""), load_triage=lambda: triage, engine=engine)
+    yield made
+    made.state.services.servicenow.close()
 
 
 @pytest.fixture
-def public(settings: Settings, triage: TriageEngine) -> FastAPI:
-    return create_app(
-        replace(settings, public_url="https://desk.example.com"), load_triage=lambda: triage
-    )
+def public(settings: Settings, triage: TriageEngine, engine: Engine) -> Iterator[FastAPI]:
+    named = replace(settings, public_url="https://desk.example.com")
+    made = create_app(named, load_triage=lambda: triage, engine=engine)
+    yield made
+    made.state.services.servicenow.close()
 
 
 @pytest.mark.parametrize(

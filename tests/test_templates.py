@@ -16,6 +16,7 @@ HTMX = {
     "boost",
     "disable",
     "get",
+    "headers",
     "include",
     "indicator",
     "morph-skip",

@@ -97,7 +97,7 @@ def browsers(app: FastAPI, sign_in: SignIn, desk: Desk) -> tuple[TestClient, Tes
     sign_in("agent")
     second = TestClient(app, headers=SAME_ORIGIN, follow_redirects=False)
     user = account(app, "second@example.com", Role.ADMIN)
-    second.cookies.set(SESSION_COOKIE, app.state.services.accounts.open_session(user))
+    second.cookies.set(SESSION_COOKIE, app.state.services.accounts.sessions.open(user))
     return sign_in("admin"), second
 
 

@@ -4,11 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    delete,
+    not_,
+    select,
+    update,
+)
 
 from app.db.tables import password_resets, sessions, users
 from app.errors import NotFound
-from app.models import Role, User
+from app.models import Role, Session, User
 
 PUBLIC = (users.c.id, users.c.email, users.c.role, users.c.active, users.c.created_at)
 
@@ -77,28 +86,73 @@ def change_user(conn: Connection, user_id: int, **values: Any) -> None:
 # -- sessions --------------------------------------------------------------------------------
 
 
+def _live(now: datetime, idle_since: datetime) -> ColumnElement[bool]:
+    return and_(sessions.c.expires_at > now, sessions.c.last_active_at > idle_since)
+
+
+def remove_ended_sessions(conn: Connection, *, now: datetime, idle_since: datetime) -> None:
+    """Forget the sessions that ended by themselves."""
+    conn.execute(delete(sessions).where(not_(_live(now, idle_since))))
+
+
 def add_session(
-    conn: Connection, key_hash: str, user_id: int, *, now: datetime, expires_at: datetime
+    conn: Connection,
+    key_hash: str,
+    user_id: int,
+    *,
+    now: datetime,
+    expires_at: datetime,
+    browser: str,
+    address: str,
 ) -> None:
-    """Remember a session; forgets those that ended by themselves."""
-    conn.execute(delete(sessions).where(sessions.c.expires_at <= now))
     conn.execute(
         sessions.insert().values(
-            key_hash=key_hash, user_id=user_id, created_at=now, expires_at=expires_at
+            key_hash=key_hash,
+            user_id=user_id,
+            created_at=now,
+            last_active_at=now,
+            expires_at=expires_at,
+            browser=browser,
+            address=address,
         )
     )
 
 
-def find_user_of_session(conn: Connection, key_hash: str, *, now: datetime) -> User | None:
-    """The active user of a session that has not ended."""
-    query = select(*PUBLIC).join(sessions, sessions.c.user_id == users.c.id)
-    live = (sessions.c.key_hash == key_hash, sessions.c.expires_at > now, users.c.active)
+def find_session(
+    conn: Connection, key_hash: str, *, now: datetime, idle_since: datetime
+) -> tuple[User, datetime] | None:
+    """The active user of a session that has not ended, and its last activity."""
+    query = select(*PUBLIC, sessions.c.last_active_at).join(
+        sessions, sessions.c.user_id == users.c.id
+    )
+    live = (sessions.c.key_hash == key_hash, _live(now, idle_since), users.c.active)
     row = conn.execute(query.where(*live)).mappings().first()
-    return _user(row) if row else None
+    return (_user(row), row["last_active_at"]) if row else None
 
 
-def remove_session(conn: Connection, key_hash: str) -> None:
-    conn.execute(delete(sessions).where(sessions.c.key_hash == key_hash))
+def touch_session(conn: Connection, key_hash: str, *, now: datetime) -> None:
+    conn.execute(update(sessions).where(sessions.c.key_hash == key_hash).values(last_active_at=now))
+
+
+def list_sessions(
+    conn: Connection, user_id: int, *, current: str, now: datetime, idle_since: datetime
+) -> list[Session]:
+    """Those of a user that have not ended, the latest active first."""
+    table = sessions.c
+    columns = (table.browser, table.address, table.created_at, table.last_active_at)
+    query = select(table.key_hash.label("key"), *columns)
+    mine = query.where(table.user_id == user_id, _live(now, idle_since))
+    rows = conn.execute(mine.order_by(table.last_active_at.desc(), table.key_hash)).mappings()
+    return [Session(**row, current=row["key"] == current) for row in rows]
+
+
+def remove_session(conn: Connection, key_hash: str, *, user_id: int | None = None) -> bool:
+    """End a session, with `user_id` only one of this user; False when there is none."""
+    one = delete(sessions).where(sessions.c.key_hash == key_hash)
+    return (
+        conn.execute(one if user_id is None else one.where(sessions.c.user_id == user_id)).rowcount
+        == 1
+    )
 
 
 def remove_sessions(conn: Connection, user_id: int, *, keep: str = "") -> None:

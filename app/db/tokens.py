@@ -1,5 +1,6 @@
 """API tokens: hashes only."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, Select, or_, select, update
 from app.db.accounts import get_user
 from app.db.tables import api_tokens, users
 from app.errors import NotFound
-from app.models import ApiToken, User
+from app.models import ApiToken, Scope, User
 
 NAMES = tuple(name for name in ApiToken.__dataclass_fields__ if name != "user_email")
 
@@ -21,14 +22,29 @@ def _live() -> Select[Any]:
 
 
 def _token(row: RowMapping) -> ApiToken:
-    return ApiToken(**{name: row[name] for name in (*NAMES, "user_email")})
+    values = {name: row[name] for name in (*NAMES, "user_email")}
+    return ApiToken(**values | {"scope": Scope(row["scope"])})
 
 
 def add(
-    conn: Connection, user_id: int, *, name: str, prefix: str, secret_hash: str, now: datetime
+    conn: Connection,
+    user_id: int,
+    *,
+    name: str,
+    prefix: str,
+    secret_hash: str,
+    scope: Scope,
+    expires_at: datetime | None,
+    now: datetime,
 ) -> ApiToken:
     statement = api_tokens.insert().values(
-        user_id=user_id, name=name, prefix=prefix, token_hash=secret_hash, created_at=now
+        user_id=user_id,
+        name=name,
+        prefix=prefix,
+        token_hash=secret_hash,
+        scope=scope,
+        expires_at=expires_at,
+        created_at=now,
     )
     token_id = conn.execute(statement.returning(api_tokens.c.id)).scalar_one()
     return get(conn, token_id)
@@ -42,9 +58,12 @@ def get(conn: Connection, token_id: int) -> ApiToken:
     return _token(row)
 
 
-def find_by_hash(conn: Connection, secret_hash: str) -> tuple[ApiToken, User] | None:
-    """The token and its owner, unless revoked or the owner inactive."""
-    query = _live().where(api_tokens.c.token_hash == secret_hash, users.c.active)
+def find_by_hash(
+    conn: Connection, secret_hash: str, *, now: datetime
+) -> tuple[ApiToken, User] | None:
+    """The token and its owner, unless revoked, expired or the owner inactive."""
+    lasts = or_(api_tokens.c.expires_at.is_(None), api_tokens.c.expires_at > now)
+    query = _live().where(api_tokens.c.token_hash == secret_hash, users.c.active, lasts)
     row = conn.execute(query).mappings().first()
     return (_token(row), get_user(conn, row["user_id"])) if row else None
 
@@ -68,6 +87,11 @@ def revoke(conn: Connection, token_id: int, *, now: datetime) -> None:
     conn.execute(update(api_tokens).where(api_tokens.c.id == token_id).values(revoked_at=now))
 
 
-def revoke_all(conn: Connection, user_id: int, *, now: datetime) -> None:
-    mine = (api_tokens.c.user_id == user_id, api_tokens.c.revoked_at.is_(None))
+def revoke_all(
+    conn: Connection, user_id: int, *, now: datetime, only: Collection[int] | None = None
+) -> None:
+    """End every token of a user, or those of `only`."""
+    mine = [api_tokens.c.user_id == user_id, api_tokens.c.revoked_at.is_(None)]
+    if only is not None:
+        mine.append(api_tokens.c.id.in_(only))
     conn.execute(update(api_tokens).where(*mine).values(revoked_at=now))

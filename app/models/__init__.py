@@ -42,6 +42,8 @@ from app.models.knowledge import (
 from app.models.people import (
     ApiToken,
     Role,
+    Scope,
+    Session,
     User,
 )
 from app.models.pulls import Outcome, PulledRow, RunState, SyncRun
@@ -209,6 +211,8 @@ __all__ = [
     "Restore",
     "Role",
     "RunState",
+    "Scope",
+    "Session",
     "SettingChange",
     "Side",
     "SimilarView",

@@ -16,6 +16,14 @@ class Role(StrEnum):
         return order.index(self) >= order.index(needed)
 
 
+class Scope(StrEnum):
+    """What an API token may do under /api; the lesser of scope and owner's role counts."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     id: int
@@ -36,3 +44,17 @@ class ApiToken:
     prefix: str
     created_at: datetime
     last_used_at: datetime | None
+    scope: Scope
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A browser that is logged in; `key` is the hash of its secret id."""
+
+    key: str
+    browser: str
+    address: str
+    created_at: datetime
+    last_active_at: datetime
+    current: bool

@@ -4,45 +4,80 @@ A form that cannot be used is shown again with what was typed: the one reason fo
 """
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Annotated, Any
 
+from anyio import Semaphore, fail_after
 from fastapi import APIRouter, Depends, Form, Path, Request, Response
+from pydantic import Field
 
-from app.deps import Accounts, CurrentUser, require
+from app.deps import (
+    Accounts,
+    CurrentUser,
+    SessionCookie,
+    is_secure,
+    require,
+    session_cookie,
+    session_cookie_name,
+)
 from app.errors import AppError, Invalid, NotFound, TooManyAttempts
-from app.models import Role, User
+from app.models import Role, Scope, User
 from app.routes.forms import DraftNote
 from app.routes.ticket_page import TicketParts
-from app.security import SESSION_COOKIE, local_path
-from app.services.accounts import SESSION_LASTS, AccountService
+from app.schemas import HIGHEST_ID
+from app.security import DEVICE_COOKIE, DEVICE_LASTS, local_path
+from app.services.accounts import AccountService
+from app.services.sessions import SESSION_LASTS
 from app.web import fragment, is_partial, page, see_other
 
-HASHES_AT_ONCE = 2
+HASH_WAIT_SECONDS = 2.0
+RETRY_SECONDS = 5
 pages = APIRouter(include_in_schema=False)
 agents = [Depends(require(Role.AGENT))]
 
 Text = Annotated[str, Form()]
-Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
+Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
+TokenId = Annotated[int, Field(ge=1, le=HIGHEST_ID)]
+# What a session is stored under.
+Key = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+LONGEST_TOKEN_DAYS = 3650
 
 
-async def hashing_accounts(accounts: Accounts) -> AsyncIterator[AccountService]:
-    """For routes that hash a password, which takes much memory: the third waits here."""
-    yield accounts
+async def hashing_accounts(request: Request, accounts: Accounts) -> AsyncIterator[AccountService]:
+    """For routes that hash a password, which takes much memory: two at once.
+
+    Others wait here without a thread. Raises TooManyAttempts after 2 s.
+    """
+    slots: Semaphore = request.app.state.password_checks
+    try:
+        with fail_after(HASH_WAIT_SECONDS):
+            await slots.acquire()
+    except TimeoutError:
+        raise TooManyAttempts(
+            "Too many people are logging in at the moment. Try again in a few seconds.",
+            retry_after=RETRY_SECONDS,
+        ) from None
+    try:
+        yield accounts
+    finally:
+        slots.release()
 
 
-HashingAccounts = Annotated[
-    AccountService,
-    Depends(hashing_accounts, scope="function", max_concurrency=HASHES_AT_ONCE),
-]
+HashingAccounts = Annotated[AccountService, Depends(hashing_accounts, scope="function")]
 
 
 # -- in and out ------------------------------------------------------------------------------
 
 
 @pages.get("/login")
-def login(request: Request, accounts: Accounts, next: str = "") -> Response:  # noqa: A002
+def login(
+    request: Request,
+    accounts: Accounts,
+    cookie: SessionCookie,
+    next: str = "",  # noqa: A002
+) -> Response:
     """The log-in form; people who are in already go on to where they wanted."""
-    if accounts.user_of_session(request.cookies.get(SESSION_COOKIE)):
+    if accounts.sessions.user(cookie):
         return see_other(local_path(next))
     return _login_form(request, target=next)
 
@@ -51,6 +86,7 @@ def login(request: Request, accounts: Accounts, next: str = "") -> Response:  # 
 def log_in(
     request: Request,
     accounts: HashingAccounts,
+    cookie: SessionCookie,
     parts: Annotated[TicketParts, Depends()],
     draft: Annotated[DraftNote, Depends()],
     email: Text = "",
@@ -59,30 +95,53 @@ def log_in(
 ) -> Response:
     """Start a session and go on to `next`, or to the note that the last one ended before."""
     try:
-        cookie = accounts.sign_in(email, password, request.client.host if request.client else "")
+        cookies = accounts.sign_in(
+            email,
+            password,
+            address=request.client.host if request.client else "",
+            shared=getattr(request.state, "shared_address", False),
+            device=request.cookies.get(DEVICE_COOKIE, ""),
+            user_agent=request.headers.get("User-Agent", ""),
+            session=cookie,
+        )
     except (Invalid, TooManyAttempts) as exc:
         return _login_form(request, target=target, email=email, error=exc, draft=draft)
-    user = accounts.user_of_session(cookie)
+    user = accounts.sessions.user(cookies.session)
     resumed = _resumed(parts, user, draft) if user else None
     response = resumed or see_other(local_path(target))
-    public_url: str = request.app.state.settings.public_url
-    response.set_cookie(
-        SESSION_COOKIE,
-        cookie,
-        max_age=int(SESSION_LASTS.total_seconds()),
-        httponly=True,
-        samesite="lax",
-        secure=public_url.startswith("https"),
-    )
+    name = session_cookie_name(request)
+    _set_cookie(request, response, name, cookies.session, SESSION_LASTS)
+    _set_cookie(request, response, DEVICE_COOKIE, cookies.device, DEVICE_LASTS, path="/login")
     return response
 
 
+def _set_cookie(
+    request: Request,
+    response: Response,
+    name: str,
+    value: str,
+    lasts: timedelta,
+    *,
+    path: str = "/",
+) -> None:
+    response.set_cookie(
+        name,
+        value,
+        max_age=int(lasts.total_seconds()),
+        path=path,
+        httponly=True,
+        samesite="lax",
+        secure=is_secure(request),
+    )
+
+
 @pages.post("/logout")
-def log_out(request: Request, accounts: Accounts) -> Response:
+def log_out(request: Request, accounts: Accounts, cookie: SessionCookie) -> Response:
     """End this session on the server too."""
-    accounts.sign_out(request.cookies.get(SESSION_COOKIE))
+    accounts.sessions.end(cookie)
     response = see_other("/login")
-    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax")
+    name = session_cookie_name(request)
+    response.delete_cookie(name, httponly=True, samesite="lax", secure=is_secure(request))
     return response
 
 
@@ -163,7 +222,7 @@ def reset_password(
 
 @pages.get("/account")
 def account(request: Request, user: CurrentUser, accounts: Accounts) -> Response:
-    """Password and API tokens."""
+    """Password, sessions and API tokens."""
     return _account_page(request, user, accounts)
 
 
@@ -172,13 +231,16 @@ def change_password(
     request: Request,
     user: CurrentUser,
     accounts: HashingAccounts,
+    cookie: SessionCookie,
     current: Text = "",
     new: Text = "",
+    end_token: Annotated[list[TokenId], Form()] = [],  # noqa: B006
 ) -> Response:
-    """Set a new password; every other session ends."""
-    cookie = request.cookies.get(SESSION_COOKIE)
+    """Set a new password; every other session ends, and the API tokens that were ticked."""
     try:
-        accounts.change_password(user, current=current, new=new, cookie=cookie)
+        accounts.change_password(
+            user, current=current, new=new, cookie=cookie, end_tokens=end_token
+        )
     except (Invalid, TooManyAttempts) as exc:
         return _account_page(request, user, accounts, error=exc)
     return _account_page(request, user, accounts, password_changed=True)
@@ -186,11 +248,17 @@ def change_password(
 
 @pages.post("/account/tokens", dependencies=agents)
 def create_token(
-    request: Request, user: CurrentUser, accounts: Accounts, name: Text = ""
+    request: Request,
+    user: CurrentUser,
+    accounts: Accounts,
+    name: Text = "",
+    scope: Annotated[Scope, Form()] = Scope.WRITE,
+    days: Annotated[int, Form(ge=0, le=LONGEST_TOKEN_DAYS)] = 0,
 ) -> Response:
-    """Make an API token and show its secret, this once."""
+    """Make an API token and show its secret, this once; 0 days: it does not expire."""
+    lasts = timedelta(days=days) if days else None
     try:
-        _, secret = accounts.create_token(user, name)
+        _, secret = accounts.create_token(user, name, scope=scope, lasts=lasts)
     except Invalid as exc:
         return _tokens(request, user, accounts, error=exc, name=name)
     return _tokens(request, user, accounts, secret=secret)
@@ -205,6 +273,18 @@ def revoke_token(request: Request, user: CurrentUser, accounts: Accounts, token_
     return see_other("/account")
 
 
+@pages.post("/account/sessions/{key}/end")
+def end_session(
+    request: Request, user: CurrentUser, accounts: Accounts, cookie: SessionCookie, key: Key
+) -> Response:
+    """Log another browser of one's own out."""
+    accounts.sessions.end_own(user, key)
+    if not is_partial(request):
+        return see_other("/account")
+    sessions = accounts.sessions.list(user, cookie)
+    return fragment(request, "account/sessions_card.html", sessions=sessions)
+
+
 def _account_page(
     request: Request,
     user: User,
@@ -213,7 +293,13 @@ def _account_page(
     error: AppError | None = None,
     **context: Any,
 ) -> Response:
-    frame = {"password_changed": False, "secret": "", "name": "", "tokens": accounts.tokens(user)}
+    frame = {
+        "password_changed": False,
+        "secret": "",
+        "name": "",
+        "tokens": accounts.tokens(user),
+        "sessions": accounts.sessions.list(user, session_cookie(request)),
+    }
     return _form(request, "account/index.html", error, **frame | context)
 
 

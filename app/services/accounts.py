@@ -1,6 +1,9 @@
 """People: who may come in, as what, and how they prove it."""
 
-from collections.abc import Callable, Sequence
+import logging
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
@@ -8,14 +11,20 @@ from sqlalchemy.exc import IntegrityError
 
 from app.db import accounts, migrate, tokens
 from app.db.engine import reading, utc_now, writing
-from app.errors import Conflict, Invalid, NotAllowed, NotFound
-from app.models import ApiToken, Role, User
+from app.errors import (
+    Conflict,
+    Invalid,
+    NotAllowed,
+    NotFound,
+    SettingsError,
+    TooManyAttempts,
+)
+from app.models import ApiToken, Role, Scope, User
 from app.security import (
     NO_PASSWORD,
     TOKEN_PREFIX_LENGTH,
-    SessionSigner,
+    DeviceSigner,
     checked_email,
-    checked_password,
     checked_token_name,
     hash_password,
     needs_rehash,
@@ -26,23 +35,41 @@ from app.security import (
     verify_nothing,
     verify_password,
 )
-from app.services.throttle import Throttle
+from app.services.passwords import checked_password
+from app.services.sessions import Sessions
+from app.services.throttle import Source, Throttle
 
-SESSION_LASTS = timedelta(days=14)
 RESET_LASTS = timedelta(hours=24)
 USE_NOTED_EVERY = timedelta(minutes=1)
 FIRST_ADMIN = "admin@localhost"
 USED_UP = "This link was used, has expired, or never was."
+# People type passwords into the wrong field: only what has the form of an address is logged.
+SHOWN_ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+\.[a-z]{2,63}")
+log = logging.getLogger("app.accounts")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """The cookies of a browser that has just logged in."""
+
+    session: str
+    device: str
 
 
 class AccountService:
-    """Accounts, sessions, API tokens and reset links. Secrets leave it once and are kept hashed."""
+    """Accounts, API tokens and reset links. Secrets leave it once and are kept hashed."""
 
     def __init__(
-        self, engine: Engine, *, secret_key: str, now: Callable[[], datetime] = utc_now
+        self,
+        engine: Engine,
+        *,
+        secret_key: str,
+        idle: timedelta = timedelta(hours=12),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._engine = engine
-        self._signer = SessionSigner(secret_key)
+        self.sessions = Sessions(engine, secret_key=secret_key, idle=idle, now=now)
+        self._devices = DeviceSigner(secret_key)
         self._throttle = Throttle(engine, now=now)
         self._now = now
 
@@ -51,13 +78,17 @@ class AccountService:
     def ensure_admin(self, email: str = "", password: str = "") -> str | None:
         """Make the first admin when there is nobody yet.
 
-        Answers the generated password when none was given, else None.
+        Answers the generated password when none was given, else None. Raises SettingsError.
         """
         with reading(self._engine) as conn:
             if accounts.any_user(conn):
                 return None
-        address = checked_email(email or FIRST_ADMIN)
-        chosen = checked_password(password) if password else new_password()
+        try:
+            address = checked_email(email or FIRST_ADMIN)
+            chosen = checked_password(password, email=address) if password else new_password()
+        except Invalid as exc:
+            field, sentence = next(iter(exc.fields.items()))
+            raise SettingsError(f"ADMIN_{field.upper()}: {sentence}") from None
         hashed = hash_password(chosen)
         with writing(self._engine) as conn:
             migrate.one_at_a_time(conn)
@@ -69,7 +100,7 @@ class AccountService:
     def create_user(self, email: str, role: Role, password: str | None = None) -> tuple[User, str]:
         """The account, and its generated password or "" when one was given. Raises Invalid."""
         address = checked_email(email)
-        chosen = new_password() if password is None else checked_password(password)
+        chosen = new_password() if password is None else checked_password(password, email=address)
         user = self._add(address, role, password_hash=hash_password(chosen))
         return user, chosen if password is None else ""
 
@@ -107,12 +138,13 @@ class AccountService:
         return user
 
     def deactivate(self, user_id: int) -> User:
-        """Nobody can sign in to it or use its tokens until it is activated again."""
+        """Nobody can log in to it until it is activated again; its sessions and tokens end."""
         with writing(self._engine) as conn:
             self._spare_last_admin(conn, user_id)
             accounts.change_user(conn, user_id, active=False)
             accounts.remove_sessions(conn, user_id)
             accounts.remove_resets(conn, user_id)
+            tokens.revoke_all(conn, user_id, now=self._now())
             return accounts.get_user(conn, user_id)
 
     def activate(self, user_id: int) -> User:
@@ -138,76 +170,84 @@ class AccountService:
 
     # -- signing in --------------------------------------------------------------------------
 
-    def sign_in(self, email: str, password: str, address: str) -> str:
-        """A new session's cookie. Raises Invalid or, during a wait, TooManyAttempts.
+    def sign_in(
+        self,
+        email: str,
+        password: str,
+        *,
+        address: str = "",
+        shared: bool = False,
+        device: str = "",
+        user_agent: str = "",
+        session: str | None = None,
+    ) -> SignedIn:
+        """Start a session; `session`, the cookie of an earlier one in this browser, ends.
 
-        An unknown account, an inactive one and a wrong password look alike and take as long.
+        Raises Invalid or, during a wait, TooManyAttempts. An unknown account, an inactive one and
+        a wrong password get the same answer after the same time.
         """
         account = email.strip().casefold()
-        with self._throttle.attempt(account, address=address):
-            user = self._verified(account, password)
-        return self.open_session(user)
+        found = self._credentials(account)
+        known = found and self._devices.device(device, found[0].id, found[1], self._now())
+        source = Source(address, shared=shared, device=known or "")
+        try:
+            with self._throttle.attempt(account, source):
+                user, hashed = self._verified(found, password)
+        except (Invalid, TooManyAttempts) as exc:
+            shown = account if SHOWN_ACCOUNT.fullmatch(account) else ""
+            fields = {"account": shown, "address": address, "reason": exc.code}
+            log.warning("log-in failed", extra={"fields": fields})
+            raise
+        self.sessions.end(session)
+        opened = self.sessions.open(user, user_agent=user_agent, address=address)
+        return SignedIn(opened, self._devices.sign(user.id, hashed, self._now()))
 
-    def open_session(self, user: User) -> str:
-        """The cookie of a new session, for somebody who has shown who they are."""
-        session_id = new_secret()
-        now = self._now()
-        with writing(self._engine) as conn:
-            accounts.add_session(
-                conn, token_hash(session_id), user.id, now=now, expires_at=now + SESSION_LASTS
-            )
-        return self._signer.sign(session_id)
-
-    def _verified(self, account: str, password: str) -> User:
+    def _credentials(self, account: str) -> tuple[User, str] | None:
+        """The account with this address and the hash of its password."""
         with reading(self._engine) as conn:
-            found = accounts.find_credentials(conn, account) if account.isprintable() else None
+            return accounts.find_credentials(conn, account) if account.isprintable() else None
+
+    def _verified(self, found: tuple[User, str] | None, password: str) -> tuple[User, str]:
+        """The active account whose password this is, and its hash from now on. Raises Invalid."""
         if found is None:
             verify_nothing(password)
         elif verify_password(password, found[1]) and found[0].active:
-            self._rehash(found[0], password, found[1])
-            return found[0]
+            return found[0], self._rehashed(found[0], password, found[1])
         raise Invalid("E-mail address or password is wrong.")
 
-    def _rehash(self, user: User, password: str, hashed: str) -> None:
-        if needs_rehash(hashed):
-            fresh = hash_password(password)
-            with writing(self._engine) as conn:
-                accounts.change_user(conn, user.id, password_hash=fresh)
-
-    def sign_out(self, cookie: str | None) -> None:
-        """End the session of this cookie; an unknown cookie is no error."""
-        session_id = self._signer.unsign(cookie or "")
-        if session_id:
-            with writing(self._engine) as conn:
-                accounts.remove_session(conn, token_hash(session_id))
-
-    def user_of_session(self, cookie: str | None) -> User | None:
-        session_id = self._signer.unsign(cookie or "")
-        if not session_id:
-            return None
-        with reading(self._engine) as conn:
-            return accounts.find_user_of_session(conn, token_hash(session_id), now=self._now())
+    def _rehashed(self, user: User, password: str, hashed: str) -> str:
+        if not needs_rehash(hashed):
+            return hashed
+        fresh = hash_password(password)
+        with writing(self._engine) as conn:
+            accounts.change_user(conn, user.id, password_hash=fresh)
+        return fresh
 
     # -- passwords ---------------------------------------------------------------------------
 
     def change_password(
-        self, user: User, *, current: str, new: str, cookie: str | None = None
+        self,
+        user: User,
+        *,
+        current: str,
+        new: str,
+        cookie: str | None = None,
+        end_tokens: Collection[int] = (),
     ) -> None:
-        """Set a new password and end every other session than the one of `cookie`."""
-        checked_password(new, field="new")
+        """Set a new password; end the sessions other than that of `cookie`, and `end_tokens`."""
+        checked_password(new, email=user.email, field="new")
         with self._throttle.attempt(f"password of {user.id}"):
             self._check_current(user, current)
-        session_id = self._signer.unsign(cookie or "")
-        keep = token_hash(session_id) if session_id else ""
         hashed = hash_password(new)
         with writing(self._engine) as conn:
             accounts.change_user(conn, user.id, password_hash=hashed)
-            accounts.remove_sessions(conn, user.id, keep=keep)
+            accounts.remove_sessions(conn, user.id, keep=self.sessions.key(cookie))
             accounts.remove_resets(conn, user.id)
+            tokens.revoke_all(conn, user.id, now=self._now(), only=end_tokens)
 
     def _check_current(self, user: User, password: str) -> None:
         try:
-            self._verified(user.email, password)
+            self._verified(self._credentials(user.email), password)
         except Invalid:
             sentence = "This is not your current password."
             raise Invalid(sentence, fields={"current": sentence}) from None
@@ -229,15 +269,19 @@ class AccountService:
             return self._of_reset(conn, token)
 
     def reset_password(self, token: str, password: str) -> User:
-        """Use the link up: set the password and end every session. Raises Invalid, NotFound."""
-        self.user_of_reset(token)
-        hashed = hash_password(checked_password(password))
+        """Use the link up: set the password, end every session and API token.
+
+        Raises Invalid, NotFound.
+        """
+        owner = self.user_of_reset(token)
+        hashed = hash_password(checked_password(password, email=owner.email))
         with writing(self._engine) as conn:
             user = self._of_reset(conn, token)
             if not accounts.take_reset(conn, token_hash(token)):
                 raise NotFound(USED_UP)
             accounts.change_user(conn, user.id, password_hash=hashed)
             accounts.remove_sessions(conn, user.id)
+            tokens.revoke_all(conn, user.id, now=self._now())
             self._throttle.clear(conn, user.email)
         return user
 
@@ -249,12 +293,15 @@ class AccountService:
 
     # -- API tokens --------------------------------------------------------------------------
 
-    def create_token(self, user: User, name: str) -> tuple[ApiToken, str]:
+    def create_token(
+        self, user: User, name: str, *, scope: Scope = Scope.ADMIN, lasts: timedelta | None = None
+    ) -> tuple[ApiToken, str]:
         """A token for agents and admins, and its secret, which is never shown again."""
         if not user.role.may_act_as(Role.AGENT):
             raise NotAllowed("API tokens are for agents and admins.")
         title = checked_token_name(name)
         secret = new_token()
+        now = self._now()
         with writing(self._engine) as conn:
             token = tokens.add(
                 conn,
@@ -262,7 +309,9 @@ class AccountService:
                 name=title,
                 prefix=secret[:TOKEN_PREFIX_LENGTH],
                 secret_hash=token_hash(secret),
-                now=self._now(),
+                scope=scope,
+                expires_at=now + lasts if lasts else None,
+                now=now,
             )
         return token, secret
 
@@ -282,15 +331,22 @@ class AccountService:
                 raise NotFound("There is no such token.")
             tokens.revoke(conn, token_id, now=self._now())
 
-    def user_of_token(self, secret: str) -> User | None:
-        """The token's active owner; its use is noted once a minute at most."""
+    def user_of_token(self, secret: str, *, writes: bool = False) -> User | None:
+        """The token's active owner, with the lesser of the owner's role and the token's scope.
+
+        Its use is noted once a minute at most. Raises NotAllowed for a write with scope read.
+        """
         now = self._now()
         with reading(self._engine) as conn:
-            found = tokens.find_by_hash(conn, token_hash(secret))
+            found = tokens.find_by_hash(conn, token_hash(secret), now=now)
         if found is None:
             return None
         token, user = found
         if token.last_used_at is None or token.last_used_at <= now - USE_NOTED_EVERY:
             with writing(self._engine) as conn:
                 tokens.touch(conn, token.id, now=now, pause=USE_NOTED_EVERY)
+        if writes and token.scope is Scope.READ:
+            raise NotAllowed("This API token may only read.", hint="Use one with the scope write.")
+        if user.role is Role.ADMIN and token.scope is not Scope.ADMIN:
+            return replace(user, role=Role.AGENT)
         return user

@@ -1,7 +1,8 @@
-"""Slows down guessing: a growing wait per account and per network address."""
+"""Slows down guessing: a growing wait per network address, and per account and address."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
@@ -12,20 +13,40 @@ from app.db import attempts
 from app.db.engine import writing
 from app.errors import Invalid, TooManyAttempts
 
-FREE_PER_ACCOUNT = 5
-# Many people may sit behind one address.
-FREE_PER_ADDRESS = 30
 FIRST_WAIT = timedelta(seconds=5)
 LONGEST_WAIT = timedelta(minutes=15)
 QUIET = timedelta(hours=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`free` failures cost no wait; one is forgiven per `forgiven_every`."""
+
+    key: str
+    free: int
+    forgiven_every: timedelta
+    longest_wait: timedelta = LONGEST_WAIT
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an attempt comes from.
+
+    `shared`: many people have this address, because forwarded headers could not be used.
+    `device`: id of a valid device cookie for the account, else "".
+    """
+
+    address: str = ""
+    shared: bool = False
+    device: str = ""
+
+
 class Throttle:
     """Counts in the database, so a restart or a second process forgets nothing.
 
-    No wait is longer than 15 minutes, tries during a wait do not prolong it, and an hour of
-    quiet clears the count. Somebody who keeps failing at a known account can thus delay its
-    owner, never lock them out for good; a reset link clears the account's count at once.
+    Failures at an account count for the address they came from, so a stranger elsewhere does not
+    delay its owner. A device that logged in before has a count of its own. No wait is longer than
+    15 minutes, attempts during a wait do not prolong it, and failures are forgiven with time.
     """
 
     def __init__(self, engine: Engine, *, now: Callable[[], datetime]) -> None:
@@ -33,37 +54,34 @@ class Throttle:
         self._now = now
 
     @contextmanager
-    def attempt(self, account: str, *, address: str = "") -> Iterator[None]:
+    def attempt(self, account: str, source: Source | None = None) -> Iterator[None]:
         """Frames one check of a password; Invalid raised inside makes it a failure.
 
-        It counts as failed until it worked, so that many tries at once gain nothing. Raises
+        It counts as failed until it worked, so that many attempts at once gain nothing. Raises
         TooManyAttempts, and checks nothing, during a wait.
         """
-        limits = {account_key(account): FREE_PER_ACCOUNT}
-        if address:
-            limits[address_key(address)] = FREE_PER_ADDRESS
-        self._claim(limits)
+        own, *others = _limits(account, source or Source())
+        self._claim([own, *others])
         try:
             yield
         except Invalid:
             raise
         except BaseException:
-            self._take_back(limits)
+            self._take_back([own, *others])
             raise
         with writing(self._engine) as conn:
-            attempts.forget(conn, account_key(account))
-            if address:
-                attempts.uncount(conn, address_key(address))
+            attempts.forget(conn, own.key)
+        self._take_back(others)
 
     def clear(self, conn: Connection, account: str) -> None:
         """Forget the failures of an account whose owner proved who they are."""
-        attempts.forget(conn, account_key(account))
+        attempts.forget_all(conn, account_key(account))
 
-    def _claim(self, limits: dict[str, int]) -> None:
+    def _claim(self, limits: Sequence[Limit]) -> None:
         now = self._now()
         with writing(self._engine) as conn:
             attempts.forget_before(conn, now - QUIET)
-            waits = [attempts.find_locked_until(conn, key) for key in limits]
+            waits = [attempts.find_locked_until(conn, limit.key) for limit in limits]
             until = max((moment for moment in waits if moment), default=now)
             if until > now:
                 seconds = max(1, round((until - now).total_seconds()))
@@ -71,15 +89,33 @@ class Throttle:
                     f"Too many failed attempts. Try again in {_words(seconds)}.",
                     retry_after=seconds,
                 )
-            for key, free in limits.items():
-                failures = attempts.count(conn, key, now=now)
-                if failures >= free:
-                    attempts.lock(conn, key, until=now + wait_after(failures - free))
+            for limit in limits:
+                failures = attempts.count(
+                    conn, limit.key, now=now, forgiven_every=limit.forgiven_every
+                )
+                if failures >= limit.free:
+                    wait = min(wait_after(failures - limit.free), limit.longest_wait)
+                    attempts.lock(conn, limit.key, until=now + wait)
 
-    def _take_back(self, limits: dict[str, int]) -> None:
+    def _take_back(self, limits: Sequence[Limit]) -> None:
         with writing(self._engine) as conn:
-            for key in limits:
-                attempts.uncount(conn, key)
+            for limit in limits:
+                attempts.uncount(conn, limit.key)
+
+
+def _limits(account: str, source: Source) -> list[Limit]:
+    """The account's limit first, then that of the address."""
+    key = account_key(account) + address_key(source.address)
+    if source.device:
+        key = f"device:{source.device}"
+    own = Limit(key, 5, timedelta(minutes=10))
+    if not source.address:
+        return [own]
+    # Many people may sit behind one address, and more behind an unknown proxy.
+    key, often = address_key(source.address), timedelta(minutes=2)
+    if source.shared:
+        return [own, Limit(key, 50, often, longest_wait=FIRST_WAIT)]
+    return [own, Limit(key, 30, often)]
 
 
 def wait_after(extra: int) -> timedelta:
@@ -89,8 +125,8 @@ def wait_after(extra: int) -> timedelta:
 
 
 def account_key(account: str) -> str:
-    # Hashed: people type passwords into the wrong field.
-    return f"account:{sha256(account.encode('utf-8', 'surrogatepass')).hexdigest()}"
+    """How the keys of an account begin; hashed, because people type passwords anywhere."""
+    return f"account:{sha256(account.encode('utf-8', 'surrogatepass')).hexdigest()}@"
 
 
 def address_key(address: str) -> str:

@@ -47,6 +47,9 @@ sessions = Table(
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
+    Column("last_active_at", UtcDateTime, nullable=False),
+    Column("browser", String(60), nullable=False, server_default=text("''")),
+    Column("address", String(60), nullable=False, server_default=text("''")),
 )
 
 api_tokens = Table(
@@ -60,6 +63,8 @@ api_tokens = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_used_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
+    Column("scope", String(10), nullable=False, server_default=text("'admin'")),
+    Column("expires_at", UtcDateTime),
 )
 
 password_resets = Table(
