@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
+from app import serving
 from app.middleware import HEADERS, BodyLimit
 from app.simulator.running import listening_socket
 from tests.conftest import HTMX
@@ -98,7 +99,7 @@ def test_an_unexpected_error_is_protected_too(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(app.state.services.accounts, "user_of_session", broken)
+    monkeypatch.setattr(app.state.services.accounts.sessions, "user", broken)
     quiet = TestClient(app, raise_server_exceptions=False)
     answer = quiet.get(path, headers=headers)
     assert answer.status_code == 500
@@ -136,15 +137,22 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.fixture
-def impatient(app: FastAPI) -> Iterator[tuple[str, int]]:
-    """A server that waits 0.2 s for a body."""
+def impatient(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """A server that waits 0.2 s for a head and as long for a body."""
     limited = BodyLimit(hello, largest=1000, seconds=0.2)
 
     async def within_app(scope: Scope, receive: Receive, send: Send) -> None:
         await limited({**scope, "app": app}, receive, send)
 
     listening = listening_socket()
-    config = uvicorn.Config(within_app, log_config=None, access_log=False, lifespan="off")
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.2)
+    config = uvicorn.Config(
+        within_app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        http=serving.ImpatientProtocol,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
@@ -153,6 +161,30 @@ def impatient(app: FastAPI) -> Iterator[tuple[str, int]]:
     yield listening.getsockname()
     server.should_exit = True
     thread.join(10)
+
+
+@pytest.mark.parametrize("head", [b"", b"GET /api/x HTTP/1.1\r\nHost: x\r\nX-More: "])
+def test_heads_that_do_not_arrive_end_the_connection(
+    impatient: tuple[str, int], head: bytes
+) -> None:
+    with ExitStack() as opened:
+        clients = [
+            opened.enter_context(socket.create_connection(impatient, timeout=30)) for _ in range(20)
+        ]
+        for client in clients:
+            client.sendall(head)
+        assert [client.recv(1) for client in clients] == [b""] * 20
+
+
+def test_a_connection_serves_one_request_after_the_other(impatient: tuple[str, int]) -> None:
+    with socket.create_connection(impatient, timeout=30) as client:
+        for _ in range(3):
+            client.sendall(b"GET /api/x HTTP/1.1\r\nHost: ")
+            client.sendall(b"x\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"0\r\n\r\n"):
+                answer += client.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 200")
 
 
 FRAMINGS = {
