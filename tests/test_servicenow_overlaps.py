@@ -145,6 +145,16 @@ def test_with_the_audit_an_update_by_a_rule_is_no_alarm(both: BothSides, user: s
         assert (conflicts(both), both.ticket.sn_notice) == ([], None)
 
 
+@pytest.mark.parametrize("user", ["system", "copilot"])
+def test_with_the_audit_a_value_that_a_rule_had_set_is_no_loss(both: BothSides, user: str) -> None:
+    both.instance.audit_readable = True
+    both.instance.faults.edit_before(by=user, short_description="Set by a rule")
+    both.here(subject="Ours")
+    tick(both.service)
+    assert both.incident["short_description"] == "Ours"
+    assert (conflicts(both), both.ticket.sn_notice) == ([], None)
+
+
 def test_without_the_audit_an_update_by_the_system_is_no_alarm(both: BothSides) -> None:
     both.instance.rule_updates_as = "system"
     both.here(subject="One")
