@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.db import links
 from app.db.engine import reading
 from app.db.tables import spent_keys
-from app.models import PushState
+from app.models import HistoryFilter, PushState
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 from app.worker import tick
@@ -121,6 +121,33 @@ def test_after_the_release_a_ticket_finds_the_incident_it_has(
     after = service.pushes.status(ticket.id)
     assert (after.state, after.ticket.sn_number) == (PushState.LINKED, made.ticket.sn_number)
     assert len(instance.incidents) == 1
+
+
+def test_a_create_that_waited_in_the_backup_and_was_sent_since_is_a_sign(
+    app: FastAPI, service: ServiceNowService, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    service.owed.pause_pushes("A backup is made", by=BY)
+    service.pushes.create_from_ticket(ticket.id, by=BY)
+    before = backup.taken(app.state.engine)
+    service.owed.resume_pushes()
+    tick(service)
+    assert service.pushes.status(ticket.id).state is PushState.LINKED
+    service.restores.check()
+    assert service.restores.find() is None
+    backup.put_back(app.state.engine, before)
+    service.restores.check()
+    assert service.pushes.status(ticket.id).state is PushState.HELD
+
+
+def test_a_held_create_is_not_even_tried(service: ServiceNowService, desk: Desk, lost: str) -> None:
+    service.restores.check()
+    ticket = desk.ticket(subject="charlie")
+    service.pushes.create_from_ticket(ticket.id, by=BY)
+    tick(service)
+    (item,) = service.pushes.status(ticket.id).items
+    assert item.attempts == 0
+    assert service.history.page(HistoryFilter(ticket=ticket.id)).total == 0
 
 
 def test_two_copies_of_one_database_notice_each_other(
@@ -236,6 +263,7 @@ def test_incidents_from_before_the_release_are_no_news_and_later_ones_are(
     service.restores.check()
     clock.forward(days=300)
     service.restores.release(by=BY)
+    clock.forward(minutes=1)
     foreign_create(app, instance, "a" * 32, opened_at="2026-11-25 08:00:00")
     service.restores.check()
     assert not service.restores.find().held
