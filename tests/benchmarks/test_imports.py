@@ -19,9 +19,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine
 
 from app.copilot.engine import Engine as TriageEngine
-from app.db.engine import utc_now
+from app.db import search
+from app.db.engine import reading, utc_now
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_bulk import PAGE, BulkReader, streams
 from app.integrations.servicenow_client import BasicAuth, Query, ServiceNowClient, build_slots
@@ -190,3 +193,28 @@ def test_importing_very_many_incidents(
         f"{PAGE:,}: {seconds:.1f} s, {memory.growth:.0f} MB more memory "
         f"({seconds / bare_seconds:.1f} x the bare loop's {bare_seconds:.1f} s; {bare.server})"
     )
+
+
+@pytest.mark.parametrize("incidents", [10_000, 100_000])
+def test_imported_tickets_are_found_soon(
+    settings: Settings, triage: TriageEngine, incidents: int
+) -> None:
+    """Seconds from the end of an import until no ticket waits for its words, triage running."""
+    with simulator(incidents) as url:
+        here = replace(settings, servicenow=servicenow_settings(url))
+        app = create_app(here, load_triage=lambda: triage, now=utc_now)
+        with TestClient(app) as http:
+            pulls = app.state.services.servicenow.pulls
+            run = pulls.start(by="a@example.com", limit=incidents, import_tickets=True)
+            pulls.wait(run.id, seconds=600)
+            ended, cpu = time.perf_counter(), time.process_time()
+            while unfound(app.state.engine):
+                http.get("/healthz")
+                time.sleep(0.05)
+            seconds, spent = time.perf_counter() - ended, time.process_time() - cpu
+    print(f"\n{incidents:,} imported tickets are found after {seconds:.1f} s, {spent:.1f} s CPU")
+
+
+def unfound(engine: Engine) -> int:
+    with reading(engine) as conn:
+        return search.count_unfound(conn)
