@@ -1,4 +1,4 @@
-"""Structured logs: JSON lines on stderr, one line per request. No query, no body, no secret."""
+"""Logs on stderr, one line per request: JSON, or text for people. No query, no body, no secret."""
 
 import json
 import logging
@@ -17,6 +17,8 @@ log = logging.getLogger("app.requests")
 current_request: ContextVar[str] = ContextVar("current_request", default="")
 QUIET = ("httpx", "httpcore", "alembic", "asyncio", "multipart", "python_multipart")
 RESET = "/reset/"
+# Requests that are worth a line only when they fail.
+ROUTINE = ("/static/", "/healthz", "/readyz")
 
 
 class JsonLines(logging.Formatter):
@@ -39,10 +41,32 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def configure(*, level: int = logging.INFO) -> None:
-    """Send every logger's lines to stderr as JSON; chatty libraries only from WARNING on."""
+class TextLines(logging.Formatter):
+    """One short line for people: the time, what happened, and the fields that say more."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created).astimezone()
+        fields = dict(getattr(record, "fields", {}))
+        if record.name == log.name:
+            said = "{method} {path} {status} {ms:.0f} ms".format(**fields)
+        else:
+            told = (f"{name}={value}" for name, value in fields.items() if value != "")
+            said = " ".join((f"{record.name.removeprefix('app.')}: {record.getMessage()}", *told))
+        # A path may hold a line break: one line stays one line.
+        said = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in said)
+        level = "" if record.levelno < logging.WARNING else f"{record.levelname} "
+        line = f"{moment:%H:%M:%S} {level}{said}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def configure(form: str = "json", *, level: int = logging.INFO) -> None:
+    """Send every logger's lines to stderr; chatty libraries only from WARNING on.
+
+    `form` is json, text, or auto: text when stderr is a terminal.
+    """
+    text = form == "text" or (form == "auto" and sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(TextLines() if text else JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -91,7 +115,8 @@ def _write(scope: Scope, status: int, *, milliseconds: float) -> None:
     user = scope["state"].get("user")
     if user is not None:
         fields["user_id"] = user.id
-    log.info("request", extra={"fields": fields})
+    routine = status < 400 and scope["path"].startswith(ROUTINE)
+    log.log(logging.DEBUG if routine else logging.INFO, "request", extra={"fields": fields})
 
 
 def shown_path(path: str) -> str:

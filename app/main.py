@@ -204,6 +204,7 @@ def _lifespan(worker: Worker) -> Callable[[FastAPI], AbstractAsyncContextManager
     async def frame(app: FastAPI) -> AsyncIterator[None]:
         services: Services = app.state.services
         services.copilot.start()
+        services.similar.start()
         worker.start()
         yield
         worker.stop()

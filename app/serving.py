@@ -45,7 +45,7 @@ class ImpatientProtocol(H11Protocol):
 
 def listen(app: FastAPI, settings: Settings) -> int:
     """Serve until told to stop; answers the exit status."""
-    logs.configure()
+    logs.configure(settings.log_format)
     url = f"http://{settings.host}:{settings.port}"
     print(f"Smart IT Copilot listens on {settings.public_url or url}", flush=True)
     config = uvicorn.Config(

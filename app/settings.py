@@ -118,6 +118,7 @@ class Settings:
     time_zone: str = "UTC"
     worker_seconds: float = 5
     history_days: float = 90
+    log_format: str = "auto"
     admin_email: str = ""
     admin_password: str = field(default="", repr=False)
     demo: bool = False
@@ -146,6 +147,7 @@ class Settings:
             time_zone=_time_zone(env),
             worker_seconds=_number(env, "WORKER_SECONDS", default=5, least=0.05, most=3600),
             history_days=_number(env, "HISTORY_DAYS", default=90, least=1, most=3650),
+            log_format=_log_format(env),
             admin_email=_text(env, "ADMIN_EMAIL"),
             admin_password=_text(env, "ADMIN_PASSWORD"),
         )
@@ -297,6 +299,13 @@ def _secret_key(env: Mapping[str, str]) -> str:
     value = _text(env, "SECRET_KEY")
     if value and len(value) < 16:
         raise SettingsError("SECRET_KEY must have at least 16 characters.")
+    return value
+
+
+def _log_format(env: Mapping[str, str]) -> str:
+    value = _text(env, "LOG_FORMAT").lower() or "auto"
+    if value not in ("auto", "json", "text"):
+        raise SettingsError("LOG_FORMAT must be auto, json or text.")
     return value
 
 

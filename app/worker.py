@@ -155,11 +155,11 @@ class Worker:
 
     def _learn(self) -> None:
         def look() -> None:
+            self._similar.keep_fresh()
             self._learning.keep_up(
                 stopping=self._stopping("learning"),
                 pause=lambda: self._let_pass(self._importing, self._indexing),
             )
-            self._similar.keep_fresh()
 
         self._loop("learning", look, self._bells.learning)
 

@@ -329,7 +329,7 @@ def live(settings: Settings, triage: TriageEngine, engine: Engine) -> Iterator[L
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    while not server.started:
+    while not (server.started and app.state.services.similar.ready):
         time.sleep(0.01)
     yield Live(app, f"http://127.0.0.1:{listening.getsockname()[1]}")
     server.should_exit = True

@@ -2,19 +2,26 @@
 
 import csv
 import re
+import threading
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine as Database
 
 from app.copilot.categories import CATEGORIES
 from app.copilot.engine import Engine
 from app.copilot.knowledge import load_articles, load_examples, starter_priorities
 from app.copilot.suggest import Articles
 from app.copilot.words import names_the_trouble
-from app.models import Priority
+from app.main import create_app
+from app.models import Priority, Role
 from app.services.copilot import CopilotService
+from app.settings import Settings
 from app.web import ROOT
+from tests.conftest import SAME_ORIGIN, account
+from tests.test_killed_process import eventually
 
 DATA = Path(__file__).resolve().parent / "data"
 
@@ -217,3 +224,74 @@ def test_a_resolution_is_offered_only_where_its_title_names_the_trouble(
     title: str, text: str, same: bool
 ) -> None:
     assert names_the_trouble(title, text) is same
+
+
+# -- beside the start -----------------------------------------------------------------------
+
+
+class Slow:
+    """An engine that is loaded when the test says so."""
+
+    def __init__(self, engine: Engine | None) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+        self.loads = 0
+        self._engine = engine
+
+    def __call__(self) -> Engine:
+        self.loads += 1
+        self.begun.set()
+        assert self.may_end.wait(20)
+        if self._engine is None:
+            raise ValueError("access.csv cannot be read")
+        return self._engine
+
+
+def test_a_server_answers_while_the_engine_is_loaded(triage: Engine) -> None:
+    load = Slow(triage)
+    copilot = CopilotService(load)
+    copilot.start()
+    assert load.begun.wait(20)
+    assert [copilot.triage("VPN", "").ready for _ in range(5)] == [False] * 5
+    load.may_end.set()
+    eventually(lambda: copilot.triage("VPN", "").ready)
+    assert load.loads == 1
+
+
+def test_a_load_that_failed_is_tried_again_after_a_pause_by_one_thread(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    load, seconds = Slow(None), [100.0]
+    load.may_end.set()
+    copilot = CopilotService(load, monotonic=lambda: seconds[0])
+    copilot.start()
+    eventually(lambda: "could not be loaded" in caplog.text)
+    for _ in range(20):
+        assert not copilot.triage("VPN", "").ready
+    assert load.loads == 1
+    seconds[0] += 61
+    load.may_end.clear()
+    load.begun.clear()
+    for _ in range(20):
+        copilot.triage("VPN", "")
+    assert load.begun.wait(20)
+    assert sum(thread.name == "copilot" for thread in threading.enumerate()) == 1
+    load.may_end.set()
+    eventually(lambda: all(thread.name != "copilot" for thread in threading.enumerate()))
+    assert load.loads == 2
+
+
+def test_a_ticket_of_the_first_second_is_triaged_soon(
+    settings: Settings, triage: Engine, engine: Database
+) -> None:
+    load = Slow(triage)
+    app = create_app(settings, load_triage=load, engine=engine)
+    with TestClient(app, headers=SAME_ORIGIN) as browser:
+        user = account(app, "agent@example.com", Role.AGENT)
+        _, secret = app.state.services.accounts.create_token(user, "script")
+        headers = {"Authorization": f"Bearer {secret}"}
+        ticket = browser.post("/api/tickets", json={"subject": "VPN drops"}, headers=headers)
+        assert ticket.status_code == 201
+        assert ticket.json()["category"] is None
+        load.may_end.set()
+        path = f"/api/tickets/{ticket.json()['id']}"
+        eventually(lambda: browser.get(path, headers=headers).json()["predicted_category"])

@@ -77,7 +77,8 @@ class LLMClient:
             raise
         finally:
             ms = round(1000 * (self._monotonic() - started))
-            log.info("llm call", extra={"fields": {"status": str(outcome), "ms": ms}})
+            level = logging.DEBUG if str(outcome) == "200" else logging.INFO
+            log.log(level, "llm call", extra={"fields": {"status": str(outcome), "ms": ms}})
 
 
 def _text(status: int, body: bytes) -> str:

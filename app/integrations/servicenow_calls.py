@@ -123,4 +123,5 @@ def _tell(call: Call) -> None:
     heard(call)
     names = ("method", "path", "status", "ms", "transaction")
     fields = {name: getattr(call, name) for name in names}
-    log.info("servicenow call", extra={"fields": fields})
+    level = logging.DEBUG if call.status.startswith("2") else logging.INFO
+    log.log(level, "servicenow call", extra={"fields": fields})

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from app.copilot.values import PRIORITY_OF, CategoryPrediction, Level, PriorityP
 from app.models import Field, Matrix, Prediction
 
 log = logging.getLogger("app.copilot")
-PATIENCE_SECONDS = 10.0
+# Between two tries to load an engine.
+PAUSE_SECONDS = 60.0
 # Impact or urgency of which a text says nothing: the least.
 UNSAID = 3
 
@@ -29,21 +31,31 @@ NOT_READY = Triage((), ready=False)
 
 
 class CopilotService:
-    """Loads the engine beside the start and asks it; a ticket never fails for want of triage."""
+    """Loads the engine and asks it; a ticket never fails for want of triage.
 
-    def __init__(self, load: Callable[[], Engine]) -> None:
+    In a server (`start`) the engine is loaded beside the requests, which do not wait for it: the
+    worker triages later what came in meanwhile. A command waits.
+    """
+
+    def __init__(
+        self, load: Callable[[], Engine], *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._load = load
+        self._monotonic = monotonic
         self._loading = threading.Lock()
-        self._ready = threading.Event()
+        self._beside = False
         self._engine: Engine | None = None
+        self._again_at = 0.0
 
     def start(self) -> None:
-        """Load in the background, so that the first page need not wait."""
-        threading.Thread(target=self._load_once, name="copilot", daemon=True).start()
+        """Load in the background, and again after a while if that failed."""
+        self._beside = True
+        if self._engine is None and self._loading.acquire(blocking=False):
+            threading.Thread(target=self._load_and_release, name="copilot", daemon=True).start()
 
     def triage(self, subject: str, description: str, *, matrix: Matrix = PRIORITY_OF) -> Triage:
         """Category and priority; nothing is predicted when the engine cannot be had."""
-        engine = self._patiently()
+        engine = self._at_hand()
         if engine is None:
             return NOT_READY
         found = engine.triage(without_secrets(subject), without_secrets(description), matrix=matrix)
@@ -51,7 +63,7 @@ class CopilotService:
 
     def shares(self, text: str) -> Mapping[str, float]:
         """How likely each category is; nothing when the engine cannot be had."""
-        engine = self._patiently()
+        engine = self._at_hand()
         return engine.shares(without_secrets(text)) if engine else {}
 
     def categories(self) -> tuple[str, ...]:
@@ -69,22 +81,25 @@ class CopilotService:
             except Exception:  # The old engine goes on.
                 log.exception("the new triage model could not be loaded")
 
-    def _patiently(self) -> Engine | None:
-        if self._engine is None:
-            self.start()
-            self._ready.wait(PATIENCE_SECONDS)
+    def _at_hand(self) -> Engine | None:
+        """The engine if it is loaded. A failed load is tried again a minute later."""
+        if self._engine is None and self._monotonic() >= self._again_at:
+            if self._beside:
+                self.start()
+            elif self._loading.acquire():
+                self._load_and_release()
         return self._engine
 
-    def _load_once(self) -> None:
-        with self._loading:
-            if self._engine is not None:
-                return
-            try:
+    def _load_and_release(self) -> None:
+        """Whoever holds the lock loads: one thread at a time, and once a pause."""
+        try:
+            if self._engine is None and self._monotonic() >= self._again_at:
+                self._again_at = self._monotonic() + PAUSE_SECONDS
                 self._engine = self._load()
-            except Exception:  # Tickets must still be taken without triage.
-                log.exception("the triage engine could not be loaded")
-            finally:
-                self._ready.set()
+        except Exception:  # Tickets must still be taken without triage.
+            log.exception("the triage engine could not be loaded")
+        finally:
+            self._loading.release()
 
 
 def _category(found: CategoryPrediction) -> Prediction:

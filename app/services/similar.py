@@ -77,11 +77,23 @@ class SimilarService:
         self._engine = engine
         self._now = now
         self._measure: Measure | None = None
+        self._beside = False
+
+    def start(self) -> None:
+        """From now on the worker reads the measure; requests before that find nothing similar."""
+        self._beside = True
+
+    @property
+    def ready(self) -> bool:
+        """False while a request would have to count words first."""
+        return self._measure is not None or not self._beside
 
     def of_ticket(self, ticket_id: int) -> SimilarView:
         """For staff. Raises NotFound."""
         with reading(self._engine) as conn:
             ticket = tickets.get(conn, ticket_id)
+        if not self.ready:
+            return SimilarView(ticket_id, (), starter_calibration().basis)
         matches = self.to_text(ticket.subject, ticket.description, but=ticket_id)
         return SimilarView(ticket_id, matches, self._current().calibration.basis)
 

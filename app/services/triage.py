@@ -102,6 +102,8 @@ class TriageService:
         with reading(self._engine) as conn:
             rules = self._governance.rules(conn)
             taught = {field: lessons.recall(conn, field, text) for field in Field}
+        if not self._similar.ready:
+            return Reading(said=(), suggestions=(), rules=rules, ready=False)
         found = self._copilot.triage(subject, description, matrix=rules.matrix)
         said = [
             _by_matrix(known.instead_of(one), rules) if (known := taught[one.field]) else one
