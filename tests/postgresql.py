@@ -51,10 +51,12 @@ class Cluster:
 
     def execute(self, *statements: str) -> None:
         server = make_engine(self.url()).execution_options(isolation_level="AUTOCOMMIT")
-        with server.connect() as conn:
-            for statement in statements:
-                conn.exec_driver_sql(statement)
-        server.dispose()
+        try:
+            with server.connect() as conn:
+                for statement in statements:
+                    conn.exec_driver_sql(statement)
+        finally:
+            server.dispose()
 
     def want_passwords(self) -> None:
         """From now on every connection has to prove who it is."""

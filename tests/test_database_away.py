@@ -31,12 +31,13 @@ def busy(
     running_simulator: RunningSimulator,
     instance: Instance,
     triage: TriageEngine,
+    request: pytest.FixtureRequest,
 ) -> Iterator[FastAPI]:
     """An app on a server of its own, whose pushes and pulls never wait long."""
     sn = replace(servicenow_settings(running_simulator.url), retry_seconds=0.2, settle_seconds=1)
     settings = Settings(
         servicenow=replace(sn, pull_seconds=0.2, timeout_seconds=2),
-        database_url=cluster.new_database("away"),
+        database_url=cluster.new_database(request.node.name),
         secret_key="a secret key for tests only",
         worker_seconds=0.05,
     )
