@@ -23,6 +23,7 @@ BESIDE_OTHERS = 1.0
 
 def tick(servicenow: ServiceNowService, *, stopping: Callable[[], bool] = lambda: False) -> None:
     """One look at everything that is due."""
+    servicenow.clock.look()
     servicenow.delivery.deliver_due(stopping=stopping)
     servicenow.imports.undo_due(stopping=stopping)
     servicenow.pulls.run_due(stopping=stopping)
@@ -184,6 +185,7 @@ class Worker:
         while not self._stop.is_set():
             self._health.beat(name)
             try:
+                self._servicenow.clock.look()
                 look()
                 away = False
             except DatabaseAway as exc:

@@ -57,13 +57,21 @@ class Pace:
             now = self._now()
             ends = [one.until for one in self._windows.values() if one.spent(under_way)]
         until = max(filter(None, (self._refused_until, *ends)), default=now)
-        if until > now:
+        if until > now + timedelta(seconds=LONGEST_WAIT):
+            self._forget()
+        elif until > now:
             raise HeldBack(
                 "ServiceNow limits the number of requests; what is left is kept for people.",
                 kind=Kind.RATE,
                 hint="It goes on by itself when the instance allows more.",
                 retry_after=(until - now).total_seconds(),
             )
+
+    def _forget(self) -> None:
+        """Our clock was set back: what was counted by it says nothing any more."""
+        with self._lock:
+            self._windows.clear()
+            self._refused_until = None
 
     def learn(self, response: httpx.Response) -> None:
         """Count an answer where its headers name a rule, and keep what a refusal asks for."""

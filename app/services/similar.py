@@ -123,7 +123,7 @@ class SimilarService:
     def keep_fresh(self) -> None:
         """For the worker: count words anew every ten minutes, and calibrate once a day."""
         now = self._now()
-        if self._measure and self._measure.since > now - FRESH:
+        if self._measure and now - FRESH < self._measure.since <= now:
             return
         with reading(self._engine) as conn:
             last = similar.find_calibration(conn)

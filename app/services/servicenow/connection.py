@@ -117,7 +117,8 @@ class Connection:
     def health(self) -> ConnectionView:
         """As `test`, with an answer of the last 30 seconds kept."""
         view = self.view()
-        fresh = view.checked_at and view.checked_at > self._setup.now() - KEPT
+        now = self._setup.now()
+        fresh = view.checked_at and now - KEPT < view.checked_at <= now
         return view if fresh or not view.configured else self.test()
 
     def remember_fetch(self) -> None:

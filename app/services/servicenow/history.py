@@ -96,7 +96,8 @@ class History:
     def purge_due(self) -> None:
         """Once an hour, throw away what is older than the history is kept."""
         now = self._setup.now()
-        if self._purge_at is not None and now < self._purge_at:
+        # A moment beyond the pause was set before our clock was set back.
+        if self._purge_at is not None and now < self._purge_at <= now + BETWEEN_PURGES:
             return
         self._purge_at = now + BETWEEN_PURGES
         with writing(self._setup.engine) as conn:

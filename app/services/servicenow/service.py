@@ -2,6 +2,7 @@
 
 from app.db import outbox_list
 from app.db.engine import reading
+from app.services.clock import ClockWatch
 from app.services.servicenow.checking import Checking
 from app.services.servicenow.conflicts import Conflicts
 from app.services.servicenow.connection import Connection
@@ -32,6 +33,7 @@ class ServiceNowService:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
+        self.clock = ClockWatch(setup.engine, setup.now)
         lookups = Lookups(setup)
         self.connection = Connection(setup)
         self.history = History(setup)
