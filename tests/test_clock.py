@@ -1,5 +1,6 @@
 """Our clock is set forward and back: nothing waits longer than usual for that."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
