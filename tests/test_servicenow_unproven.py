@@ -135,9 +135,8 @@ def test_the_note_of_another_ticket_with_the_number_is_not_taken(
     blind(instance)
     ticket = desk.ticket()
     other = instance.add_incident(short_description="Of another installation")
-    at = clock().strftime("%Y-%m-%d %H:%M:%S")
     text = f"Copilot Ticket ID: {ticket.id}\n[ref sic-{'f' * 32}]"
-    instance.add_journal_entry(other["sys_id"], "work_notes", text, by="other", at=at)
+    instance.add_journal_entry(other["sys_id"], "work_notes", text, by="other")
     lose(instance, "before")
     status = create_and_wait(service, desk, clock, ticket.id)
     assert status.state is PushState.LINKED
