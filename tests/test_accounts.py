@@ -256,6 +256,14 @@ def test_posts_from_other_sites_are_refused(app: FastAPI, headers: dict[str, str
     assert "Forged" not in browser.get("/tickets").text
 
 
+def test_a_cookie_without_a_word_of_where_it_comes_from_is_refused(app: FastAPI) -> None:
+    browser = signed_in(app, "agent")
+    del browser.headers["Sec-Fetch-Site"]
+    assert browser.post("/tickets", data={"subject": "Forged"}).status_code == 403
+    assert browser.post("/api/tickets", json={"subject": "Forged"}).status_code == 403
+    assert "Forged" not in browser.get("/tickets").text
+
+
 def test_our_own_forms_pass_by_origin_too(app: FastAPI) -> None:
     browser = signed_in(app, "agent")
     del browser.headers["Sec-Fetch-Site"]

@@ -211,3 +211,14 @@ def test_a_model_survives_storage(model: CategoryModel) -> None:
     assert again.figures == model.figures
     with pytest.raises(ValueError, match="another version"):
         CategoryModel.from_bytes(b"category-model 0\n" + stored)
+
+
+def test_what_is_as_soon_wrong_as_right_is_never_filled_in() -> None:
+    """So many others are right that the least sure ones would be within what is aimed at."""
+    odd = [
+        LabelledText(text, place)
+        for text, place in zip(("zzyq", "jjxk", "vvqw"), THINGS, strict=True)
+    ]
+    figures = train([*EXAMPLES, *odd]).figures
+    assert figures.coverage == 1.0
+    assert figures.threshold == 0.4

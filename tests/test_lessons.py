@@ -103,3 +103,12 @@ def test_the_sketch_of_a_text_is_small_and_stable() -> None:
     assert fingerprint(text) == fingerprint(text.replace(" ", "  "))
     assert likeness(text, "") == 0.0
     assert sketch("") == ()
+
+
+def test_a_lesson_is_found_whatever_the_password_in_the_text_is(agent: TestClient) -> None:
+    subject = "Badge reader, pw: {}"
+    corrected(agent, subject=subject.format("Kanarie-7731x"), description="")
+    path = opened(agent, subject=subject.format("4711-99-Zz-hunter"), description="")
+    said = agent.get(f"/api{path}").json()
+    assert (said["predicted_category"], said["category_confidence"]) == ("database", 1.0)
+    assert "Corrected by agent@example.com" in card(agent, path)

@@ -375,3 +375,26 @@ def test_the_matrix_can_be_changed(admin: TestClient, agent: TestClient) -> None
     refused = admin.post("/admin/copilot/matrix", data={"1-1": "urgent"})
     assert refused.status_code == 422
     assert "Choose one of" in refused.text
+
+
+def test_another_priority_forgets_the_impact_and_urgency_that_were_predicted(
+    api: TestClient, agent: TestClient, desk: Desk, instance: Instance
+) -> None:
+    path = opened(agent, subject="Nobody can work", description="The whole site is down")
+    ticket = agent.get(f"/api{path}").json()
+    assert ticket["predicted_priority"] == "urgent"
+    assert (ticket["predicted_impact"], ticket["predicted_urgency"]) == (1, 1)
+
+    ticket = api.patch(f"/api{path}", json={"priority": "low"}).json()
+    assert (ticket["priority"], ticket["impact"], ticket["urgency"]) == ("low", None, None)
+    api.post(f"/api/sn/incidents/create-from-ticket/{number(path)}")
+    (incident,) = instance.incidents.values()
+    assert (incident["impact"], incident["urgency"]) != ("1", "1")
+
+
+def test_the_predicted_priority_chosen_by_a_person_keeps_its_impact_and_urgency(
+    api: TestClient, agent: TestClient
+) -> None:
+    path = opened(agent, subject="Nobody can work", description="The whole site is down")
+    ticket = api.patch(f"/api{path}", json={"priority": "urgent"}).json()
+    assert (ticket["priority"], ticket["impact"], ticket["urgency"]) == ("urgent", 1, 1)

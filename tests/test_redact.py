@@ -173,3 +173,17 @@ def test_every_placeholder_is_one_the_masking_knows() -> None:
     for line in LINES:
         hidden = masked(without_marks(line))
         assert hidden.count(" hidden]") == len(PLACEHOLDER.findall(hidden))
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("My password is PIN 4711", "My password is [password hidden] [PIN hidden]"),
+        (
+            "hunter2 is my password Hunter-22x",
+            "[password hidden] is my password [password hidden]",
+        ),
+    ],
+)
+def test_what_is_left_beside_a_hidden_secret_is_read_again(text: str, hidden: str) -> None:
+    assert masked(text) == hidden

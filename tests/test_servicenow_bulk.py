@@ -430,3 +430,27 @@ def test_the_card_says_what_was_hidden_and_what_an_undo_kept(
     answer = admin.post(f"/servicenow/pulls/{run.id}/undo", headers=HTMX)
     said = words(answer.text)
     assert "10 tickets deleted, 1 kept because somebody worked on it" in said
+
+
+def test_a_row_that_moves_up_while_hidden_ones_are_stepped_over_is_read(
+    settings: Settings, instance: Instance
+) -> None:
+    """Hidden rows that are deleted between two pages pull the rows behind them forward."""
+    ids = sorted(fill(instance, 2 * SMALLEST_PAGE))
+    hidden, shown = ids[:SMALLEST_PAGE], ids[SMALLEST_PAGE:]
+    instance.hidden_rows = set(hidden)
+    sn = settings.servicenow
+    auth = BasicAuth(sn.username, sn.password)
+    slots = build_slots(url=sn.instance_url, auth=auth, timeout=5, count=1)
+
+    def delete_some(response: httpx.Response) -> None:
+        for sys_id in hidden[:5]:
+            if sys_id in instance.incidents:
+                instance.delete(sys_id)
+
+    slots[0].event_hooks = {"response": [delete_some]}
+    client = ServiceNowClient(slots)
+    reader = BulkReader(client, Query(), ("sys_id",), list, page_size=SMALLEST_PAGE)
+    found = [row["sys_id"] for batch in reader.batches([Stream(0)]) for row in batch.page]
+    client.close()
+    assert found == shown

@@ -338,3 +338,12 @@ def test_a_date_without_a_zone_is_utc() -> None:
     for text in ("Tue, 24 Nov 2026 09:00:00 GMT", "Tue, 24 Nov 2026 09:00:00 -0000"):
         assert http_date(text) == moment
     assert http_date("yesterday") is None
+
+
+def test_background_calls_leave_one_slot_free_however_many_there_are(
+    client: ServiceNowClient, instance: Instance
+) -> None:
+    instance.latency_seconds = 0.05
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: client.whoami(), range(8)))
+    assert instance.most_under_way == 3

@@ -198,3 +198,22 @@ def test_no_secret_is_kept(
     desk.services.servicenow.pushes.create_from_ticket(desk.ticket().id, by="desk@example.com")
     assert secret not in agent.get(f"{HISTORY}.csv").text
     assert secret not in agent.get(HISTORY).text
+
+
+def test_a_secret_in_what_the_instance_said_is_hidden(
+    agent: TestClient, engine: Engine, clock: Clock
+) -> None:
+    with writing(engine) as conn:
+        exchanges.add(
+            conn,
+            at=clock(),
+            direction="push",
+            what="update",
+            who="desk@example.com",
+            outcome="blocked",
+            detail="A rule refused it: password is Kanarie-7731x",
+        )
+    for path in (HISTORY, f"{HISTORY}.csv"):
+        text = agent.get(path).text
+        assert "A rule refused it: password is [password hidden]" in text
+        assert "Kanarie" not in text

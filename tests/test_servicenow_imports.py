@@ -330,3 +330,16 @@ def test_a_report_has_a_byte_order_mark_on_the_page_and_none_for_programs(
     page = sign_in("admin").get(f"/servicenow/pulls/{run.id}/report.csv").content
     assert page.startswith(b"\xef\xbb\xbfnumber,")
     assert api.get(f"/api/sn/sync/runs/{run.id}/report.csv").content.startswith(b"number,")
+
+
+def test_an_undo_keeps_what_was_pushed(
+    service: ServiceNowService, mixed: Instance, desk: Desk, admin: TestClient
+) -> None:
+    run = pull(service)
+    found, _ = desk.services.tickets.after(TicketFilter(), desk.user, last=None, limit=50)
+    service.owed.pause_pushes("Maintenance", by="admin@example.com")
+    service.pushes.sync(found[0].id, by="agent@example.com")
+    undone = service.imports.undo(run.id, by="admin@example.com")
+    assert (undone.removed, undone.kept_touched, undone.kept_pushed) == (10, 0, 1)
+    assert tickets_here(desk) == 1
+    assert admin.get(f"/tickets/{found[0].id}").status_code == 200

@@ -1,11 +1,14 @@
 """Many pushes at once: tickets side by side, one ticket in order, four calls in flight."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.connecting import make_servicenow
 from app.db import links, outbox
 from app.db.engine import reading, writing
 from app.integrations.servicenow_mapping import create_keys
@@ -126,3 +129,113 @@ def test_an_item_whose_sender_died_is_looked_up_when_its_lease_is_over(
     tick(service)
     assert service.pushes.status(ticket_id).state is PushState.LINKED
     assert len(instance.incidents) == 1
+
+
+class Meanwhile(httpx.BaseTransport):
+    """The way to the instance; something else happens once, during the first read."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._acts = [act]
+        self._inner = httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET" and self._acts:
+            self._acts.pop()()
+        return self._inner.handle_request(request)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+@pytest.mark.parametrize("kind", OutboxKind)
+def test_a_sender_that_lost_its_lease_writes_nothing(
+    app: FastAPI,
+    service: ServiceNowService,
+    instance: Instance,
+    desk: Desk,
+    clock: Clock,
+    kind: OutboxKind,
+) -> None:
+    ticket_id = owe_create(app, desk)
+    if kind is not OutboxKind.CREATE:
+        tick(service)
+    if kind is OutboxKind.UPDATE:
+        desk.set_status(ticket_id, TicketStatus.IN_PROGRESS)
+    if kind is OutboxKind.NOTE:
+        desk.note(ticket_id, "Step 1", internal=True)
+        # Only a second attempt reads before it writes.
+        instance.faults.rate_limit(retry_after=60)
+        tick(service)
+        clock.forward(seconds=60)
+    (item,) = waiting(app, ticket_id)
+    assert item.kind is kind
+
+    def another_process_goes_on() -> None:
+        clock.forward(seconds=76)
+        service.delivery.deliver_due()
+
+    late = make_servicenow(
+        app.state.settings,
+        app.state.engine,
+        lambda: None,
+        now=clock,
+        transport=Meanwhile(another_process_goes_on),
+    )
+    instance.requests.clear()
+    late.delivery.deliver_due()
+    late.close()
+    assert {request["method"] for request in instance.requests} == {"GET"}
+    assert waiting(app, ticket_id)[0].state is OutboxState.UNCONFIRMED
+
+    clock.forward(seconds=76)
+    tick(service)
+    assert service.pushes.status(ticket_id).state is PushState.LINKED
+    writes = [request for request in instance.requests if request["method"] != "GET"]
+    assert len(writes) == 1
+
+
+def test_an_answer_after_the_lease_is_over_does_not_end_the_push_of_another(
+    app: FastAPI, desk: Desk, clock: Clock
+) -> None:
+    ticket_id = owe_create(app, desk)
+    (item,) = waiting(app, ticket_id)
+    with writing(app.state.engine) as conn:
+        late = outbox.claim(conn, item.id, now=clock())
+        clock.forward(seconds=76)
+        outbox.release_stale(conn, claimed_before=clock(), now=clock())
+        assert late
+        assert not outbox.settle(conn, late, OutboxState.DONE)
+        assert outbox.claim(conn, item.id, now=clock())
+        assert not outbox.is_ours(conn, late)
+        assert not outbox.settle(conn, late, OutboxState.DONE)
+    assert waiting(app, ticket_id)[0].state is OutboxState.SENDING
+
+
+def test_a_blocked_create_holds_what_comes_after_it(
+    app: FastAPI, service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
+) -> None:
+    ticket_id = owe_create(app, desk)
+    (create,) = waiting(app, ticket_id)
+    with writing(app.state.engine) as conn:
+        claimed = outbox.claim(conn, create.id, now=clock())
+        assert claimed
+        outbox.settle(conn, claimed, OutboxState.BLOCKED)
+        outbox.add(
+            conn,
+            ticket_id=ticket_id,
+            generation=create.generation,
+            kind=OutboxKind.UPDATE,
+            host=create.host,
+            created_by=create.created_by,
+            now=clock(),
+        )
+    tick(service)
+    assert not instance.requests
+    assert [(item.state, item.attempts) for item in waiting(app, ticket_id)] == [
+        (OutboxState.BLOCKED, 1),
+        (OutboxState.PENDING, 0),
+    ]
+
+    service.pushes.retry(create.id, by="agent@example.com")
+    tick(service)
+    assert service.pushes.status(ticket_id).state is PushState.LINKED

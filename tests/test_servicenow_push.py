@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
@@ -303,3 +304,33 @@ def test_a_wait_beyond_all_calendars_keeps_the_push_owed(
     status = pushes.create_from_ticket(ticket.id, by="agent@example.com")
     assert [item.state for item in status.items] == ["pending"]
     assert status.next_try_at is not None
+
+
+def test_a_postponed_push_waits_as_long_as_the_instance_asks(
+    service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
+) -> None:
+    ticket = desk.ticket()
+    instance.faults.rate_limit(retry_after=900)
+    assert create(service, ticket.id) is PushState.OWED
+    assert service.pushes.status(ticket.id).next_try_at == clock() + timedelta(seconds=900)
+    clock.forward(seconds=890)
+    tick(service)
+    assert not instance.incidents
+    clock.forward(seconds=10)
+    tick(service)
+    only_incident(instance)
+
+
+def test_the_timeline_tells_the_first_failed_attempt_and_not_each(
+    service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
+) -> None:
+    ticket = desk.ticket()
+    instance.faults.hibernate()
+    for attempts in (1, 2, 3):
+        create(service, ticket.id)
+        assert service.pushes.status(ticket.id).attempts == attempts
+        events = desk.services.tickets.detail(ticket.id, desk.user).events
+        failed = [event.body for event in events if "Not sent to ServiceNow" in event.body]
+        assert len(failed) == 1
+        assert "asleep" in failed[0]
+        clock.forward(hours=1)

@@ -242,3 +242,18 @@ def test_what_was_learned_decides_after_the_next_lost_answer(
     lose(instance, "after")
     status = create_and_wait(service, desk, clock, desk.ticket().id)
     assert (status.state, len(instance.incidents)) == (PushState.BLOCKED, 2)
+
+
+@pytest.mark.parametrize("way", ["left out", "refused"])
+def test_where_the_correlation_id_cannot_be_read_the_sys_id_is_looked_up(
+    service: ServiceNowService, instance: Instance, desk: Desk, way: str
+) -> None:
+    close_journal(instance, "closed")
+    lose(instance, "after")
+    if way == "left out":
+        instance.hidden_fields = {"incident": HIDDEN}
+    else:
+        instance.faults.add("fail", method="GET", path="/incident", status=403)
+    status = service.pushes.create_from_ticket(desk.ticket().id, by=BY)
+    (incident,) = instance.incidents.values()
+    assert (status.state, status.ticket.sn_sys_id) == (PushState.LINKED, incident["sys_id"])
