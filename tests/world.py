@@ -18,6 +18,7 @@ from app.models import (
     OutboxFilter,
     OutboxItem,
     OutboxState,
+    Priority,
     PushStatus,
     Role,
     TicketEvent,
@@ -183,8 +184,10 @@ class World:
 
     # -- what a person does -----------------------------------------------------------------
 
-    def open_ticket(self, subject: str = "The printer is on fire") -> int:
-        wanted = NewTicket(subject, "It smells", "abel.tuter@example.com", None, None)
+    def open_ticket(
+        self, subject: str = "The printer is on fire", description: str = "It smells"
+    ) -> int:
+        wanted = NewTicket(subject, description, "abel.tuter@example.com", Priority.LOW, "network")
         return self.services.tickets.create(wanted, by=self.user)[0].id
 
     def create(self, ticket_id: int) -> PushStatus:
@@ -229,10 +232,12 @@ class World:
 
 
 @contextmanager
-def a_world(database_url: str) -> Iterator[World]:
-    """A desk and its instance, whose late writes come with the clock of the services."""
-    clock = Clock()
-    instance = Instance(monotonic=lambda: clock.moment.timestamp())
+def a_world(
+    database_url: str, *, clock: Clock | None = None, instance: Instance | None = None
+) -> Iterator[World]:
+    """The app and its instance; the late writes of one made here come with the app's clock."""
+    clock = clock or Clock()
+    instance = instance or Instance(monotonic=lambda: clock.moment.timestamp())
     with RunningSimulator(instance) as running:
         settings = Settings(
             servicenow=servicenow_settings(running.url),
