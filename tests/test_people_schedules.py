@@ -7,25 +7,19 @@ words were replaced unseen, and nothing is written any more once people have sto
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
-from app.db import links, tickets
-from app.db.engine import reading
-from app.errors import AppError
-from app.integrations import servicenow_mapping as mapping
-from app.models import OutboxState, Priority, Ticket, TicketStatus
 from app.simulator import Instance
 from tests.backups import DatabaseBackup, InstanceBackup
 from tests.conftest import Clock
+from tests.people import STATES, Case, People
 from tests.test_schedules import FAULTS
-from tests.world import BY, ENDING, JOURNAL, World, a_world
+from tests.world import World, a_world
 
 pytestmark = [
     pytest.mark.slow,
@@ -34,8 +28,6 @@ pytestmark = [
 ]
 # Played side by side.
 PARTS = 4
-COMPARED = ("subject", "status", "priority")
-STATES = {"1": {}, "2": {}, "3": {"hold_reason": "1"}, "6": {"close_code": "Solution provided"}}
 IMPACT_URGENCY = (("1", "1"), ("2", "2"), ("3", "2"))
 HOUR = 3600
 # Long ago, so that no schedule comes near the real time, which answers carry as their Date.
@@ -60,7 +52,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("create"), which),
     st.tuples(st.just("sync"), which),
     st.tuples(st.just("choose"), which, st.sampled_from(["ours", "theirs"])),
-    st.tuples(st.just("open")),
+    st.tuples(st.just("open ticket")),
     st.tuples(st.just("tick")),
     st.tuples(st.just("tick")),
     st.tuples(st.just("wait"), st.sampled_from([1, 30, 76, 600])),
@@ -84,221 +76,84 @@ class TimedInstance(Instance):
         return self.clock.moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
-@dataclass
-class Side:
-    """What one side was told to say of a ticket's subject, and what was ever shown there."""
-
-    said: list[str] = field(default_factory=list)
-    # The other side's last words that had not been shown here when the last were said.
-    unseen: str = ""
-    shown: set[str] = field(default_factory=set)
-
-
-@dataclass
-class Case:
-    """One ticket of a schedule; its token stands in its description, here and there."""
-
-    ticket_id: int
-    token: str
-    here: Side = field(default_factory=Side)
-    there: Side = field(default_factory=Side)
-    notes: list[tuple[str, str]] = field(default_factory=list)
-    replies: list[str] = field(default_factory=list)
-
-
 class Play:
-    """One schedule: what people do on both sides, and what has to be true in the end."""
+    """One schedule on the app, its database, its clock and its instance."""
 
     def __init__(self, world: World, way: str) -> None:
-        self._world = world
-        self._numbers = count()
-        self._lost: list[Case] = []
-        self._restored: set[str] = set()
-        self._chosen: set[int] = set()
         world.instance.reset()
         world.instance.honour_client_sys_id = way
-        world.instance.add_user(name="Agent", email=BY)
-        self._cases = [self._opened() for _ in range(2)]
-        self._backups: dict[str, Any] = {
+        self._world = world
+        self._people = People(world)
+        self._people.open_ticket()
+        self._people.open_ticket()
+        self._backups: dict[str, DatabaseBackup | InstanceBackup] = {
             "here": DatabaseBackup(world.settings.database_url, "backup"),
             "there": InstanceBackup(world.instance),
         }
         self._known: dict[str, list[Case]] = {}
 
-    def _opened(self) -> Case:
-        token = f"token-{next(self._numbers)}"
-        return Case(self._world.open_ticket(f"First {token}", token), token)
-
-    # -- what happens -----------------------------------------------------------------------
-
     def act(self, name: str, *args: Any) -> None:
-        getattr(self, "_" + name.replace(" ", "_"))(*args)
-        self.look()
+        """A verb of the machines, else of the people."""
+        verb = name.replace(" ", "_")
+        (getattr(self, verb, None) or getattr(self._people, verb))(*args)
+        self._people.look()
 
-    def look(self) -> None:
-        """What each side shows now has been seen there."""
-        for case in self._cases:
-            case.here.shown.add(self._ticket(case).subject)
-            if incident := self._incident(case):
-                case.there.shown.add(incident["short_description"])
-
-    def _case(self, which: int) -> Case:
-        return self._cases[which % len(self._cases)]
-
-    def _ticket(self, case: Case) -> Ticket:
-        with reading(self._world.engine) as conn:
-            return tickets.get(conn, case.ticket_id)
-
-    def _incident(self, case: Case) -> dict[str, str] | None:
-        found = self._incidents(case)
-        return found[0] if found else None
-
-    def _incidents(self, case: Case) -> list[dict[str, str]]:
-        rows = self._world.instance.incidents.values()
-        return [row for row in rows if case.token in row["description"].split()]
-
-    def _fault(self, fault: dict[str, Any], method: str, times: int) -> None:
+    def fault(self, fault: dict[str, Any], method: str, times: int) -> None:
         self._world.instance.faults.add(method=method, times=times, path="/table/", **fault)
 
-    def _change(self, case: Case, **changes: str) -> None:
-        world = self._world
-        world.services.tickets.change(case.ticket_id, changes, by=world.user)
-
-    def _edit(self, case: Case, **fields: str) -> None:
-        if incident := self._incident(case):
-            self._world.instance.edit(incident["sys_id"], **fields)
-
-    def _subject_here(self, which: int) -> None:
-        case = self._case(which)
-        text = f"Here {next(self._numbers)}"
-        unseen = _unseen(case.there, by=case.here)
-        try:
-            self._change(case, subject=text)
-        finally:
-            # A process that died may have saved it or not.
-            if self._ticket(case).subject == text:
-                case.here.unseen = unseen
-                case.here.said.append(text)
-
-    def _subject_there(self, which: int) -> None:
-        case = self._case(which)
-        if self._incident(case):
-            text = f"There {next(self._numbers)}"
-            case.there.unseen = _unseen(case.here, by=case.there)
-            case.there.said.append(text)
-            self._edit(case, short_description=text)
-
-    def _status_here(self, which: int, status: str) -> None:
-        ending = ENDING if TicketStatus(status).ended else {}
-        self._change(self._case(which), status=status, **ending)
-
-    def _state_there(self, which: int, state: str) -> None:
-        self._edit(self._case(which), state=state, close_notes="Done", **STATES[state])
-
-    def _priority_here(self, which: int, priority: str) -> None:
-        self._change(self._case(which), priority=Priority(priority))
-
-    def _priority_there(self, which: int, values: tuple[str, str]) -> None:
-        self._edit(self._case(which), impact=values[0], urgency=values[1])
-
-    def _note_here(self, which: int, internal: bool) -> None:
-        case = self._case(which)
-        text = f"Note {next(self._numbers)}"
-        try:
-            self._world.note(case.ticket_id, text, internal=internal)
-        finally:
-            if any(event.body == text for event in self._world.timeline(case.ticket_id)):
-                case.notes.append((JOURNAL[internal], text))
-
-    def _note_there(self, which: int, element: str) -> None:
-        case = self._case(which)
-        if self._incident(case):
-            text = f"Reply {next(self._numbers)}"
-            case.replies.append(text)
-            self._edit(case, **{element: text})
-
-    def _create(self, which: int) -> None:
-        self._world.create(self._case(which).ticket_id)
-
-    def _sync(self, which: int) -> None:
-        self._world.sync(self._case(which).ticket_id)
-
-    def _choose(self, which: int, side: str) -> None:
-        case = self._case(which)
-        if names := self._ticket(case).sn_conflicts:
-            self._chosen.add(case.ticket_id)
-            choices = dict.fromkeys(names, side)
-            try:
-                self._world.services.servicenow.conflicts.resolve(case.ticket_id, choices, by=BY)
-            except AppError:
-                # A value that cannot be taken; a person sees the sentence.
-                return
-
-    def _open(self) -> None:
-        if len(self._cases) < 4:
-            self._cases.append(self._opened())
-
-    def _tick(self) -> None:
+    def tick(self) -> None:
         self._world.tick()
 
-    def _wait(self, seconds: int) -> None:
+    def wait(self, seconds: int) -> None:
         self._world.wait(seconds)
         self._passed(seconds)
         self._world.tick()
 
-    def _passed(self, seconds: float) -> None:
-        assert isinstance(self._world.instance, TimedInstance)
-        self._world.instance.clock.forward(seconds=seconds)
-
-    def _jump(self, seconds: int) -> None:
-        # A write on its way arrives first: how long one may take is measured by this clock.
+    def jump(self, seconds: int) -> None:
+        """Our clock is put forward or back. A write on its way arrives first: how long one may
+        take is measured by this clock.
+        """
         self._world.arrive()
         self._passed(90)
         self._world.clock.forward(seconds=seconds)
 
-    def _restart(self) -> None:
-        self._world.stop()
-        self._world.start()
+    def restart(self) -> None:
+        with stopped(self._world):
+            pass
 
-    def _die_in(self, steps: int) -> None:
+    def die_in(self, steps: int) -> None:
         self._world.fuse.burn_at(steps)
 
-    def _arrive(self) -> None:
+    def arrive(self) -> None:
         self._world.arrive()
 
-    def _back_up(self, side: str) -> None:
+    def back_up(self, side: str) -> None:
         with stopped(self._world) if side == "here" else nullcontext():
             self._backups[side].take()
-        self._known[side] = list(self._cases)
+        self._known[side] = list(self._people.cases)
 
-    def _restore(self, side: str) -> None:
+    def restore(self, side: str) -> None:
         if side not in self._known:
             return
-        self._restored.add(side)
+        people = self._people
+        people.restored.add(side)
         self._world.under_way.clear()
-        if side == "there":
+        with stopped(self._world) if side == "here" else nullcontext():
             self._backups[side].put_back()
-            return
-        with stopped(self._world):
-            self._backups[side].put_back()
-        self._lost += [case for case in self._cases if case not in self._known[side]]
-        self._cases = list(self._known[side])
-
-    # -- the end ----------------------------------------------------------------------------
+        if side == "here":
+            people.lost += [case for case in people.cases if case not in self._known[side]]
+            people.cases = list(self._known[side])
 
     def end(self) -> None:
-        """The trouble is over: every ticket gets its incident, and both sides come together."""
+        """The trouble is over, every ticket gets its incident, and people stop."""
         self._come_to_rest()
-        for case in self._cases:
-            self._world.create(case.ticket_id)
-            self._world.sync(case.ticket_id)
+        for which in range(len(self._people.cases)):
+            self._people.create(which)
         self._come_to_rest()
-        self.look()
-        for case in [*self._cases, *self._lost]:
-            assert len(self._incidents(case)) <= 1, "an incident was doubled"
-        for case in self._cases:
-            self._check(case)
-        self._check_silence()
+        self._people.check()
+        before = self._people.writes()
+        self._hours(4)
+        assert self._people.writes() == before, "the two sides answer each other for ever"
 
     def _come_to_rest(self) -> None:
         world = self._world
@@ -307,85 +162,20 @@ class Play:
         world.wait(20)
         world.arrive()
         world.instance.faults.clear()
-        for _ in range(8):
-            world.clock.forward(minutes=20)
-            self._passed(20 * 60)
-            world.services.servicenow.incoming.ask()
-            world.tick()
-            for item in world.owed():
-                if item.state is OutboxState.BLOCKED:
-                    world.services.servicenow.pushes.retry(item.id, by=BY)
+        self._hours(8)
 
-    def _check(self, case: Case) -> None:
-        ticket = self._ticket(case)
-        incident = self._incident(case)
-        if incident is None or ticket.sn_sys_id != incident["sys_id"]:
-            assert "there" in self._restored, "a ticket has no incident"
-            return
-        self._check_values(ticket, incident)
-        self._check_notes(case, incident)
-        if not self._restored:
-            self._check_words(case, ticket, incident)
-
-    def _check_values(self, ticket: Ticket, incident: dict[str, str]) -> None:
-        """What differs is shown: as a conflict, or as a blocked push with its reason."""
-        theirs = mapping.ticket_values(incident, self._maps())
-        ours = links.values_of(ticket)
-        blocked = [item for item in self._world.owed() if item.ticket_id == ticket.id]
-        assert all(item.state is OutboxState.BLOCKED and item.error for item in blocked)
-        differing = {name for name in COMPARED if ours[name] != theirs.get(name)}
-        assert differing <= set(ticket.sn_conflicts) or blocked, (ours, theirs)
-
-    def _maps(self) -> mapping.Maps:
-        return self._world.services.servicenow.pushes._lookups.maps()
-
-    def _check_notes(self, case: Case, incident: dict[str, str]) -> None:
-        there = self._world.notes_of(incident["sys_id"])
-        sent = [entry for entry in there if entry in case.notes]
-        assert len(sent) == len(set(sent)), "a note was doubled"
-        timeline = self._world.timeline(case.ticket_id)
-        for text in {event.body for event in timeline if event.body.startswith("Reply")}:
-            assert [event.body for event in timeline].count(text) == 1, "a reply was doubled"
-        if not self._restored:
-            assert sorted(sent) == sorted(case.notes), "a note was lost"
-            bodies = {event.body for event in timeline}
-            assert bodies.issuperset(case.replies), "a reply was lost"
-
-    def _check_words(self, case: Case, ticket: Ticket, incident: dict[str, str]) -> None:
-        """Words that gave way had been seen, or stand in a conflict or in the timeline."""
-        if "subject" in ticket.sn_conflicts or case.ticket_id in self._chosen:
-            return
-        final = ticket.subject
-        if incident["short_description"] != final:
-            return
-        for winner, loser in ((case.here, case.there), (case.there, case.here)):
-            if winner.said and winner.said[-1] == final and loser.said:
-                gone = loser.said[-1]
-                seen = gone != winner.unseen or gone in winner.shown
-                told = any(gone in event.body for event in self._world.timeline(ticket.id))
-                assert seen or told, f"{gone!r} gave way to {final!r} unseen"
-        spoken = {*case.here.said[-1:], *case.there.said[-1:]}
-        assert not spoken or final in spoken, f"{final!r} is nobody's last word"
-
-    def _check_silence(self) -> None:
-        """People have stopped, so the writes stop."""
-        before = self._writes()
-        for _ in range(4):
-            self._world.clock.forward(minutes=20)
-            self._passed(20 * 60)
+    def _hours(self, count: int) -> None:
+        for _ in range(count):
+            self._world.clock.forward(hours=1)
+            self._passed(3600)
             self._world.services.servicenow.incoming.ask()
             self._world.tick()
-        assert self._writes() == before, "the two sides answer each other for ever"
+            self._people.retry_blocked()
 
-    def _writes(self) -> int:
-        requests = self._world.instance.requests
-        return sum(one["method"] in ("POST", "PATCH") for one in requests)
-
-
-def _unseen(other: Side, *, by: Side) -> str:
-    """The other side's last words, unless they were shown on this side before."""
-    last = other.said[-1] if other.said else ""
-    return "" if last in by.shown else last
+    def _passed(self, seconds: float) -> None:
+        """Time passes on the instance."""
+        assert isinstance(self._world.instance, TimedInstance)
+        self._world.instance.clock.forward(seconds=seconds)
 
 
 @contextmanager

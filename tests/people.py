@@ -1,0 +1,221 @@
+"""People on both sides of a few tickets, and what must be true when they have stopped."""
+
+from dataclasses import dataclass, field
+from itertools import count
+
+from app.db import links, tickets
+from app.db.engine import reading
+from app.errors import AppError
+from app.integrations import servicenow_mapping as mapping
+from app.models import OutboxState, Priority, Ticket, TicketStatus
+from tests.world import BY, ENDING, JOURNAL, World
+
+COMPARED = ("subject", "status", "priority")
+STATES = {"1": {}, "2": {}, "3": {"hold_reason": "1"}, "6": {"close_code": "Solution provided"}}
+MOST_CASES = 4
+
+
+@dataclass
+class Side:
+    """What one side was told to say of a subject, in order, and what was ever shown there."""
+
+    said: list[str] = field(default_factory=list)
+    shown: set[str] = field(default_factory=set)
+    # The other side's last words, if they had not been shown here when the last were said.
+    unseen: str = ""
+
+    def say(self, text: str, other: "Side") -> None:
+        last = other.said[-1] if other.said else ""
+        self.unseen = "" if last in self.shown else last
+        self.said.append(text)
+
+
+@dataclass
+class Case:
+    """One ticket; its token stands in its description, here and there."""
+
+    ticket_id: int
+    token: str
+    here: Side = field(default_factory=Side)
+    there: Side = field(default_factory=Side)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)
+    chosen: bool = False
+
+
+class People:
+    """Each public verb is something a person does; `which` is taken modulo the tickets."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.cases: list[Case] = []
+        # Tickets that a restored backup took away.
+        self.lost: list[Case] = []
+        # The sides whose backup was put back: "here", "there".
+        self.restored: set[str] = set()
+        self._numbers = count()
+        world.instance.add_user(name="Agent", email=BY)
+
+    # -- here -------------------------------------------------------------------------------
+
+    def open_ticket(self) -> None:
+        if len(self.cases) < MOST_CASES:
+            token = f"token-{next(self._numbers)}"
+            ticket_id = self.world.open_ticket(f"First {token}", token)
+            self.cases.append(Case(ticket_id, token))
+
+    def subject_here(self, which: int) -> None:
+        case, text = self._case(which), f"Here {next(self._numbers)}"
+        try:
+            self._change(case, subject=text)
+        finally:
+            # A process that died may have saved it or not.
+            if self.ticket(case).subject == text:
+                case.here.say(text, case.there)
+
+    def status_here(self, which: int, status: str) -> None:
+        ending = ENDING if TicketStatus(status).ended else {}
+        self._change(self._case(which), status=status, **ending)
+
+    def priority_here(self, which: int, priority: str) -> None:
+        self._change(self._case(which), priority=Priority(priority))
+
+    def note_here(self, which: int, internal: bool) -> None:
+        case, text = self._case(which), f"Note {next(self._numbers)}"
+        try:
+            self.world.note(case.ticket_id, text, internal=internal)
+        finally:
+            if any(event.body == text for event in self.world.timeline(case.ticket_id)):
+                case.notes.append((JOURNAL[internal], text))
+
+    def create(self, which: int) -> None:
+        self.world.create(self._case(which).ticket_id)
+
+    def sync(self, which: int) -> None:
+        self.world.sync(self._case(which).ticket_id)
+
+    def choose(self, which: int, side: str) -> None:
+        """Settle the ticket's conflicts."""
+        case = self._case(which)
+        if names := self.ticket(case).sn_conflicts:
+            case.chosen = True
+            conflicts = self.world.services.servicenow.conflicts
+            try:
+                conflicts.resolve(case.ticket_id, dict.fromkeys(names, side), by=BY)
+            except AppError:
+                # A value that cannot be taken; a person reads the sentence.
+                return
+
+    # -- there ------------------------------------------------------------------------------
+
+    def subject_there(self, which: int) -> None:
+        case, text = self._case(which), f"There {next(self._numbers)}"
+        if self._edit(case, short_description=text):
+            case.there.say(text, case.here)
+
+    def state_there(self, which: int, state: str) -> None:
+        self._edit(self._case(which), state=state, close_notes="Done", **STATES[state])
+
+    def priority_there(self, which: int, values: tuple[str, str]) -> None:
+        self._edit(self._case(which), impact=values[0], urgency=values[1])
+
+    def note_there(self, which: int, element: str) -> None:
+        case, text = self._case(which), f"Reply {next(self._numbers)}"
+        if self._edit(case, **{element: text}):
+            case.replies.append(text)
+
+    # -- what there is ----------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Both sides are looked at: what they show now has been seen."""
+        for case in self.cases:
+            case.here.shown.add(self.ticket(case).subject)
+            if incident := self.incident(case):
+                case.there.shown.add(incident["short_description"])
+
+    def ticket(self, case: Case) -> Ticket:
+        with reading(self.world.engine) as conn:
+            return tickets.get(conn, case.ticket_id)
+
+    def incident(self, case: Case) -> dict[str, str] | None:
+        return next(iter(self.incidents(case)), None)
+
+    def incidents(self, case: Case) -> list[dict[str, str]]:
+        rows = list(self.world.instance.incidents.values())
+        return [row for row in rows if case.token in row["description"].split()]
+
+    def writes(self) -> int:
+        """How many writes the instance has seen."""
+        requests = list(self.world.instance.requests)
+        return sum(one["method"] in ("POST", "PATCH") for one in requests)
+
+    def retry_blocked(self) -> None:
+        for item in self.world.owed():
+            if item.state is OutboxState.BLOCKED:
+                self.world.services.servicenow.pushes.retry(item.id, by=BY)
+
+    def _case(self, which: int) -> Case:
+        return self.cases[which % len(self.cases)]
+
+    def _change(self, case: Case, **changes: str) -> None:
+        self.world.services.tickets.change(case.ticket_id, changes, by=self.world.user)
+
+    def _edit(self, case: Case, **fields: str) -> bool:
+        """False where there is no incident to edit yet."""
+        incident = self.incident(case)
+        if incident is None:
+            return False
+        self.world.instance.edit(incident["sys_id"], **fields)
+        return True
+
+    # -- what must be true ------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Nothing is doubled, lost or overwritten unseen; what differs is shown."""
+        for case in [*self.cases, *self.lost]:
+            assert len(self.incidents(case)) <= 1, "an incident was doubled"
+        for case in self.cases:
+            ticket, incident = self.ticket(case), self.incident(case)
+            if incident is None or ticket.sn_sys_id != incident["sys_id"]:
+                assert "there" in self.restored, "a ticket has no incident"
+                continue
+            self._check_values(ticket, incident)
+            self._check_notes(case, incident)
+            if not self.restored:
+                self._check_words(case, ticket, incident)
+
+    def _check_values(self, ticket: Ticket, incident: dict[str, str]) -> None:
+        """What differs is shown: as a conflict, or as a blocked push with its reason."""
+        theirs = mapping.ticket_values(incident, mapping.Maps())
+        ours = links.values_of(ticket)
+        waiting = [item for item in self.world.owed() if item.ticket_id == ticket.id]
+        assert all(item.state is OutboxState.BLOCKED and item.error for item in waiting)
+        differing = {name for name in COMPARED if ours[name] != theirs.get(name)}
+        assert differing <= set(ticket.sn_conflicts) or waiting, (ours, theirs)
+
+    def _check_notes(self, case: Case, incident: dict[str, str]) -> None:
+        sent = [one for one in self.world.notes_of(incident["sys_id"]) if one in case.notes]
+        assert len(sent) == len(set(sent)), "a note was doubled"
+        bodies = [event.body for event in self.world.timeline(case.ticket_id)]
+        replies = [body for body in bodies if body in case.replies]
+        assert len(replies) == len(set(replies)), "a reply was doubled"
+        if not self.restored:
+            assert sorted(sent) == sorted(case.notes), "a note was lost"
+            assert set(replies) == set(case.replies), "a reply was lost"
+
+    def _check_words(self, case: Case, ticket: Ticket, incident: dict[str, str]) -> None:
+        """Words that gave way had been seen by who replaced them, or are told of."""
+        if ticket.subject != incident["short_description"] or case.chosen:
+            return
+        last = {*case.here.said[-1:], *case.there.said[-1:]}
+        assert not last or ticket.subject in last, f"{ticket.subject!r} is nobody's last word"
+        for winner, loser in ((case.here, case.there), (case.there, case.here)):
+            if winner.said[-1:] == [ticket.subject] and loser.said:
+                gone = loser.said[-1]
+                seen = _later(ticket.subject, gone) and gone != winner.unseen
+                told = any(gone in event.body for event in self.world.timeline(ticket.id))
+                assert seen or told, f"{gone!r} gave way to {ticket.subject!r} unseen"
+
+
+def _later(text: str, other: str) -> bool:
+    return int(text.split()[-1]) > int(other.split()[-1])

@@ -1,0 +1,212 @@
+"""Two processes and a person on one PostgreSQL, which is restarted; people work on both sides.
+
+The processes are real and die by SIGKILL; the person works in this one. `--schedules` plays one
+tenth of its number here.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.db import migrate
+from app.db.engine import make_engine, utc_now
+from app.models import OutboxState
+from app.settings import Settings
+from app.simulator import Instance, RunningSimulator
+from tests.conftest import servicenow_settings
+from tests.people import STATES, People
+from tests.postgresql import Cluster, cluster  # noqa: F401
+from tests.world import World
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 60.0
+STEPS = 30
+RETRIES = 2
+FAULTS = (
+    {"kind": "fail", "status": 503},
+    {"kind": "fail", "status": 502, "applied": True},
+    {"kind": "drop_before"},
+    {"kind": "lose_reply"},
+    {"kind": "cut_json"},
+    {"kind": "accepted_empty"},
+)
+
+
+class Workers:
+    """Two worker processes; one that was killed has a successor."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        sn = settings.servicenow
+        self._log = log
+        self._env = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "DATABASE_URL": settings.database_url,
+            "SECRET_KEY": settings.secret_key,
+            "SN_INSTANCE_URL": sn.instance_url,
+            "SN_AUTH_TYPE": sn.auth_type,
+            "SN_USERNAME": sn.username,
+            "SN_PASSWORD": sn.password,
+            "SN_TIMEOUT_SECONDS": f"{sn.timeout_seconds:g}",
+            "SN_RETRY_SECONDS": f"{sn.retry_seconds:g}",
+            "SN_SETTLE_SECONDS": f"{sn.settle_seconds:g}",
+            "SN_PULL_SECONDS": f"{sn.pull_seconds:g}",
+        }
+        self._running = [self._start(), self._start()]
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "tests.pusher"],
+                cwd=ROOT,
+                env=self._env,
+                stdout=log,
+                stderr=log,
+            )
+
+    def kill_one(self) -> None:
+        oldest = self._running.pop(0)
+        oldest.send_signal(signal.SIGKILL)
+        oldest.wait(10)
+        self._running.append(self._start())
+
+    def stop(self) -> None:
+        for child in self._running:
+            child.kill()
+            child.wait(10)
+
+
+class Trouble:
+    """What happens on its own, by chance, beside what people do."""
+
+    def __init__(self, seed: int, people: People, workers: Workers, cluster: Cluster) -> None:
+        self._chance = random.Random(seed)
+        self._people = people
+        self._workers = workers
+        self._cluster = cluster
+
+    def step(self) -> None:
+        chance, people = self._chance, self._people
+        which = chance.randrange(4)
+        act: Callable[[], object] = chance.choice(
+            (
+                people.open_ticket,
+                lambda: people.create(which),
+                lambda: people.create(which),
+                lambda: people.subject_here(which),
+                lambda: people.subject_there(which),
+                lambda: people.status_here(which, chance.choice(("open", "in_progress"))),
+                lambda: people.state_there(which, chance.choice(list(STATES))),
+                lambda: people.note_here(which, internal=chance.random() < 0.5),
+                lambda: people.note_there(which, chance.choice(("comments", "work_notes"))),
+                lambda: people.sync(which),
+                self._fault,
+                self._workers.kill_one,
+                self._restart,
+            )
+        )
+        act()
+        people.look()
+        time.sleep(chance.uniform(0, 0.15))
+
+    def _fault(self) -> None:
+        method = self._chance.choice(("POST", "PATCH", "GET"))
+        fault = dict(self._chance.choice(FAULTS))
+        self._people.world.instance.faults.add(method=method, path="/table/", **fault)
+
+    def _restart(self) -> None:
+        """PostgreSQL goes away and comes back; the person's own connections are new ones."""
+        if self._chance.random() < 0.3:
+            self._cluster.restart()
+            self._people.world.engine.dispose()
+
+
+def wait_for(check: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not check():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def world(
+    cluster: Cluster, running_simulator: RunningSimulator, instance: Instance
+) -> Iterator[World]:
+    url = cluster.new_database(f"desk_{time.monotonic_ns()}")
+    servicenow = replace(
+        servicenow_settings(running_simulator.url),
+        timeout_seconds=3,
+        retry_seconds=0.2,
+        settle_seconds=1,
+        pull_seconds=0.2,
+    )
+    settings = Settings(
+        servicenow=servicenow, database_url=url, secret_key="a secret key for tests only"
+    )
+    migrate.upgrade(make_engine(url))
+    made = World(settings, instance, utc_now)
+    yield made
+    made.stop()
+
+
+def test_two_processes_and_people_end_with_what_was_asked_for_once(
+    world: World, cluster: Cluster, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    workers = Workers(world.settings, tmp_path / "log")
+    try:
+        for seed in range(pytestconfig.getoption("--schedules") // 10):
+            try:
+                play(seed, world, workers, cluster)
+            except AssertionError as exc:
+                exc.add_note(f"schedule {seed}")
+                raise
+    finally:
+        workers.stop()
+
+
+def play(seed: int, world: World, workers: Workers, cluster: Cluster) -> None:
+    """One schedule on two new tickets."""
+    people = People(world)
+    people.open_ticket()
+    people.open_ticket()
+    trouble = Trouble(seed, people, workers, cluster)
+    for _ in range(STEPS):
+        trouble.step()
+    world.instance.faults.clear()
+    for which in range(len(people.cases)):
+        people.create(which)
+    for _ in range(RETRIES):
+        wait_for(lambda: not on_the_way(world))
+        pulled(world)
+        people.retry_blocked()
+    wait_for(lambda: not on_the_way(world))
+    people.check()
+    before = people.writes()
+    pulled(world)
+    assert people.writes() == before, "the two sides answer each other for ever"
+
+
+def on_the_way(world: World) -> bool:
+    """Whether a push waits for anything but a person."""
+    return any(item.state is not OutboxState.BLOCKED for item in world.owed())
+
+
+def pulled(world: World) -> None:
+    """Wait until all that was changed by now has been read: stamps have whole seconds."""
+    since = utc_now() + timedelta(seconds=1)
+
+    def done() -> bool:
+        state = world.services.servicenow.incoming.view().state
+        return state is not None and state.pulled_at is not None and state.pulled_at > since
+
+    wait_for(done)
