@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from app.db import links, tickets
 from app.db.engine import reading
@@ -20,14 +21,17 @@ class Side:
     """What one side was told to say of a subject, in order, and what was ever shown there."""
 
     said: list[str] = field(default_factory=list)
+    # When the last were said: a count of all that anybody said.
+    at: int = 0
     shown: set[str] = field(default_factory=set)
     # The other side's last words, if they had not been shown here when the last were said.
     unseen: str = ""
 
-    def say(self, text: str, other: "Side") -> None:
+    def say(self, text: str, other: "Side", *, at: int) -> None:
         last = other.said[-1] if other.said else ""
         self.unseen = "" if last in self.shown else last
         self.said.append(text)
+        self.at = at
 
 
 @dataclass
@@ -54,6 +58,8 @@ class People:
         # The sides whose backup was put back: "here", "there".
         self.restored: set[str] = set()
         self._numbers = count()
+        # What somebody will say there in the moment of a write of ours.
+        self._meanwhile: list[tuple[Case, str]] = []
         world.instance.add_user(name="Agent", email=BY)
 
     # -- here -------------------------------------------------------------------------------
@@ -71,7 +77,7 @@ class People:
         finally:
             # A process that died may have saved it or not.
             if self.ticket(case).subject == text:
-                case.here.say(text, case.there)
+                case.here.say(text, case.there, at=next(self._numbers))
 
     def status_here(self, which: int, status: str) -> None:
         ending = ENDING if TicketStatus(status).ended else {}
@@ -111,7 +117,17 @@ class People:
     def subject_there(self, which: int) -> None:
         case, text = self._case(which), f"There {next(self._numbers)}"
         if self._edit(case, short_description=text):
-            case.there.say(text, case.here)
+            case.there.say(text, case.here, at=next(self._numbers))
+
+    def subject_meanwhile(self, which: int, fault: dict[str, Any]) -> None:
+        """A person there is quicker than our next write, which may come to grief as well."""
+        case = self._case(which)
+        if incident := self.incident(case):
+            text = f"There {next(self._numbers)}"
+            options = {"by": "beth.anglin", "fields": {"short_description": text}}
+            path = f"/incident/{incident['sys_id']}"
+            self.world.instance.faults.add(method="PATCH", path=path, **fault, **options)
+            self._meanwhile.append((case, text))
 
     def state_there(self, which: int, state: str) -> None:
         self._edit(self._case(which), state=state, close_notes="Done", **STATES[state])
@@ -128,10 +144,20 @@ class People:
 
     def look(self) -> None:
         """Both sides are looked at: what they show now has been seen."""
+        for case, text in [one for one in self._meanwhile if self._was_said(*one)]:
+            self._meanwhile.remove((case, text))
+            case.there.say(text, case.here, at=next(self._numbers))
         for case in self.cases:
             case.here.shown.add(self.ticket(case).subject)
             if incident := self.incident(case):
                 case.there.shown.add(incident["short_description"])
+
+    def _was_said(self, case: Case, text: str) -> bool:
+        incident = self.incident(case)
+        table = self.world.instance.table("sys_audit").values()
+        return incident is not None and any(
+            row["documentkey"] == incident["sys_id"] and row["newvalue"] == text for row in table
+        )
 
     def ticket(self, case: Case) -> Ticket:
         with reading(self.world.engine) as conn:
@@ -149,7 +175,17 @@ class People:
         requests = list(self.world.instance.requests)
         return sum(one["method"] in ("POST", "PATCH") for one in requests)
 
+    def stop(self) -> None:
+        """Nobody does anything any more."""
+        self.world.instance.faults.clear()
+        self._meanwhile.clear()
+
     def retry_blocked(self) -> None:
+        """An admin releases what a restored database holds, and blocked pushes are retried."""
+        restores = self.world.services.servicenow.restores
+        found = restores.find()
+        if found is not None and found.held:
+            restores.release(by=BY)
         for item in self.world.owed():
             if item.state is OutboxState.BLOCKED:
                 self.world.services.servicenow.pushes.retry(item.id, by=BY)
@@ -212,10 +248,6 @@ class People:
         for winner, loser in ((case.here, case.there), (case.there, case.here)):
             if winner.said[-1:] == [ticket.subject] and loser.said:
                 gone = loser.said[-1]
-                seen = _later(ticket.subject, gone) and gone != winner.unseen
+                seen = winner.at > loser.at and gone != winner.unseen
                 told = any(gone in event.body for event in self.world.timeline(ticket.id))
                 assert seen or told, f"{gone!r} gave way to {ticket.subject!r} unseen"
-
-
-def _later(text: str, other: str) -> bool:
-    return int(text.split()[-1]) > int(other.split()[-1])

@@ -32,16 +32,27 @@ IMPACT_URGENCY = (("1", "1"), ("2", "2"), ("3", "2"))
 HOUR = 3600
 # Long ago, so that no schedule comes near the real time, which answers carry as their Date.
 START = datetime(2024, 1, 1, tzinfo=UTC)
+BODIES: tuple[dict[str, Any], ...] = (
+    {"kind": "drip", "pause": 1.0},
+    {"kind": "endless"},
+    {"kind": "gzip_bomb", "megabytes": 20},
+    {"kind": "deep_json"},
+)
 which = st.integers(0, 2)
 ACTIONS = st.one_of(
     st.tuples(
         st.just("fault"),
-        st.sampled_from(FAULTS),
+        st.sampled_from((*FAULTS, *BODIES)),
         st.sampled_from(["POST", "PATCH", "GET"]),
         st.integers(1, 2),
     ),
     st.tuples(st.just("subject here"), which),
     st.tuples(st.just("subject there"), which),
+    st.tuples(
+        st.just("subject meanwhile"),
+        which,
+        st.sampled_from([{"kind": "edit_before"}, {"kind": "lose_reply"}, {"kind": "drop_before"}]),
+    ),
     st.tuples(st.just("status here"), which, st.sampled_from(["open", "in_progress", "resolved"])),
     st.tuples(st.just("state there"), which, st.sampled_from(list(STATES))),
     st.tuples(st.just("priority here"), which, st.sampled_from(["low", "medium", "urgent"])),
@@ -161,7 +172,7 @@ class Play:
         world.tick()
         world.wait(20)
         world.arrive()
-        world.instance.faults.clear()
+        self._people.stop()
         self._hours(8)
 
     def _hours(self, count: int) -> None:
@@ -188,7 +199,9 @@ def stopped(world: World) -> Iterator[None]:
 
 @pytest.fixture
 def world(database_url: str) -> Iterator[World]:
-    with a_world(database_url, clock=Clock(START), instance=TimedInstance()) as made:
+    with a_world(
+        database_url, clock=Clock(START), instance=TimedInstance(), timeout_seconds=0.5
+    ) as made:
         yield made
 
 

@@ -24,9 +24,10 @@ from app.settings import Settings
 from app.simulator import Instance, RunningSimulator
 from tests.conftest import servicenow_settings
 from tests.people import STATES, People
-from tests.postgresql import Cluster, cluster  # noqa: F401
+from tests.postgresql import Cluster, cluster
 from tests.world import World
 
+__all__ = ["cluster"]
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60.0
@@ -182,7 +183,7 @@ def play(seed: int, world: World, workers: Workers, cluster: Cluster) -> None:
     trouble = Trouble(seed, people, workers, cluster)
     for _ in range(STEPS):
         trouble.step()
-    world.instance.faults.clear()
+    people.stop()
     for which in range(len(people.cases)):
         people.create(which)
     for _ in range(RETRIES):

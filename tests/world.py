@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -80,8 +80,11 @@ class FusedTransport(httpx.BaseTransport):
             self._under_way.append(request)
             raise
         answer = self._inner.handle_request(request)
-        answer.read()
-        self._fuse.step(f"after {call}")
+        try:
+            self._fuse.step(f"after {call}")
+        except Killed:
+            answer.close()
+            raise
         return answer
 
     def close(self) -> None:
@@ -233,14 +236,22 @@ class World:
 
 @contextmanager
 def a_world(
-    database_url: str, *, clock: Clock | None = None, instance: Instance | None = None
+    database_url: str,
+    *,
+    clock: Clock | None = None,
+    instance: Instance | None = None,
+    timeout_seconds: float = 5,
 ) -> Iterator[World]:
     """The app and its instance; the late writes of one made here come with the app's clock."""
     clock = clock or Clock()
     instance = instance or Instance(monotonic=lambda: clock.moment.timestamp())
     with RunningSimulator(instance) as running:
+        # A drip lasts as long as it may; a small cap is reached sooner.
+        servicenow = replace(
+            servicenow_settings(running.url), timeout_seconds=timeout_seconds, max_answer_mb=1
+        )
         settings = Settings(
-            servicenow=servicenow_settings(running.url),
+            servicenow=servicenow,
             database_url=database_url,
             secret_key="a secret key for tests only",
         )
