@@ -73,6 +73,7 @@ ROUTES = {
         "GET /servicenow/tickets/{ticket_id}/push",
         "GET /servicenow/tickets/{ticket_id}/incident",
         "POST /servicenow/tickets/{ticket_id}/incident",
+        "POST /servicenow/tickets/{ticket_id}/notice",
         "POST /servicenow/tickets/{ticket_id}/sync",
         "GET /servicenow/tickets/{ticket_id}/work-note",
         "POST /servicenow/tickets/{ticket_id}/work-note",
