@@ -125,6 +125,24 @@ def test_a_known_device_has_its_own_count_of_five(throttle: Throttle, clock: Clo
     assert works(throttle, Source(HERE.address, device="c3d4"))
 
 
+def test_a_stolen_device_cookie_does_not_delay_its_owner(throttle: Throttle) -> None:
+    thief = Source(ELSEWHERE.address, device="a1b2")
+    while not fail(throttle, thief):
+        pass
+    assert works(throttle, Source(HERE.address, device="a1b2"))
+    assert not works(throttle, thief)
+
+
+def test_a_known_device_gets_in_while_strangers_guess_behind_the_same_unknown_proxy(
+    throttle: Throttle,
+) -> None:
+    proxy = Source("172.16.0.9", shared=True)
+    for number in range(60):
+        fail(throttle, proxy, f"{number}@example.com")
+    assert not works(throttle, proxy)
+    assert works(throttle, Source(proxy.address, shared=True, device="a1b2"))
+
+
 def test_a_known_device_does_not_lift_the_wait_of_an_address(throttle: Throttle) -> None:
     for number in range(40):
         fail(throttle, HERE, f"{number}@example.com")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
@@ -60,8 +60,7 @@ class Throttle:
         It counts as failed until it worked, so that many attempts at once gain nothing. Raises
         TooManyAttempts, and checks nothing, during a wait.
         """
-        own, *others = _limits(account, source or Source())
-        self._claim([own, *others])
+        own, *others = self._claimed(account, source or Source())
         try:
             yield
         except Invalid:
@@ -76,6 +75,20 @@ class Throttle:
     def clear(self, conn: Connection, account: str) -> None:
         """Forget the failures of an account whose owner proved who they are."""
         attempts.forget_all(conn, account_key(account))
+
+    def _claimed(self, account: str, source: Source) -> Sequence[Limit]:
+        """The limits that now count one failure more; without the device while that waits.
+
+        A device cookie may be stolen, so a wait of the device is not one of its owner.
+        """
+        limits = _limits(account, source)
+        try:
+            self._claim(limits)
+        except TooManyAttempts:
+            if not source.device:
+                raise
+            return self._claimed(account, replace(source, device=""))
+        return limits
 
     def _claim(self, limits: Sequence[Limit]) -> None:
         now = self._now()
@@ -110,6 +123,9 @@ def _limits(account: str, source: Source) -> list[Limit]:
         key = f"device:{source.device}"
     own = Limit(key, 5, timedelta(minutes=10))
     if not source.address:
+        return [own]
+    if source.shared and source.device:
+        # Everybody comes from there: what strangers guess must not keep a known browser out.
         return [own]
     # Many people may sit behind one address, and more behind an unknown proxy.
     key, often = address_key(source.address), timedelta(minutes=2)
