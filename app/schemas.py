@@ -16,6 +16,7 @@ from app.models import SUBJECT_LENGTH, Ticket, TicketEvent, TicketStatus
 
 TEXT_LENGTH = 100_000
 HIGHEST_ID = 2**31 - 1
+LONGEST_ID = len(str(HIGHEST_ID))
 
 
 def storable(text: str) -> str:
@@ -56,8 +57,9 @@ StatusName = Literal["open", "in_progress", "pending", "resolved", "closed"]
 def id_in(text: str) -> int | None:
     """The id that a filter in an address names, as 7 or #7; None when it names none."""
     digits = text.removeprefix("#")
-    known = digits.isascii() and digits.isdigit() and 0 < int(digits[:12]) <= HIGHEST_ID
-    return int(digits) if known else None
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_ID):
+        return None
+    return int(digits) if 0 < int(digits) <= HIGHEST_ID else None
 
 
 class Problem(BaseModel):

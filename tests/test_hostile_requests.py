@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from app import serving
 from app.middleware import HEADERS, BodyLimit
 from app.simulator.running import listening_socket
-from tests.conftest import HTMX
+from tests.conftest import HTMX, SAME_ORIGIN
 
 # Every header that the app, its framework or its middleware reads.
 NAMES = (
@@ -118,6 +118,24 @@ def test_a_host_that_is_none_is_refused(app: FastAPI, host: str) -> None:
 @pytest.mark.parametrize("host", ["desk", "desk.example.com:8000", "[::1]:8000", "10.0.0.1", "a_b"])
 def test_usual_hosts_pass(app: FastAPI, host: str) -> None:
     assert TestClient(app).get("/login", headers={"Host": host}).status_code == 200
+
+
+# Numbers that no id can be: too long to read, too long to store, of another script, none at all.
+NO_IDS = ("9" * 5000, "000000000001" + "9" * 60, "9" * 30, "x", "-1", "1.5", "٣", "²", "%00")
+
+
+@pytest.mark.parametrize("number", NO_IDS)
+def test_a_note_of_a_stranger_is_answered_whatever_its_numbers(app: FastAPI, number: str) -> None:
+    for path, by in ((f"/tickets/{number}/notes", "1"), ("/tickets/1/notes", number)):
+        answer = TestClient(app).post(path, data={"body": "x", "by": by}, headers=SAME_ORIGIN)
+        assert answer.status_code < 500
+
+
+@pytest.mark.parametrize("number", NO_IDS)
+@pytest.mark.parametrize("page", ["history", "outbox"])
+def test_a_filter_that_is_no_id_breaks_no_page(agent: TestClient, page: str, number: str) -> None:
+    answer = agent.get(f"/servicenow/{page}?ticket={number}")
+    assert answer.status_code == 200
 
 
 def test_unknown_fields_are_reported_up_to_twenty(api: TestClient) -> None:

@@ -8,7 +8,7 @@ from fastapi import Form, Request
 from pydantic import BaseModel, ValidationError
 
 from app.errors import Invalid, sentence
-from app.schemas import HIGHEST_ID
+from app.schemas import HIGHEST_ID, id_in
 
 # Longer than what is accepted, so that a text too long comes back in its form.
 Typed = Annotated[str, Form(max_length=1_500_000)]
@@ -38,10 +38,9 @@ class DraftNote:
 async def keep_note(request: Request) -> None:
     """Put the typed note where the log-in page finds it, should the session have ended."""
     form = await request.form()
-    by = str(form.get("by", ""))
     draft = DraftNote(
-        draft_ticket=int(request.path_params["ticket_id"]),
-        draft_by=int(by) if by.isdecimal() else 0,
+        draft_ticket=id_in(str(request.path_params["ticket_id"])) or 0,
+        draft_by=id_in(str(form.get("by", ""))) or 0,
         draft_kind=str(form.get("kind", "")),
         draft_body=str(form.get("body", "")),
     )
