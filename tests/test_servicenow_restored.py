@@ -18,6 +18,7 @@ from tests import backup
 from tests.conftest import HTMX, Clock, soup
 from tests.desk import Desk
 
+STATE_AND_NEXT = ("State", "Next try")
 BY = "desk@example.com"
 
 
@@ -235,12 +236,36 @@ def test_the_pages_say_so_and_the_release_is_written_down(
     assert lost in page.text
     assert page.select("form") == []
     form = soup(admin.get("/servicenow").text).select_one("#restore-card form")
-    answer = soup(admin.post(form["action"], headers=HTMX).text)
+    released = admin.post(form["action"], headers=HTMX)
+    assert "Creates are released." in released.headers["HX-Trigger"]
+    answer = soup(released.text)
     assert answer.select_one("form") is None
     assert "admin@example.com" in answer.text
     history = soup(admin.get("/servicenow/history").text).text
     assert "Creates released" in history
     assert "admin@example.com" in history
+
+
+def test_a_held_create_is_called_held_wherever_it_is_shown(
+    agent: TestClient, admin: TestClient, service: ServiceNowService, desk: Desk, lost: str
+) -> None:
+    service.restores.check()
+    ticket = desk.ticket(subject="charlie")
+    address = f"/servicenow/tickets/{ticket.id}/incident"
+    assert "Creates are held." in soup(agent.get(address).text).select_one("#preview .held").text
+    created = agent.post(address, headers=HTMX)
+    assert "Waiting to be sent to ServiceNow. Creates are held" in created.headers["HX-Trigger"]
+
+    def shown(page: str) -> tuple[str, ...]:
+        row = soup(agent.get(page).text).select_one(f"tr:has(a[href='/tickets/{ticket.id}'])")
+        return tuple(row.select_one(f"[data-label='{part}']").text for part in STATE_AND_NEXT)
+
+    for page in ("/servicenow", "/servicenow/outbox"):
+        assert shown(page) == ("Held", "When creates are released")
+    service.restores.release(by="admin@example.com")
+    for page in ("/servicenow", "/servicenow/outbox"):
+        assert shown(page)[0] == "Pending"
+    assert soup(agent.get(address).text).select_one("#preview .held") is None
 
 
 # -- what is no news, and what is ------------------------------------------------------------------

@@ -144,6 +144,11 @@ class Restore:
     def held(self) -> bool:
         return self.released_at is None or self.released_at < self.noticed_at
 
+    def holds(self, item: OutboxItem) -> bool:
+        """Whether this push waits for the release."""
+        waits = item.state in (OutboxState.PENDING, OutboxState.UNCONFIRMED)
+        return self.held and waits and item.kind is OutboxKind.CREATE
+
 
 @dataclass(frozen=True, slots=True)
 class KeptKeys:
@@ -211,7 +216,7 @@ class PushStatus:
             return f"ServiceNow incident {number} is created."
         if self.state is PushState.BLOCKED:
             return f"Not sent to ServiceNow. {self.error or ''}".rstrip()
-        if self.sending:
+        if self.sending or self.state is PushState.HELD:
             return f"Waiting to be sent to ServiceNow. {self.error or ''}".rstrip()
         if self.linked and self.ticket.sn_conflicts:
             return f"This ticket and {number} differ. Choose which values to keep."

@@ -21,12 +21,16 @@ class OutboxFilter:
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One push with what it is about. `note` is the entry that a note sends."""
+    """One push with what it is about. `note` is the entry that a note sends.
+
+    `held`: it waits until an admin releases creates.
+    """
 
     item: OutboxItem
     ticket: Ticket
     note: TicketEvent | None
     summary: str
+    held: bool = False
 
     @property
     def closes(self) -> bool:

@@ -148,6 +148,8 @@ class Preview:
     notes: tuple[str, ...]
     # Why it is made of what was read before; empty when ServiceNow was asked.
     trouble: str = ""
+    # The create waits until an admin releases creates.
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

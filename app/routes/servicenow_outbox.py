@@ -163,7 +163,8 @@ def release_creates(request: Request, servicenow: ServiceNow, user: CurrentUser)
     if not is_partial(request):
         return see_other("/servicenow#restore-card")
     restore = servicenow.restores.find()
-    return fragment(request, "servicenow/restore_card.html", restore=restore)
+    response = fragment(request, "servicenow/restore_card.html", restore=restore)
+    return announce(response, "Creates are released.", focus="restore-card")
 
 
 def _pause_card(request: Request, servicenow: ServiceNowService) -> Response:

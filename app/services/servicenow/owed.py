@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection as DbConnection
 
 from app.copilot.redact import unmasked
-from app.db import events, outbox, outbox_list, pauses, tickets
+from app.db import events, outbox, outbox_list, pauses, restores, tickets
 from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid, ServiceNowError
 from app.models import (
@@ -17,6 +17,7 @@ from app.models import (
     OutboxRow,
     Pause,
     PushEdit,
+    Restore,
     Ticket,
     TicketEvent,
 )
@@ -47,13 +48,14 @@ class Owed:
             pages = max(1, -(-total // limit))
             page = min(max(1, page), pages)
             items = outbox_list.page(conn, wanted, limit=limit, offset=(page - 1) * limit)
-            rows = _rows(conn, items)
+            rows = _rows(conn, items, restores.find(conn, self._setup.host))
         return OutboxList(rows, total=total, page=page, pages=pages, wanted=wanted)
 
     def row(self, item_id: int) -> OutboxRow:
         """One push. Raises NotFound."""
         with reading(self._setup.engine) as conn:
-            return _rows(conn, [outbox.get(conn, item_id)])[0]
+            restore = restores.find(conn, self._setup.host)
+            return _rows(conn, [outbox.get(conn, item_id)], restore)[0]
 
     def pause(self) -> Pause | None:
         """Who paused the pushes, when and why; None while they flow."""
@@ -165,7 +167,9 @@ class Owed:
         return self._lookups.known_choices(element)
 
 
-def _rows(conn: DbConnection, items: Sequence[OutboxItem]) -> tuple[OutboxRow, ...]:
+def _rows(
+    conn: DbConnection, items: Sequence[OutboxItem], restore: Restore | None
+) -> tuple[OutboxRow, ...]:
     by_ticket = tickets.of_ids(conn, {item.ticket_id for item in items})
     notes = events.of_ids(conn, {item.event_id for item in items if item.event_id is not None})
     rows = []
@@ -173,7 +177,8 @@ def _rows(conn: DbConnection, items: Sequence[OutboxItem]) -> tuple[OutboxRow, .
         note = notes.get(item.event_id) if item.event_id is not None else None
         note = masked_event(note) if note else None
         ticket = masked_ticket(by_ticket[item.ticket_id])
-        rows.append(OutboxRow(item, ticket, note, _summary(item, ticket, note)))
+        held = restore is not None and restore.holds(item)
+        rows.append(OutboxRow(item, ticket, note, _summary(item, ticket, note), held))
     return tuple(rows)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection as DbConnection
 
-from app.db import outbox, rests, suggestions, tickets
+from app.db import outbox, restores, rests, suggestions, tickets
 from app.db.engine import reading
 from app.errors import ServiceNowError
 from app.integrations import servicenow_mapping as mapping
@@ -48,6 +48,7 @@ class Previews:
             steps = suggestions.of_ticket(conn, ticket_id)
             correlation_id = self._correlation_id(conn, ticket)
             rest = rests.find(conn, setup.host, now=setup.now())
+            held = restores.held(conn, setup.host)
         seen = self._cached(ticket, rest.reason) if rest else self._asked(client, ticket)
         group = ticket.assignment_group or setup.defaults.assignment_group
         groups = seen.groups
@@ -73,6 +74,7 @@ class Previews:
             group=group,
             notes=seen.people.notes if seen.people else (),
             trouble=seen.trouble,
+            held=held,
         )
 
     def _asked(self, client: ServiceNowClient, ticket: Ticket) -> _Seen:
