@@ -17,6 +17,7 @@ from anyio.from_thread import start_blocking_portal
 from bs4 import BeautifulSoup
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy import Engine, make_url, text
 
@@ -39,6 +40,10 @@ from tests.desk import Desk
 # While somebody works; .ci/run tries properties four times as often (--hypothesis-profile default).
 hypothesis_settings.register_profile("quick", max_examples=25)
 hypothesis_settings.load_profile("quick")
+# For `mutmut run`: which example fails is not shown there, and to shrink it takes many runs.
+hypothesis_settings.register_profile(
+    "mutants", max_examples=25, phases=(Phase.explicit, Phase.generate), derandomize=True
+)
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}

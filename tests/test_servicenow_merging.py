@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.integrations.servicenow_mapping import Merge, merge, same
+from app.integrations.servicenow_mapping import (
+    Merge,
+    agreed_at_first,
+    agreed_when_found,
+    merge,
+    recognised,
+    same,
+)
 from app.models import CLEARABLE, RESOLUTION, SYNCED, Agreed, Priority, TicketStatus, Values
 
 PEOPLE = st.sampled_from(["beth@example.com", "fred@example.com", "ABEL@example.com"])
@@ -144,3 +151,120 @@ def test_each_side_keeps_what_it_alone_changed(
     assert sorted(verdict.send) == sent
     assert sorted(verdict.take) == taken
     assert sorted(verdict.conflicts) == asked
+
+
+# -- a first look at an incident that was there before, or is found again --------------------------
+
+
+@pytest.mark.parametrize(
+    ("theirs", "record", "agreed"),
+    [
+        ({"category": "network"}, {"category": "network"}, True),
+        ({"category": "hardware"}, {"category": "hardware"}, False),
+        ({}, {}, True),
+        ({"category": None}, {"category": "inquiry"}, True),
+        ({"category": None}, {"category": ""}, False),
+        ({"category": None}, {}, False),
+    ],
+)
+def test_a_new_link_leaves_alone_what_is_alike_hidden_or_not_mapped(
+    theirs: Values, record: dict[str, str], agreed: bool
+) -> None:
+    ours = {**BASE, "category": "network"}
+    shown = {name: value for name, value in BASE.items() if name != "category"}
+    expected = set(SYNCED) - (set() if agreed else {"category"})
+    assert set(agreed_at_first(ours, {**shown, **theirs}, record)) == expected
+
+
+SENT = {"ours": {}, "sent": {"priority": "high"}, "theirs": {"priority": "high"}}
+
+
+@pytest.mark.parametrize(
+    ("there", "earlier", "untouched", "ours", "base"),
+    [
+        ("high", {}, False, "high", "high"),  # as it was sent
+        ("low", {}, False, "high", "high"),  # a person changed it: theirs is taken
+        ("low", {}, True, "high", "low"),  # a rule changed it: that is how it is there
+        ("low", {"priority": "low"}, False, "low", "low"),  # what an earlier try sent
+        ("low", {"priority": "medium"}, False, "high", "high"),
+        ("low", {"status": "open"}, False, "high", "high"),
+    ],
+)
+def test_an_incident_found_again_is_compared_with_what_was_sent(
+    there: str, earlier: Values, untouched: bool, ours: str, base: str
+) -> None:
+    found = agreed_when_found(
+        {**SENT, "earlier": earlier}, {"priority": there}, untouched=untouched
+    )
+    assert found == ({"priority": ours}, {"priority": base})
+
+
+def test_a_field_that_an_incident_found_again_hides_is_left_out() -> None:
+    assert agreed_when_found(SENT, {}, untouched=False) == ({"priority": "high"}, {})
+    assert agreed_when_found({}, {"priority": "low"}, untouched=False) == ({}, {"priority": "low"})
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours_after", "theirs_after"),
+    [
+        ({"subject": "New"}, "New", "New"),  # ours came back
+        ({"subject": "Other"}, "Old", "Old"),  # somebody else's
+        ({"subject": "Old"}, "Old", "Old"),  # it has not arrived
+        ({}, "Old", "Old"),
+    ],
+)
+def test_a_write_whose_answer_was_lost_is_recognised_by_what_it_wrote(
+    theirs: Values, ours_after: str, theirs_after: str
+) -> None:
+    before = {
+        "ours": {"subject": "Old", "category": "network"},
+        "theirs": {"subject": "Old", "category": "network"},
+        "sent": {"subject": "New"},
+        "seen": {"sys_mod_count": "3"},
+    }
+    assert recognised(before, theirs) == {
+        "ours": {"subject": ours_after, "category": "network"},
+        "theirs": {"subject": theirs_after, "category": "network"},
+        "seen": {"sys_mod_count": "3"},
+    }
+    assert recognised({}, theirs) == {"ours": {}, "theirs": {}, "seen": {}}
+
+
+@pytest.mark.parametrize(
+    ("name", "ours", "theirs", "alike"),
+    [
+        ("resolution_notes", "[code]x[/code]", "[code]x[/code]", False),
+        ("assignee", "Beth@Example.com", "beth@example.com", True),
+        ("assignee", None, "", True),
+        ("assignee", None, "beth@example.com", False),
+        ("resolution_code", "user ERROR", "User error", True),
+        ("category", "Network", "network", False),
+        ("category", None, "", False),
+        ("subject", None, None, True),
+        ("resolution_notes", None, None, True),
+    ],
+)
+def test_what_is_alike_is_so_in_each_sides_letters(
+    name: str, ours: str | None, theirs: str | None, alike: bool
+) -> None:
+    assert same(name, ours, theirs) is alike
+
+
+def test_the_resolution_follows_the_status() -> None:
+    ended = {"status": "resolved", "resolution_code": "User error", "resolution_notes": "Cable"}
+    taken = merge({"ours": BASE, "theirs": BASE}, BASE, {**BASE, **ended})
+    assert dict(taken.take) == ended
+
+    early = {**BASE, "resolution_code": "Duplicate", "resolution_notes": "Early"}
+    verdict = merge({"ours": BASE, "theirs": BASE}, early, BASE)
+    assert verdict == Merge((), {}, (), ())
+    verdict = merge({"ours": BASE, "theirs": BASE}, early, {**BASE, "resolution_notes": "Other"})
+    assert verdict.conflicts == ()
+
+    verdict = merge({"ours": BASE, "theirs": BASE}, early, {**BASE, **ended})
+    assert set(verdict.conflicts) == {"resolution_code", "resolution_notes"}
+    assert dict(verdict.take) == {"status": "resolved"}
+
+    reopened = {**BASE, "status": "pending"}
+    verdict = merge({"ours": BASE, "theirs": BASE}, {**early, **reopened}, {**BASE, **ended})
+    assert verdict == Merge((), {}, ("status",), ())
