@@ -161,6 +161,19 @@ def test_a_placeholder_that_a_ticket_already_holds_is_not_used_again() -> None:
     assert sent.restored("[email 1] [email 2]") == "[email 1] jane@example.com"
 
 
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("Call me at 4711, room 12", "Call me at [phone 1], room 12"),
+        ("tel. 4-7-1, jane@example.com", "tel. 4-7-1, [email 1]"),
+        ("+123456789012345", "[phone 1]"),
+        ("+1234567890123456, jane@example.com", "+1234567890123456, [email 1]"),
+    ],
+)
+def test_a_phone_number_has_four_to_fifteen_digits(text: str, sent: str) -> None:
+    assert masked_for_llm(text).text == sent
+
+
 def test_dates_versions_and_numbers_are_no_phone_numbers() -> None:
     text = "2024-05-01 12:30:00, 10.0.19045.2965, INC0012345, order 4500012345, KB5034441"
     assert masked_for_llm(text).text == text

@@ -12,6 +12,7 @@ from app.integrations.servicenow_mapping import (
     recognised,
     same,
 )
+from app.integrations.servicenow_mapping.writing import short_description
 from app.models import CLEARABLE, RESOLUTION, SYNCED, Agreed, Priority, TicketStatus, Values
 
 PEOPLE = st.sampled_from(["beth@example.com", "fred@example.com", "ABEL@example.com"])
@@ -176,6 +177,12 @@ def test_a_new_link_leaves_alone_what_is_alike_hidden_or_not_mapped(
     assert set(agreed_at_first(ours, {**shown, **theirs}, record)) == expected
 
 
+def test_a_new_link_compares_each_field_in_its_own_letters() -> None:
+    ours = {**BASE, "assignee": "Beth@Example.com"}
+    there = {**BASE, "assignee": "beth@example.com"}
+    assert "assignee" in agreed_at_first(ours, there, {})
+
+
 SENT = {"ours": {}, "sent": {"priority": "high"}, "theirs": {"priority": "high"}}
 
 
@@ -197,6 +204,13 @@ def test_an_incident_found_again_is_compared_with_what_was_sent(
         {**SENT, "earlier": earlier}, {"priority": there}, untouched=untouched
     )
     assert found == ({"priority": ours}, {"priority": base})
+
+
+def test_each_field_of_an_incident_found_again_is_compared_by_itself() -> None:
+    sent = {"subject": "Mail", "priority": "high", "category": "network"}
+    there = {"subject": "Mail", "category": "hardware"}
+    found = agreed_when_found({"sent": sent, "theirs": sent}, there, untouched=False)
+    assert found == (sent, {"subject": "Mail", "category": "network"})
 
 
 def test_a_field_that_an_incident_found_again_hides_is_left_out() -> None:
@@ -234,6 +248,8 @@ def test_a_write_whose_answer_was_lost_is_recognised_by_what_it_wrote(
     ("name", "ours", "theirs", "alike"),
     [
         ("resolution_notes", "[code]x[/code]", "[code]x[/code]", False),
+        ("subject", "word " * 40, short_description("word " * 40), True),
+        ("subject", "word " * 40, "word " * 40, False),
         ("assignee", "Beth@Example.com", "beth@example.com", True),
         ("assignee", None, "", True),
         ("assignee", None, "beth@example.com", False),
