@@ -106,14 +106,14 @@ class Worker:
             thread.join(max(0.0, until - time.monotonic()))
 
     def _push(self) -> None:
-        self._servicenow.restores.check_at_start()
-        trying_again = iter([self._servicenow.connection.try_again])
-        stopping = self._stopping("pushes")
+        servicenow, stopping = self._servicenow, self._stopping("pushes")
+        at_start = [servicenow.restores.check_at_start, servicenow.connection.try_again]
 
         def look() -> None:
-            for try_again in trying_again:
-                try_again()
-            self._servicenow.delivery.deliver_due(stopping=stopping)
+            # Inside the loop, which outlives a database that is away; each is done once.
+            while at_start:
+                at_start.pop(0)()
+            servicenow.delivery.deliver_due(stopping=stopping)
 
         self._loop("pushes", look, self._bells.pushes)
 

@@ -110,3 +110,20 @@ def test_a_database_that_is_away_costs_a_job_one_line(
     (line,) = [record for record in caplog.records if record.name == "app.worker"]
     assert line.exc_info is None
     assert line.getMessage().startswith("worker pushes waits: The database")
+
+
+@pytest.mark.parametrize("step", ["restores.check_at_start", "connection.try_again"])
+def test_a_database_that_is_away_at_the_start_ends_no_job(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    servicenow = app.state.services.servicenow
+    part, name = step.split(".")
+    delivered: list[bool] = []
+
+    def away() -> None:
+        raise DatabaseAway("The database cannot be used at the moment.")
+
+    monkeypatch.setattr(getattr(servicenow, part), name, away)
+    monkeypatch.setattr(servicenow.delivery, "deliver_due", lambda **_: delivered.append(True))
+    with TestClient(app):
+        soon(lambda: delivered)
