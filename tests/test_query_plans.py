@@ -20,7 +20,7 @@ from tests.both_sides import BothSides
 
 # Tables without a row for each ticket, incident, push or event.
 SMALL = """
-api_tokens article_terms articles calibrations choices connections copilot_settings heartbeats
+api_tokens article_terms articles calibrations choices connections copilot_settings
 incoming installation login_attempts mapping_changes mappings password_resets sessions sync_runs
 sync_streams trained_models users
 """

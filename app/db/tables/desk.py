@@ -218,11 +218,3 @@ suggestions = Table(
     Column("public", Boolean, nullable=False),
     Column("kind", String(10), nullable=False, server_default=text("'article'")),
 )
-
-# The worker's pulse, for /readyz.
-heartbeats = Table(
-    "heartbeats",
-    metadata,
-    Column("name", String(40), primary_key=True),
-    Column("beat_at", UtcDateTime, nullable=False),
-)
