@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.tables import login_attempts
+from app.db.upserts import insert_into
 
 
 def forget_before(conn: Connection, moment: datetime) -> None:
@@ -39,8 +39,7 @@ def count(conn: Connection, key: str, *, now: datetime, forgiven_every: timedelt
     forgiven, left = divmod(max(now - last, timedelta(0)), forgiven_every)
     kept = max(0, before - forgiven)
     stamp = now - left if kept else now
-    maker = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    statement = maker(login_attempts).values(key=key, failures=1, last_failed_at=now)
+    statement = insert_into(conn, login_attempts).values(key=key, failures=1, last_failed_at=now)
     # Without a row before, another process may have made one meanwhile.
     failures = kept + 1 if row else table.failures + 1
     counted = statement.on_conflict_do_update(

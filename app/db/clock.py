@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Column, Connection, update
 
+from app.db.outbox import LONGEST_DELAY
+from app.db.rests import LONGEST as LONGEST_REST
 from app.db.tables import (
     calibrations,
     choices,
@@ -24,13 +26,13 @@ TOLERATED = timedelta(seconds=30)
 DAY = timedelta(days=1)
 # Until when something waits, and for how long it may at most.
 WAITS: dict[Column[datetime], timedelta] = {
-    outbox.c.not_before: timedelta(hours=4),
+    outbox.c.not_before: LONGEST_DELAY,
     incoming.c.due_at: DAY,
     sync_runs.c.waiting_until: DAY,
-    connections.c.rests_until: timedelta(minutes=15),
+    connections.c.rests_until: LONGEST_REST,
     login_attempts.c.locked_until: timedelta(minutes=15),
 }
-# Until when somebody works on something, who may be at it this moment: a whole lease is left.
+# Until when a process works on something. It may still be at work, so a whole lease is left.
 LEASES: dict[Column[datetime], timedelta] = {
     sync_runs.c.undo_due_at: timedelta(minutes=10),
     trained_models.c.lease_until: timedelta(minutes=30),

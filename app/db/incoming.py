@@ -15,11 +15,11 @@ from sqlalchemy import (
     union,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.engine import UtcDateTime
 from app.db.tables import incidents, incoming, tickets
 from app.db.tickets import ticket_of_row
+from app.db.upserts import insert_into
 from app.models import IncomingState, Ticket, Values
 
 NAMES = tuple(IncomingState.__dataclass_fields__)
@@ -97,8 +97,7 @@ def release(conn: Connection, host: str) -> None:
 
 
 def _add_missing(conn: Connection, host: str) -> None:
-    maker = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    conn.execute(maker(incoming).values(host=host).on_conflict_do_nothing())
+    conn.execute(insert_into(conn, incoming).values(host=host).on_conflict_do_nothing())
 
 
 def linked(conn: Connection, host: str, sys_ids: Sequence[str]) -> Mapping[str, Ticket]:

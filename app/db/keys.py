@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.tables import outbox, spent_keys
+from app.db.upserts import insert_into
 
 
 def draw() -> str:
@@ -20,8 +20,7 @@ def spend(conn: Connection, keys: Iterable[str], *, now: datetime) -> None:
     rows = [{"key": key, "spent_at": now} for key in keys]
     if not rows:
         return
-    maker = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    conn.execute(maker(spent_keys).on_conflict_do_nothing(), rows)
+    conn.execute(insert_into(conn, spent_keys).on_conflict_do_nothing(), rows)
 
 
 def unknown(conn: Connection, keys: Mapping[str, str]) -> set[str]:

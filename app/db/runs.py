@@ -5,10 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.tables import sync_runs, sync_streams
-from app.db.upserts import upsert
+from app.db.upserts import insert_into, upsert
 from app.errors import NotFound
 from app.models import RunState, SyncRun
 
@@ -23,9 +22,8 @@ def _run(row: RowMapping) -> SyncRun:
 
 def add(conn: Connection, *, now: datetime, **values: Any) -> SyncRun | None:
     """Queue one run; None when another process has just queued one."""
-    maker = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
     row = conn.execute(
-        maker(sync_runs)
+        insert_into(conn, sync_runs)
         .values(state=RunState.QUEUED, reasons={}, created_at=now, **values)
         .on_conflict_do_nothing()
         .returning(sync_runs)
