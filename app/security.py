@@ -5,7 +5,6 @@ import secrets
 import unicodedata
 from datetime import datetime, timedelta
 from hashlib import sha256
-from ipaddress import ip_address
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -157,14 +156,6 @@ def verify_nothing(password: str) -> None:
 def needs_rehash(hashed: str) -> bool:
     """True when `hashed` was made with other parameters than ours."""
     return _hasher.check_needs_rehash(hashed)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def local_path(target: str | None) -> str:

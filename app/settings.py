@@ -123,6 +123,13 @@ class Settings:
     admin_password: str = field(default="", repr=False)
     demo: bool = False
 
+    def link_base(self, seen: str) -> str:
+        """Where links lead: PUBLIC_URL, else the address `seen` by a request to this machine.
+
+        Empty for a request to another host, which anyone may name.
+        """
+        return self.public_url or (seen if _loopback(urlsplit(seen).hostname or "") else "")
+
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Read every variable of .env.example. Raises SettingsError naming the bad one."""

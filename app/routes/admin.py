@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Form, Path, Request, Response
 from app.deps import Accounts, CurrentUser, require
 from app.errors import Conflict, Invalid
 from app.models import Role
-from app.security import is_loopback
 from app.services.accounts import AccountService
 from app.web import fragment, is_partial, page, see_other
 
@@ -92,15 +91,13 @@ def reset_link(request: Request, accounts: Accounts, user_id: Id) -> Response:
 
 def _link_base(request: Request) -> str:
     """Where links lead. Raises Conflict: a host that the request names is used on loopback only."""
-    settings = request.app.state.settings
-    if settings.public_url:
-        return str(settings.public_url)
-    if not is_loopback(request.url.hostname or ""):
+    base: str = request.app.state.settings.link_base(str(request.base_url).rstrip("/"))
+    if not base:
         raise Conflict(
             "Password links need PUBLIC_URL, the address people use, and it is not set.",
             hint="Set PUBLIC_URL, such as https://desk.example.com, and restart the app.",
         )
-    return str(request.base_url).rstrip("/")
+    return base
 
 
 def _users_page(
