@@ -9,7 +9,7 @@ from functools import cache
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, Request
@@ -187,10 +187,15 @@ def see_other(url: str) -> Response:
 
 def shows(request: Request, path: str) -> bool:
     """Whether the browser that sent this htmx request shows the page at `path`."""
+    return _parts(request.headers.get("HX-Current-URL", "")).path == path
+
+
+def _parts(url: str) -> SplitResult:
+    """The parts of an address that a request names; all empty when it cannot be read."""
     try:
-        return urlsplit(request.headers.get("HX-Current-URL", "")).path == path
+        return urlsplit(url)
     except ValueError:
-        return False
+        return urlsplit("")
 
 
 def announce(
@@ -259,10 +264,7 @@ def _error(
 
 def _came_from(request: Request) -> str:
     """The page of ours that held the form or link; nothing when that is this very address."""
-    try:
-        came = urlsplit(request.headers.get("Referer", ""))
-    except ValueError:
-        return ""
+    came = _parts(request.headers.get("Referer", ""))
     if came.netloc != request.url.netloc or came.path == request.url.path:
         return ""
     # One slash and no more: two would name another host.
@@ -322,10 +324,7 @@ def _login_for(back: str) -> str:
 
 def _local(url: str) -> str:
     """Path and query of an address; nothing of one that cannot be read."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
+    parts = _parts(url)
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
@@ -337,9 +336,8 @@ def _http_error(request: Request, exc: Exception) -> Response:
     if exc.status_code == 405 and reads:
         return see_other(_page_of(request))
     message = {404: "There is nothing at this address."}.get(exc.status_code, str(exc.detail))
-    code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(
-        exc.status_code, "http_error"
-    )
+    codes = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+    code = codes.get(exc.status_code, "http_error")
     response = _error(request, exc.status_code, code, message)
     response.headers.update(exc.headers or {})
     return response
@@ -348,7 +346,7 @@ def _http_error(request: Request, exc: Exception) -> Response:
 def _without_slash(request: Request) -> str:
     """The path without its final slash if there is a route for it, else "".
 
-    Starlette's own redirect takes its host from the request, which anybody may write.
+    Starlette's own redirect takes its host from the request, which anyone may write.
     """
     path = request.url.path.rstrip("/")
     if path == request.url.path or not path or not _has_route(request, path):
