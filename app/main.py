@@ -93,13 +93,9 @@ def make_services(
     tickets = TicketService(
         engine, copilot=copilot.door, triage=copilot.triage, pushes=servicenow.pushes, now=now
     )
+    idle = timedelta(hours=settings.session_idle_hours)
     return Services(
-        accounts=AccountService(
-            engine,
-            secret_key=settings.secret_key,
-            idle=timedelta(hours=settings.session_idle_hours),
-            now=now,
-        ),
+        accounts=AccountService(engine, secret_key=settings.secret_key, idle=idle, now=now),
         tickets=tickets,
         copilot=copilot.door,
         knowledge=knowledge,
@@ -153,24 +149,22 @@ def create_app(
         settings, engine, bells.ring, load_triage=load_triage, training=training, now=now
     )
     if engine.dialect.name == "sqlite":
-        # One process per SQLite file: whoever was sending or training before this start is gone.
+        # One process per SQLite file: what was sending or training before this start is gone.
         services.servicenow.recover()
         services.training.recover()
     pulse = HealthService(engine, longest_step=_longest_step(settings))
+    worker = _worker(services, pulse, bells, traffic, seconds=settings.worker_seconds)
     app = FastAPI(
         title="Smart IT Copilot",
         version="1.0.0",
         description="The help desk in step with ServiceNow. Send `Authorization: Bearer <token>`.",
-        lifespan=_lifespan(
-            _worker(services, pulse, bells, traffic, seconds=settings.worker_seconds)
-        ),
+        lifespan=_lifespan(worker),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         routes=list(routes()),
     )
-    app.state.services = services
-    app.state.health = pulse
+    app.state.services, app.state.health = services, pulse
     app.state.engine = engine
     _install(app, settings)
     app.add_middleware(CountRequests, traffic=traffic)

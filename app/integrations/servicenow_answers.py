@@ -67,10 +67,8 @@ def _broken(exc: httpx.HTTPError) -> tuple[str, str]:
     """Why no answer came, and what to do: the sentence for each cause is a different one."""
     causes = tuple(_causes(exc))
     if isinstance(exc, AnswerTooLong):
-        return (
-            f"ServiceNow's answer is too large ({exc}).",
-            "Raise SN_MAX_ANSWER_MB if the instance really has that much to say.",
-        )
+        hint = "Raise SN_MAX_ANSWER_MB if answers of this instance are really that large."
+        return f"ServiceNow's answer is too large ({exc}).", hint
     if isinstance(exc, httpx.ProxyError):
         return _refused_by_proxy(exc)
     if "CERTIFICATE" in str(exc).upper():

@@ -14,11 +14,19 @@ from app.security import SessionSigner, new_secret, token_hash
 SESSION_LASTS = timedelta(days=14)
 ACTIVITY_NOTED_EVERY = timedelta(minutes=1)
 # In this order: Edge and Opera also call themselves Chrome, and Chrome calls itself Safari.
-BROWSERS = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome"} | {
-    "Safari": "Safari"
+BROWSERS = {
+    "Edg": "Edge",
+    "OPR": "Opera",
+    "Firefox": "Firefox",
+    "Chrome": "Chrome",
+    "Safari": "Safari",
 }
 # Phones first: Android also calls itself Linux, an iPhone also says "like Mac OS X".
-SYSTEMS = {"Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Windows": "Windows"} | {
+SYSTEMS = {
+    "Android": "Android",
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Windows": "Windows",
     "Mac OS X": "macOS",
     "CrOS": "ChromeOS",
     "Linux": "Linux",
@@ -37,7 +45,7 @@ class Sessions:
         self._now = now
 
     def open(self, user: User, *, user_agent: str = "", address: str = "") -> str:
-        """The cookie of a new session, for somebody who has shown who they are."""
+        """The cookie of a new session, for a user who has proved who they are."""
         session_id = new_secret()
         now = self._now()
         with writing(self._engine) as conn:

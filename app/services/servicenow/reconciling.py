@@ -55,16 +55,14 @@ def reconcile(
     """Compare a linked ticket with its incident. Nothing is written.
 
     A record in a lower state than was seen before says nothing, unless what was seen is what was
-    `known` before this one was read. While `pulling` is off their changes are left where they
-    are, and are still never overwritten. `before` is the record as it was before a write of ours:
-    it says who changed it there. `overwritten` are conflicts that the merge does not see: our write
-    met a change of theirs.
+    `known` before this one was read. While `pulling` is off their changes stay where they are, and
+    are never overwritten. `before` is the record as it was before a write of ours: it says who
+    changed it there. `overwritten` are conflicts that the merge cannot see.
     """
     seen = mapping.seen_of(record)
     if is_late(seen, ticket, known):
         return Reconciled(late=True)
-    theirs = mapping.ticket_values(record, maps)
-    ours = links.values_of(ticket)
+    theirs, ours = mapping.ticket_values(record, maps), links.values_of(ticket)
     verdict = mapping.merge(ticket.sn_agreed, ours, theirs)
     take = verdict.take if pulling else {}
     agreed = agreeing(
