@@ -34,7 +34,7 @@ class Traffic:
 
 
 class CountRequests:
-    """Tells `traffic` of every request."""
+    """Counts every request in `traffic`."""
 
     def __init__(self, app: ASGIApp, *, traffic: Traffic) -> None:
         self._app = app

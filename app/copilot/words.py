@@ -65,7 +65,7 @@ def problem_words(subject: str, description: str) -> list[str]:
 def names_the_trouble(title: str, text: str) -> bool:
     """Whether a text has a telling word of another ticket's title, or that has none to share.
 
-    Two tickets may be told alike ("two colleagues see the same") and be about different things.
+    Two tickets may be worded alike ("two colleagues see the same") and be about different things.
     """
     telling = {word[:STEM] for word in words(title) if says_something(word)}
     return not telling or not telling.isdisjoint(word[:STEM] for word in words(text))

@@ -167,7 +167,7 @@ def owe_update(
 
 
 def owe_waiting_notes(conn: Connection, ticket: Ticket, *, host: str, now: datetime) -> None:
-    """The ticket was linked: owe the notes that were to be sent before there was a link."""
+    """The ticket was linked: queue the notes that were marked for sending before."""
     for note in events.unsent_notes(conn, ticket.id):
         if note.push is NotePush.NOW:
             owe_note(conn, ticket, note, host=host, by=note.author or "", now=now)

@@ -294,7 +294,7 @@ class _Stream(httpcore.NetworkStream):
         return _Stream(secured, self._streams)
 
     def interrupt(self) -> None:
-        """Wake whoever reads or writes; unlike `close` this is safe from another thread."""
+        """Wake the thread that reads or writes. Unlike `close`, safe from another thread."""
         try:
             socket.socket.shutdown(self._inner.get_extra_info("socket"), socket.SHUT_RDWR)
         except OSError:

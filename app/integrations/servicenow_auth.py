@@ -75,8 +75,8 @@ class OAuth(httpx.Auth):
                 self._token = ""
 
     def _current(self, request: httpx.Request, refused: str) -> str:
-        """The token in use, or a new one. One caller asks for it; who needs one meanwhile waits
-        for that answer, good or bad, until their own deadline.
+        """The token in use, or a new one. One call asks for it; others wait for that answer, good
+        or bad, each until its own deadline.
         """
         with self._lock:
             if self._token and self._token != refused and not self._expired():
@@ -96,7 +96,7 @@ class OAuth(httpx.Auth):
             ) from None
 
     def _ask(self, request: httpx.Request, waiting: "Future[str]") -> None:
-        """Fetch a token by the deadline of this request, for everybody who waits for it."""
+        """Fetch a token by the deadline of this request, for every call that waits for it."""
         failure: Exception | None = None
         try:
             answer = self._send(self._token_request(request))
@@ -105,7 +105,7 @@ class OAuth(httpx.Auth):
         except (httpx.HTTPError, ServiceNowUnavailable) as exc:
             failure = exc
         finally:
-            # Before anybody hears of a failure: whoever comes later asks anew.
+            # Before the failure is handed out, so that a later call asks anew.
             with self._lock:
                 self._asked = None
         if failure:

@@ -41,7 +41,7 @@ class Basis:
     def contested(
         self, own: Mapping[str, Any], now: Mapping[str, Any], *, shown: Callable[[str], str] = str
     ) -> tuple[str, ...]:
-        """Those of the person's `own` changes whose field somebody else changed to another value.
+        """Those of the person's `own` changes whose field another person changed to another value.
 
         `shown` makes of a text what the form shows of it.
         """

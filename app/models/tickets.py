@@ -169,7 +169,7 @@ class Ticket:
     sn_missing_since: datetime | None = None
     # The random key of its next create; None while it is linked to an incident it did not make.
     sn_key: str | None = None
-    # A warning about the incident, until somebody has read it.
+    # A warning about the incident, until a person dismisses it.
     sn_notice: str | None = None
     # How many secrets are hidden in the texts of this very value; 0 is also "as written".
     hidden: int = 0

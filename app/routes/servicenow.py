@@ -184,7 +184,7 @@ def unlink(
 def dismiss_notice(
     ticket_id: Id, servicenow: ServiceNow, user: CurrentUser, desk: Desk
 ) -> Response:
-    """Somebody has read the warning about the incident."""
+    """The warning about the incident was read."""
     return desk.after_push(servicenow.pushes.dismiss_notice(ticket_id, by=user.email))
 
 

@@ -14,7 +14,7 @@ log = logging.getLogger("app.worker")
 
 
 class ClockWatch:
-    """Looks whether the clock went back since the last look; at the first, for what cannot be."""
+    """Notices a clock that went back since the last call; the first call corrects stored times."""
 
     def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
         self._engine = engine

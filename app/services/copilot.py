@@ -31,10 +31,10 @@ NOT_READY = Triage((), ready=False)
 
 
 class CopilotService:
-    """Loads the engine and asks it; a ticket never fails for want of triage.
+    """Loads the engine and asks it; a ticket is taken without triage too.
 
     In a server (`start`) the engine is loaded beside the requests, which do not wait for it: the
-    worker triages later what came in meanwhile. A command waits.
+    worker triages later what came in before. A command waits.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class CopilotService:
         return self._engine
 
     def _load_and_release(self) -> None:
-        """Whoever holds the lock loads: one thread at a time, and once a pause."""
+        """Load while holding the lock: one thread at a time, once in each pause."""
         try:
             if self._engine is None and self._monotonic() >= self._again_at:
                 self._again_at = self._monotonic() + PAUSE_SECONDS

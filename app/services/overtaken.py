@@ -1,4 +1,4 @@
-"""Two people changed the same field: how the one who saves later is told."""
+"""Two people changed the same field: the error for the one who saves later."""
 
 from collections.abc import Mapping
 

@@ -31,7 +31,7 @@ class RunningSimulator:
             lifespan="off",
             log_config=None,
             access_log=False,
-            # The instance tells the time itself.
+            # The instance sends its own Date.
             date_header=False,
             timeout_graceful_shutdown=1,
         )

@@ -151,7 +151,7 @@ tickets = Table(
     Column("sn_missing_since", UtcDateTime),
     # 0028: the random key of its next create; an imported ticket gets one when it is unlinked
     Column("sn_key", String(32)),
-    # 0031: a warning about the incident, until somebody has read it
+    # 0031: a warning about the incident, until a person dismisses it
     Column("sn_notice", Text),
     Index("ix_tickets_sn_sys_id", "sn_sys_id", unique=True),
     Index("ix_tickets_sn_number", "sn_number"),

@@ -9,7 +9,7 @@ from app.integrations.servicenow_listening import Call, listening
 from app.models import Check
 from app.services.servicenow import clocks
 from app.services.servicenow.connection import BASIC_HINT, Connection
-from app.services.servicenow.key_steps import KeySteps
+from app.services.servicenow.key_steps import NOTHING_TO_TRY, KeySteps
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.setup import Setup
 
@@ -208,7 +208,7 @@ class Steps:
     def _query_probe(self, name: str) -> Check:
         """A condition on a field that does not exist: servicenow.md 2.4."""
         if not self._seen:
-            return Check(name, "skipped", "Without a visible incident this cannot be told.")
+            return Check(name, "skipped", NOTHING_TO_TRY)
         probe = Query().equals(NOBODYS_FIELD, "1")
         try:
             page = self._client.sample("incident", ("sys_id",), probe)
@@ -228,7 +228,7 @@ class Steps:
     def _time_zone(self, name: str) -> Check:
         """Literal times in queries are UTC (servicenow-more.md 7), but that is only reported."""
         if not self._newest:
-            return Check(name, "skipped", "Without a visible incident this cannot be told.")
+            return Check(name, "skipped", NOTHING_TO_TRY)
         clocks.ensure_utc(self._client, self._newest)
         return Check(name, "passed", "Times in queries are read as UTC.")
 

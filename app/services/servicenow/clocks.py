@@ -64,7 +64,7 @@ def set_back(before: int | None, now: int | None) -> timedelta:
 def reads_utc(client: ServiceNowClient, row: Mapping[str, str]) -> bool:
     """Whether a literal time in a query means UTC, asked with a known row's own stamp.
 
-    True also when the row has changed or gone meanwhile: then this cannot be told.
+    True also when the row has changed or gone since: then this cannot be known.
     """
     fields = ("sys_id", STAMP)
     known = Query().equals("sys_id", row["sys_id"])

@@ -162,7 +162,7 @@ class Creates:
     def _compare(
         self, conn: DbConnection, item: OutboxItem, record: Record, maps: mapping.Maps
     ) -> None:
-        """What changed there meanwhile is taken over or asked about, what changed here is owed."""
+        """Take over or ask about what changed there, and queue what changed here."""
         setup = self._setup
         ticket = tickets.get(conn, item.ticket_id)
         pulling = switches.pulling(conn, setup.host)

@@ -6,6 +6,7 @@ from app.services.servicenow.finding import Finder
 from app.services.servicenow.restored import Restores
 from app.services.servicenow.setup import Setup
 
+NOTHING_TO_TRY = "No incident is visible, so this could not be checked."
 KEYS_HINT = "Let the account read correlation_id and correlation_display of incident."
 HELD_HINT = "Compare both sides, then press Release creates on the ServiceNow page."
 
@@ -22,11 +23,11 @@ class KeySteps:
         """By which keys a create can be found again, tried on the newest one made from here."""
         kept = self._finder.try_newest_create() or self._by_a_sample()
         if kept.correlation_id is None and kept.sys_id is None:
-            return Check(name, "skipped", "Without a visible incident this cannot be told.")
+            return Check(name, "skipped", "No incident is visible, so this could not be checked.")
         if not kept.correlation_id and not kept.sys_id:
             said = (
                 "An incident cannot be found by the keys of its create. After a lost answer the "
-                "work notes are searched; what they do not tell waits for a person."
+                "work notes are searched; if they show nothing, the create waits for a person."
             )
             return Check(name, "failed", said, KEYS_HINT)
         ways = {"correlation id": kept.correlation_id, "sys_id": kept.sys_id}
@@ -34,7 +35,7 @@ class KeySteps:
         return Check(name, "passed", f"An incident can be found by the {found} of its create.")
 
     def _by_a_sample(self) -> KeptKeys:
-        """Whether the field is shown; what becomes of a sys_id only a create can tell."""
+        """Whether the field is shown. Only a create shows whether a chosen sys_id is kept."""
         fields = ("sys_id", "correlation_id")
         page = self._setup.connected_client().sample("incident", fields, Query())
         if not page.records:

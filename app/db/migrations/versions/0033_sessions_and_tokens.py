@@ -19,7 +19,7 @@ def upgrade() -> None:
         sessions.add_column(
             sa.Column("address", sa.String(length=60), nullable=False, server_default="")
         )
-    # Whoever is logged in stays so.
+    # People who are logged in stay logged in.
     rows = sa.table("sessions", sa.column("last_active_at", STAMP))
     op.execute(rows.update().values(last_active_at=datetime.now(UTC)))
     with op.batch_alter_table("sessions") as sessions:
