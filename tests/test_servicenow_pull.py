@@ -162,6 +162,17 @@ def test_an_unconfirmed_create_is_not_imported_either(
     assert counts(run) == (0, 0, 0, 1, 0)
 
 
+def test_an_incident_whose_link_was_undone_is_skipped_with_a_reason_that_is_true(
+    service: ServiceNowService, instance: Instance, desk: Desk
+) -> None:
+    ticket = desk.ticket()
+    service.pushes.create_from_ticket(ticket.id, by="agent@example.com")
+    service.linking.unlink(ticket.id, "Wrong one", by="agent@example.com")
+    run = pull(service)
+    assert counts(run) == (0, 0, 0, 1, 0)
+    assert run.reasons == {"Created from a ticket here": 1}
+
+
 def test_an_unknown_state_is_skipped_with_its_reason(
     service: ServiceNowService, instance: Instance
 ) -> None:

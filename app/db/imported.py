@@ -41,7 +41,7 @@ def prepared(dialect: Dialect, found: Sequence[tuple[Incident, Values, Values]])
 
 
 def being_created(conn: Connection, correlation_ids: Iterable[str]) -> set[str]:
-    """Those of our own keys whose push is still in the outbox."""
+    """Those of our own keys that a create in the outbox has, waiting or done."""
     wanted = [one for one in correlation_ids if one]
     if not wanted:
         return set()

@@ -24,7 +24,7 @@ Record = Mapping[str, str]
 NO_CALLER = "No caller: the ticket has no requester"
 UNKNOWN_CALLER = "Caller without an e-mail that we may read: the ticket has no requester"
 NO_SUBJECT = "The short description is empty: the ticket's subject is the incident's {}"
-OUR_OWN = "Created from a ticket here; its push is still being confirmed"
+OUR_OWN = "Created from a ticket here"
 
 
 class Row(NamedTuple):
