@@ -196,6 +196,14 @@ def test_every_placeholder_is_one_the_masking_knows() -> None:
             "hunter2 is my password Hunter-22x",
             "[password hidden] is my password [password hidden]",
         ),
+        (
+            "pw: hunter2 and [PIN hidden] and pw: Kanarie-7731x",
+            "pw: [password hidden] and [PIN hidden] and pw: [password hidden]",
+        ),
+        (
+            "[PIN hidden] My password is PIN 4711",
+            "[PIN hidden] My password is [password hidden] [PIN hidden]",
+        ),
     ],
 )
 def test_what_is_left_beside_a_hidden_secret_is_read_again(text: str, hidden: str) -> None:

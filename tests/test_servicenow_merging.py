@@ -284,3 +284,41 @@ def test_the_resolution_follows_the_status() -> None:
     reopened = {**BASE, "status": "pending"}
     verdict = merge({"ours": BASE, "theirs": BASE}, {**early, **reopened}, {**BASE, **ended})
     assert verdict == Merge((), {}, ("status",), ())
+
+
+def test_what_both_sides_say_alike_is_settled() -> None:
+    ours = {**BASE, "priority": "high", "assignee": "Beth@Example.com", "category": "network"}
+    theirs = {**BASE, "priority": "high", "assignee": "beth@example.com"}
+    verdict = merge({"ours": BASE, "theirs": BASE}, ours, theirs)
+    assert (set(verdict.settled), verdict.send) == ({"priority", "assignee"}, ("category",))
+    verdict = merge({"ours": ours, "theirs": {**theirs, "assignee": None}}, ours, theirs)
+    assert verdict == Merge((), {}, (), ("assignee",))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "taken", "settled"),
+    [
+        ("high", {"priority": None}, {}, ()),
+        ("high", {}, {}, ()),
+        (None, {"priority": "high"}, {}, ("priority",)),
+        (None, {"priority": "low"}, {"priority": "low"}, ()),
+        (None, {"priority": None}, {}, ("priority",)),
+        (None, {}, {}, ("priority",)),
+    ],
+)
+def test_a_priority_that_one_side_does_not_say_never_empties_the_other(
+    ours: str | None, theirs: Values, taken: Values, settled: tuple[str, ...]
+) -> None:
+    agreed = {**BASE, "priority": "high"}
+    shown = {name: value for name, value in BASE.items() if name != "priority"}
+    verdict = merge(
+        {"ours": agreed, "theirs": agreed}, {**BASE, "priority": ours}, {**shown, **theirs}
+    )
+    assert verdict == Merge((), taken, (), settled)
+
+
+def test_only_what_was_not_there_before_a_write_is_ours_coming_back() -> None:
+    sent = {"subject": "New", "assignee": "Beth@Example.com"}
+    before = {"ours": {"subject": "Old"}, "theirs": {"subject": "New"}, "sent": sent}
+    found = recognised(before, {"subject": "New", "assignee": "beth@example.com"})
+    assert found["ours"] == {"subject": "Old", "assignee": "Beth@Example.com"}
