@@ -3,13 +3,17 @@
 import copy
 import shutil
 import sqlite3
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import Connection, Engine, make_url, select, text
 
-from app.db.engine import make_engine
+from app.db.engine import make_engine, reading, writing
+from app.db.tables import metadata
 from app.simulator import Instance
+
+Rows = Sequence[Mapping[str, Any]]
 
 
 class DatabaseBackup:
@@ -76,3 +80,28 @@ class InstanceBackup:
 
     def put_back(self) -> None:
         self._instance.restore(copy.deepcopy(self._held))
+
+
+def rows_of(engine: Engine) -> dict[str, Rows]:
+    """Every row of every table."""
+    with reading(engine) as conn:
+        return {
+            table.name: [dict(row) for row in conn.execute(select(table)).mappings()]
+            for table in metadata.sorted_tables
+        }
+
+
+def put_rows_back(engine: Engine, backup: Mapping[str, Rows]) -> None:
+    """Under a running app the rows are as they were; ids that were given since come again."""
+    with writing(engine) as conn:
+        for table in reversed(metadata.sorted_tables):
+            conn.execute(table.delete())
+        for table in metadata.sorted_tables:
+            if rows := backup[table.name]:
+                conn.execute(table.insert(), rows)
+        for name in ("tickets", "ticket_events", "outbox"):
+            last = f"(SELECT coalesce(max(id), 0) FROM {name})"
+            next_one = f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), {last} + 1, false)"
+            if engine.dialect.name == "sqlite":
+                next_one = f"UPDATE sqlite_sequence SET seq = {last} WHERE name = '{name}'"
+            conn.execute(text(next_one))

@@ -14,7 +14,7 @@ from app.models import HistoryFilter, PushState
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 from app.worker import tick
-from tests import backup
+from tests.backups import put_rows_back, rows_of
 from tests.conftest import HTMX, Clock, soup
 from tests.desk import Desk
 
@@ -31,9 +31,9 @@ def service(app: FastAPI) -> ServiceNowService:
 @pytest.fixture
 def lost(app: FastAPI, service: ServiceNowService, desk: Desk) -> str:
     """The number of an incident whose ticket is gone: it was opened after the backup."""
-    before = backup.taken(app.state.engine)
+    before = rows_of(app.state.engine)
     made = service.pushes.create_from_ticket(desk.ticket(subject="bravo").id, by=BY)
-    backup.put_back(app.state.engine, before)
+    put_rows_back(app.state.engine, before)
     return str(made.ticket.sn_number)
 
 
@@ -112,9 +112,9 @@ def test_after_the_release_a_ticket_finds_the_incident_it_has(
 ) -> None:
     instance.honour_client_sys_id = way
     ticket = desk.ticket(subject="alpha")
-    before = backup.taken(app.state.engine)
+    before = rows_of(app.state.engine)
     made = service.pushes.create_from_ticket(ticket.id, by=BY)
-    backup.put_back(app.state.engine, before)
+    put_rows_back(app.state.engine, before)
     pull(service)
     assert service.pushes.create_from_ticket(ticket.id, by=BY).state is PushState.HELD
     service.restores.release(by=BY)
@@ -130,13 +130,13 @@ def test_a_create_that_waited_in_the_backup_and_was_sent_since_is_a_sign(
     ticket = desk.ticket()
     service.owed.pause_pushes("A backup is made", by=BY)
     service.pushes.create_from_ticket(ticket.id, by=BY)
-    before = backup.taken(app.state.engine)
+    before = rows_of(app.state.engine)
     service.owed.resume_pushes()
     tick(service)
     assert service.pushes.status(ticket.id).state is PushState.LINKED
     service.restores.check()
     assert service.restores.find() is None
-    backup.put_back(app.state.engine, before)
+    put_rows_back(app.state.engine, before)
     service.restores.check()
     assert service.pushes.status(ticket.id).state is PushState.HELD
 
@@ -155,14 +155,14 @@ def test_two_copies_of_one_database_notice_each_other(
     app: FastAPI, service: ServiceNowService, desk: Desk, instance: Instance
 ) -> None:
     shared = desk.ticket(subject="In both")
-    copied = backup.taken(app.state.engine)
+    copied = rows_of(app.state.engine)
     here = service.pushes.create_from_ticket(shared.id, by=BY)
-    first = backup.taken(app.state.engine)
-    backup.put_back(app.state.engine, copied)
+    first = rows_of(app.state.engine)
+    put_rows_back(app.state.engine, copied)
     there = service.pushes.create_from_ticket(desk.ticket(subject="Of the copy").id, by=BY)
     service.restores.check()
     assert service.restores.find().number == here.ticket.sn_number
-    backup.put_back(app.state.engine, first)
+    put_rows_back(app.state.engine, first)
     assert service.restores.find() is None
     service.restores.check()
     assert service.restores.find().number == there.ticket.sn_number
@@ -176,10 +176,10 @@ def test_a_note_that_was_sent_after_the_backup_is_not_sent_again(
     ticket = desk.ticket()
     sys_id = service.pushes.create_from_ticket(ticket.id, by=BY).ticket.sn_sys_id
     desk.note(ticket.id, "Rebooted the router", internal=True)
-    before = backup.taken(app.state.engine)
+    before = rows_of(app.state.engine)
     tick(service)
     service.pushes.create_from_ticket(desk.ticket(subject="bravo").id, by=BY)
-    backup.put_back(app.state.engine, before)
+    put_rows_back(app.state.engine, before)
     service.restores.check()
     tick(service)
     notes = [row["value"] for row in instance.journal(str(sys_id))]
@@ -192,10 +192,10 @@ def test_a_note_from_after_the_backup_is_not_taken_for_another(
 ) -> None:
     ticket = desk.ticket()
     service.pushes.create_from_ticket(ticket.id, by=BY)
-    before = backup.taken(app.state.engine)
+    before = rows_of(app.state.engine)
     desk.note(ticket.id, "Forgotten", internal=True)
     tick(service)
-    backup.put_back(app.state.engine, before)
+    put_rows_back(app.state.engine, before)
     written = desk.note(ticket.id, "Kept for later", internal=True, push=False)
     pull(service)
     bodies = [event.body for event in desk.services.tickets.detail(ticket.id, desk.user).events]
