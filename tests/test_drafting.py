@@ -267,12 +267,12 @@ TROUBLES = {
     "null": (lambda m: m.says(None), "answered with nothing"),
     "a number": (lambda m: m.says(7), "answered with nothing"),
     "nested too deeply": (lambda m: m.answers(b"[" * 100_000), "cannot be read"),
-    "huge": (lambda m: m.says("a" * 500_000), "far too much"),
+    "huge": (lambda m: m.says("a" * 500_000), "answer is too long"),
     "a gzip bomb": (
         lambda m: m.answers(
             gzip.compress(chat("a" * 20_000_000)), headers={"Content-Encoding": "gzip"}
         ),
-        "far too much",
+        "answer is too long",
     ),
     "cut short": (lambda m: m.cuts_its_answer_short(), "broke"),
     "a redirect": (

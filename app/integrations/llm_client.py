@@ -115,7 +115,7 @@ def _unexpected(message: str) -> LanguageModelError:
 
 def _no_answer(exc: httpx.HTTPError, seconds: float) -> LanguageModelError:
     if isinstance(exc, AnswerTooLong):
-        return _unexpected("The language model answered far too much.")
+        return _unexpected("The language model's answer is too long.")
     if isinstance(exc, httpx.ProxyError):
         return _refused_by_proxy(str(exc)[:3])
     if isinstance(exc, httpx.TimeoutException):

@@ -50,5 +50,5 @@ class KeySteps:
             said = f"{found.number} was created by another copy of this database: creates are held."
             return Check(name, "failed", said, HELD_HINT)
         if not readable:
-            return Check(name, "skipped", "The correlation ids of incidents are hidden from us.")
+            return Check(name, "skipped", "The account may not read correlation ids.")
         return Check(name, "passed", "The newest incidents created from here are known here.")
