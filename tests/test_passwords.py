@@ -35,6 +35,7 @@ GUESSED = (
         "..........",
         "ＰＡＳＳＷＯＲＤ12",
     ),
+    *("P@ssword123", "Pa$$word2025!", "$ummer2026", "$un5hine1234", "!l0veyou99"),
 )
 OWN = (
     *(EMAIL, EMAIL.upper(), "anna.schmidt", "Schmidt2026!", "annaschmidt1", "Anna_Schmidt_99"),

@@ -17,6 +17,7 @@ ROWS = ("01234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "asdfghjkl", 
 ROWS_ELSEWHERE = ("qwertzuiop", "yxcvbnm", "azertyuiop", "qsdfghjklm", "wxcvbn", "1qaz2wsx3edc4rfv")
 # A digit or sign that is written for a letter; "1" and "!" are written for two.
 LEET = ["013457@$!", "oleastasi"], ["013457@$!", "oieastasl"]
+BEFORE_A_WORD, AFTER_A_WORD = r"^[\W\d_]+", r"[\W\d_]+$"
 # What guesses try first in this product.
 OWN_WORDS = ("smart", "copilot", "servicenow", "helpdesk")
 LEAST_OF_ONES_OWN = 4
@@ -48,7 +49,7 @@ def _is_common(password: str) -> bool:
     """On the list, with or without digits and signs around it; repeated, or one row of keys."""
     plain = _spelled(password)
     for spelling in _spellings(plain):
-        word = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", spelling)
+        word = re.sub(BEFORE_A_WORD, "", re.sub(AFTER_A_WORD, "", spelling))
         if not _common().isdisjoint({spelling, word, _unit(spelling), _unit(word)} - {""}):
             return True
     return len(_unit(plain)) < LEAST_LEFT or _is_row(plain)
@@ -73,7 +74,13 @@ def _spelled(text: str) -> str:
 
 
 def _spellings(plain: str) -> list[str]:
-    return [plain, *(plain.translate(str.maketrans(signs, letters)) for signs, letters in LEET)]
+    """The text and what its digits and signs may stand for, with and without those at its end.
+
+    The ones at the end are a year or a count: in "p@ssw0rd123" they stand for no letters.
+    """
+    texts = [plain, re.sub(AFTER_A_WORD, "", plain)]
+    tables = [str.maketrans(signs, letters) for signs, letters in LEET]
+    return texts + [text.translate(table) for text in texts for table in tables]
 
 
 def _unit(text: str) -> str:
