@@ -3,11 +3,24 @@
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from app.models import SyncRun
 from app.schemas import Storable
 from app.schemas_servicenow import utc
+
+# Beyond them a time has no equal in every zone, and no incident has one.
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)
+Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
+
+
+def _possible(moment: datetime) -> datetime:
+    if not FIRST_DAY <= moment.date() <= LAST_DAY:
+        raise ValueError(f"Use a time from {FIRST_DAY} to {LAST_DAY}")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_possible)]
 
 
 class PullIn(BaseModel):
@@ -18,8 +31,8 @@ class PullIn(BaseModel):
     state: Annotated[str, Field(max_length=100)] = ""
     import_: Annotated[bool, Field(alias="import")] = False
     dry_run: bool = False
-    updated_from: AwareDatetime | None = None
-    updated_until: AwareDatetime | None = None
+    updated_from: Moment | None = None
+    updated_until: Moment | None = None
 
 
 class PullForm(BaseModel):
@@ -30,8 +43,8 @@ class PullForm(BaseModel):
     state: Annotated[list[str], Field(max_length=10)] = []
     import_tickets: bool = False
     dry_run: bool = False
-    updated_from: date | None = None
-    updated_until: date | None = None
+    updated_from: Day | None = None
+    updated_until: Day | None = None
 
     @field_validator("updated_from", "updated_until", mode="before")
     @classmethod

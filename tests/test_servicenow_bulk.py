@@ -366,6 +366,8 @@ Fields = dict[str, object]
         ({"limit": "many"}, "limit"),
         ({"limit": "200000"}, "limit"),
         ({"updated_from": "yesterday"}, "updated_from"),
+        ({"updated_from": "0001-01-01"}, "updated_from"),
+        ({"updated_until": "9999-12-31"}, "updated_until"),
         ({"updated_from": "2026-02-01", "updated_until": "2026-01-01"}, "updated_until"),
     ],
 )
@@ -385,6 +387,20 @@ def test_a_form_that_cannot_be_used_comes_back_as_typed(
     ticked = [box["value"] for box in form.select("[name=state][checked]")]
     assert ticked == ["2", "3"]
     assert not form.select("[name=dry_run][checked]")
+    assert not instance.requests
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1969-12-31T23:59:59Z", 1e308],
+)
+@pytest.mark.parametrize("field", ["updated_from", "updated_until"])
+def test_a_time_that_no_incident_can_have_is_refused(
+    admin: TestClient, instance: Instance, field: str, moment: object
+) -> None:
+    answer = admin.post("/api/sn/sync/pull", json={"limit": 1, field: moment})
+    assert answer.status_code == 422
+    assert field in answer.json()["errors"]
     assert not instance.requests
 
 
