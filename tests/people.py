@@ -50,8 +50,10 @@ class Case:
 class People:
     """Each public verb is something a person does; `which` is taken modulo the tickets."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, name: str = "case") -> None:
+        """`name` tells these tickets from those of other people on the same instance."""
         self.world = world
+        self._name = name
         self.cases: list[Case] = []
         # Tickets that a restored backup took away.
         self.lost: list[Case] = []
@@ -66,7 +68,7 @@ class People:
 
     def open_ticket(self) -> None:
         if len(self.cases) < MOST_CASES:
-            token = f"token-{next(self._numbers)}"
+            token = f"{self._name}-{next(self._numbers)}"
             ticket_id = self.world.open_ticket(f"First {token}", token)
             self.cases.append(Case(ticket_id, token))
 
