@@ -90,9 +90,10 @@ class TimedInstance(Instance):
 class Play:
     """One schedule on the app, its database, its clock and its instance."""
 
-    def __init__(self, world: World, way: str) -> None:
+    def __init__(self, world: World, way: str, audit: bool) -> None:
         world.instance.reset()
         world.instance.honour_client_sys_id = way
+        world.instance.audit_readable = audit
         self._world = world
         self._people = People(world)
         self._people.open_ticket()
@@ -223,12 +224,16 @@ def test_two_sides_come_together_whatever_people_and_machines_do(
         phases=tuple(Phase) if pytestconfig.getoption("--shrink") else (Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.sampled_from(["accept", "ignore"]), st.lists(ACTIONS, min_size=6, max_size=20))
-    def play(way: str, actions: list[tuple[Any, ...]]) -> None:
+    @given(
+        st.sampled_from(["accept", "ignore"]),
+        st.booleans(),
+        st.lists(ACTIONS, min_size=6, max_size=20),
+    )
+    def play(way: str, audit: bool, actions: list[tuple[Any, ...]]) -> None:
         with stopped(world):
             empty.put_back()
-        schedule = Play(world, way)
-        note(f"{way}: {actions}")
+        schedule = Play(world, way, audit)
+        note(f"{way}, audit {audit}: {actions}")
         for action in actions:
             world.until_killed(lambda action=action: schedule.act(*action))
         schedule.end()
