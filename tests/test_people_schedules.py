@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
+from app.models import OutboxState
 from app.simulator import Instance
 from tests.backups import DatabaseBackup, InstanceBackup
 from tests.conftest import Clock
@@ -174,7 +175,10 @@ class Play:
         world.wait(20)
         world.arrive()
         self._people.stop()
-        self._hours(8)
+        for _ in range(3):
+            self._hours(8)
+            if all(item.state is OutboxState.BLOCKED for item in world.owed()):
+                return
 
     def _hours(self, count: int) -> None:
         for _ in range(count):
@@ -201,7 +205,7 @@ def stopped(world: World) -> Iterator[None]:
 @pytest.fixture
 def world(database_url: str) -> Iterator[World]:
     with a_world(
-        database_url, clock=Clock(START), instance=TimedInstance(), timeout_seconds=0.5
+        database_url, clock=Clock(START), instance=TimedInstance(), timeout_seconds=2
     ) as made:
         yield made
 
