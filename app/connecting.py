@@ -69,6 +69,7 @@ def make_servicenow(
     wake: Callable[[], None],
     *,
     now: Callable[[], datetime],
+    complete: Callable[[int], object] = lambda _: None,
     transport: httpx.BaseTransport | None = None,
 ) -> ServiceNowService:
     """The one ServiceNow service, from values."""
@@ -94,6 +95,7 @@ def make_servicenow(
             pull_every=timedelta(seconds=sn.pull_seconds) if sn.pull_seconds else None,
             lease=timedelta(seconds=max(sn.settle_seconds, sn.timeout_seconds + LEASE_MARGIN)),
             history_kept=timedelta(days=settings.history_days),
+            complete=complete,
             wake=wake,
             now=now,
         )

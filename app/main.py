@@ -84,11 +84,14 @@ def make_services(
     transport: httpx.BaseTransport | None = None,
 ) -> Services:
     """Every service of the app; `engine` is migrated."""
-    servicenow = make_servicenow(settings, engine, wake, now=now, transport=transport)
     knowledge = KnowledgeService(engine, now=now)
     knowledge.load_starters()
     copilot = assemble(
         engine, secret_key=settings.secret_key, starter=load_triage, command=training, now=now
+    )
+    complete = copilot.triage.complete
+    servicenow = make_servicenow(
+        settings, engine, wake, now=now, complete=complete, transport=transport
     )
     tickets = TicketService(
         engine, copilot=copilot.door, triage=copilot.triage, pushes=servicenow.pushes, now=now

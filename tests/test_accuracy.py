@@ -64,7 +64,7 @@ def past(engine: Engine, clock: Clock, desk: Desk) -> Past:
     ticket = desk.ticket()
     with writing(engine) as conn:
         for field in Field:
-            predictions.supersede(conn, ticket.id, field, now=clock.moment)
+            predictions.supersede(conn, [ticket.id], field, now=clock.moment)
     return Past(engine, clock, ticket.id)
 
 

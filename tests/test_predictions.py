@@ -197,12 +197,12 @@ def test_what_is_over_is_not_triaged_until_it_is_open_again(
     waited: list[bool] = []
     assert app.state.services.triage.catch_up(pause=lambda: waited.append(True)) == 1
     assert waited == [True]
-    with reading(engine) as conn:
-        assert tickets.is_untriaged(conn, over.id)
+    with writing(engine) as conn:
+        assert over.id in tickets.still_untriaged(conn, [over.id])
     desk.set_status(over.id, TicketStatus.OPEN)
     assert app.state.services.triage.catch_up() == 1
-    with reading(engine) as conn:
-        assert not tickets.is_untriaged(conn, over.id)
+    with writing(engine) as conn:
+        assert not tickets.still_untriaged(conn, [over.id])
 
 
 def test_tickets_without_triage_are_read_behind_and_what_people_chose_is_not_guessed_at(

@@ -1,6 +1,6 @@
 """Triage of one text: category and priority."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from app.copilot.values import PRIORITY_OF, TriageResult
@@ -56,6 +56,14 @@ class Engine:
             category=self._category.predict(text),
             priority=self._priority.predict(text, matrix),
         )
+
+    def triage_all(
+        self, texts: Sequence[str], *, matrix: Matrix = PRIORITY_OF
+    ) -> list[TriageResult]:
+        """As `triage` of each text, a subject above its description, without the words."""
+        categories = self._category.likeliest(texts)
+        priorities = self._priority.likeliest(texts, matrix)
+        return [TriageResult(*both) for both in zip(categories, priorities, strict=True)]
 
     def shares(self, text: str) -> Mapping[str, float]:
         """How likely each category is."""

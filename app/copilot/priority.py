@@ -8,6 +8,7 @@ import hashlib
 import pickle
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,8 +54,20 @@ class PriorityModel:
     def predict(self, text: str, matrix: Matrix = PRIORITY_OF) -> PriorityPrediction:
         """Impact, urgency and the priority that the matrix makes of them."""
         text = cleaned(text)
-        impact, impacts = self._impact.level(text)
-        urgency, urgencies = self._urgency.level(text)
+        return self._made_of(self._impact.level(text), self._urgency.level(text), matrix)
+
+    def likeliest(
+        self, texts: Sequence[str], matrix: Matrix = PRIORITY_OF
+    ) -> list[PriorityPrediction]:
+        """As `predict` of each text, without the words: all in one matrix."""
+        texts = [cleaned(text) for text in texts]
+        pairs = zip(self._impact.levels(texts), self._urgency.levels(texts), strict=True)
+        return [self._made_of(impact, urgency, matrix) for impact, urgency in pairs]
+
+    def _made_of(
+        self, of_impact: tuple[Level, Floats], of_urgency: tuple[Level, Floats], matrix: Matrix
+    ) -> PriorityPrediction:
+        (impact, impacts), (urgency, urgencies) = of_impact, of_urgency
         if impact.value is None and urgency.value is None:
             return PriorityPrediction(None, 0.0, self.version, impact=impact, urgency=urgency)
         value = matrix[(impact.value or LEAST, urgency.value or LEAST)]
@@ -114,16 +127,23 @@ class Scale:
 
     def level(self, text: str) -> tuple[Level, Floats]:
         """The likeliest level with its words, and the share of each; unknown without a word."""
+        ((level, shares),) = self.levels([text])
+        if level.value is None:
+            return level, shares
         signs = self._signs.find(text)
-        row = self._rows([text], [signs])
-        shares = self.shares(row)[0]
-        if not row.nnz:
-            return Level(None, 0.0), shares
-        level = LEVELS[shares.argmax()]
-        phrases = dict.fromkeys(sign.words for sign in signs if sign.level == level)
-        words = tuple(phrases) or self._strongest(text, level)
+        phrases = dict.fromkeys(sign.words for sign in signs if sign.level == level.value)
+        words = tuple(phrases) or self._strongest(text, level.value)
         told = tuple(one for one in words if one not in EMPTY_WORDS)
-        return Level(level, float(shares.max()), told[:WORDS]), shares
+        return replace(level, words=told[:WORDS]), shares
+
+    def levels(self, texts: Sequence[str]) -> list[tuple[Level, Floats]]:
+        """As `level` of each text, without the words."""
+        rows = self._rows(texts, [self._signs.find(text) for text in texts])
+        known = rows.getnnz(axis=1) > 0
+        return [
+            (Level(LEVELS[one.argmax()], float(one.max())) if found else Level(None, 0.0), one)
+            for found, one in zip(known, self.shares(rows), strict=True)
+        ]
 
     def _strongest(self, text: str, level: int) -> tuple[str, ...]:
         if level not in self._model.classes_ or len(self._model.classes_) < 2:

@@ -66,10 +66,16 @@ def tell(
     add(conn, ticket_id, kind, text, author=by, internal=True, now=now, fields=fields)
 
 
-def tell_all(conn: Connection, told: Sequence[tuple[int, str]], *, now: datetime) -> None:
-    """As `tell` by nobody in particular, of many tickets: their ids and the texts, in order."""
+def tell_all(
+    conn: Connection,
+    told: Sequence[tuple[int, str]],
+    *,
+    kind: EventKind = EventKind.SERVICENOW,
+    now: datetime,
+) -> None:
+    """Entries for agents without an author, of many tickets: their ids and the texts, in order."""
     same = {
-        "kind": EventKind.SERVICENOW.value,
+        "kind": kind.value,
         "author": None,
         "internal": True,
         "created_at": now,

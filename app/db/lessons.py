@@ -1,14 +1,12 @@
 """Lessons: what people chose where the Copilot was wrong or not sure, findable by text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, func, select
 
 from app.db.tables import lesson_marks, lessons, tickets
 from app.models import Field, Lesson
-
-CANDIDATES = 10
 
 
 def _lesson(row: RowMapping) -> Lesson:
@@ -50,35 +48,38 @@ def forget(conn: Connection, ticket_id: int, field: Field) -> None:
     conn.execute(lessons.delete().where(lessons.c.ticket_id == ticket_id, lessons.c.field == field))
 
 
-def find(conn: Connection, field: Field, fingerprint: str) -> Lesson | None:
-    """The newest lesson of a text of the same words."""
+def any_taught(conn: Connection) -> bool:
+    """Whether people have corrected anything yet."""
+    return conn.execute(select(lessons.c.id).limit(1)).first() is not None
+
+
+def of_same_words(conn: Connection, fingerprints: Iterable[str]) -> tuple[tuple[str, Lesson], ...]:
+    """Lessons with their fingerprints; the newest first."""
+    query = select(lessons).where(lessons.c.fingerprint.in_(list(fingerprints)))
+    rows = conn.execute(query.order_by(lessons.c.id.desc())).mappings()
+    return tuple((row["fingerprint"], _lesson(row)) for row in rows)
+
+
+def marks(conn: Connection, wanted: Iterable[int]) -> tuple[tuple[int, Field, int], ...]:
+    """(mark, field, lesson id) of each of these marks that a lesson has."""
+    its = lesson_marks.c
     query = (
-        select(lessons)
-        .where(lessons.c.fingerprint == fingerprint, lessons.c.field == field)
-        .order_by(lessons.c.id.desc())
+        select(its.mark, lessons.c.field, its.lesson_id)
+        .join(lessons, lessons.c.id == its.lesson_id)
+        .where(its.mark.in_(list(wanted)))
     )
-    row = conn.execute(query.limit(1)).mappings().first()
-    return _lesson(row) if row else None
+    return tuple((row[0], Field(row[1]), row[2]) for row in conn.execute(query))
 
 
-def like(
-    conn: Connection, field: Field, sketch: Sequence[int], *, shared: int
-) -> tuple[tuple[Lesson, str], ...]:
-    """Lessons that share so many marks, each with the text of its ticket; the newest first."""
-    near = (
-        select(lesson_marks.c.lesson_id)
-        .where(lesson_marks.c.mark.in_(sketch))
-        .group_by(lesson_marks.c.lesson_id)
-        .having(func.count() >= shared)
-    )
+def with_texts(conn: Connection, ids: Iterable[int]) -> dict[int, tuple[Lesson, str]]:
+    """These lessons by id, each with the text of its ticket."""
     query = (
         select(lessons, tickets.c.subject, tickets.c.description)
         .join(tickets, tickets.c.id == lessons.c.ticket_id)
-        .where(lessons.c.id.in_(near), lessons.c.field == field)
-        .order_by(lessons.c.id.desc())
+        .where(lessons.c.id.in_(list(ids)))
     )
-    rows = conn.execute(query.limit(CANDIDATES)).mappings()
-    return tuple((_lesson(row), f"{row['subject']}\n{row['description']}") for row in rows)
+    rows = conn.execute(query).mappings()
+    return {row["id"]: (_lesson(row), f"{row['subject']}\n{row['description']}") for row in rows}
 
 
 def count_since(conn: Connection, moment: datetime | None) -> int:

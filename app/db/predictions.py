@@ -1,11 +1,13 @@
 """Predictions: what was said of a ticket, and what people made of it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, null, select, update
 
+from app.db import bulk
 from app.db.tables import predictions, tickets
 from app.models import (
     Field,
@@ -20,6 +22,20 @@ from app.models import (
 
 PLAIN = ("value", "sure", "confidence", "model", "runner_up", "impact", "urgency")
 TAUGHT = ("taught_by", "taught_at")
+# The columns of a new row.
+NEW = (
+    "ticket_id",
+    "field",
+    "mode",
+    "shown",
+    "words_for",
+    "words_against",
+    "neighbours",
+    "verdict",
+    "created_at",
+    *PLAIN,
+    *TAUGHT,
+)
 INSTANCE = "ServiceNow"
 # The columns of a ticket that triage fills, and what of a prediction goes there.
 COLUMNS = {
@@ -53,29 +69,60 @@ def _stored(row: RowMapping) -> StoredPrediction:
 
 def add(conn: Connection, ticket_id: int, said: Prediction, *, mode: Mode, now: datetime) -> None:
     """Write down what was said; what was said before of this field becomes history."""
-    supersede(conn, ticket_id, said.field, now=now)
+    add_all(conn, [(ticket_id, said)], modes={said.field: mode}, now=now)
+
+
+def add_all(
+    conn: Connection,
+    found: Sequence[tuple[int, Prediction]],
+    *,
+    modes: Mapping[Field, Mode],
+    now: datetime,
+) -> None:
+    """As `add`, of many tickets: their ids and what was said."""
+    for field in Field:
+        supersede(conn, [of for of, said in found if said.field is field], field, now=now)
+    rows = [_row(ticket_id, said, modes[said.field], now) for ticket_id, said in found]
+    bulk.insert(conn, predictions, NEW, bulk.prepared(conn.dialect, predictions, NEW, rows))
+
+
+def _row(ticket_id: int, said: Prediction, mode: Mode, now: datetime) -> bulk.Row:
+    """The values of NEW."""
+    return (
+        ticket_id,
+        said.field.value,
+        mode.value,
+        said.sure and mode.shows,
+        list(said.words_for),
+        list(said.words_against),
+        [asdict(one) for one in said.neighbours],
+        None if said.sure else Verdict.NOT_SURE.value,
+        now,
+        *(getattr(said, name) for name in (*PLAIN, *TAUGHT)),
+    )
+
+
+def explain(conn: Connection, prediction_id: int, said: Prediction) -> None:
+    """Add the reasons of what was said; what people made of it stays."""
     conn.execute(
-        predictions.insert().values(
-            ticket_id=ticket_id,
-            field=said.field,
-            mode=mode,
-            shown=said.sure and mode.shows,
+        update(predictions)
+        .where(predictions.c.id == prediction_id)
+        .values(
             words_for=list(said.words_for),
             words_against=list(said.words_against),
             neighbours=[asdict(one) for one in said.neighbours],
-            verdict=None if said.sure else Verdict.NOT_SURE,
-            created_at=now,
-            **{name: getattr(said, name) for name in (*PLAIN, *TAUGHT)},
         )
     )
 
 
-def supersede(conn: Connection, ticket_id: int, field: Field, *, now: datetime) -> None:
-    """What was said of this field stays as history."""
+def supersede(conn: Connection, ticket_ids: Sequence[int], field: Field, *, now: datetime) -> None:
+    """What was said of this field of these tickets stays as history."""
+    if not ticket_ids:
+        return
     conn.execute(
         update(predictions)
         .where(
-            predictions.c.ticket_id == ticket_id,
+            predictions.c.ticket_id.in_(ticket_ids),
             predictions.c.field == field,
             predictions.c.superseded_at.is_(None),
         )

@@ -19,7 +19,7 @@ from app.models import SourceFigures, SourceKind, Suggestion, Vote
 
 def store(conn: Connection, ticket_id: int, steps: Sequence[Suggestion]) -> None:
     """Replace the steps of a ticket."""
-    conn.execute(suggestions.delete().where(suggestions.c.ticket_id == ticket_id))
+    clear(conn, [ticket_id])
     rows = [
         {
             "ticket_id": ticket_id,
@@ -34,6 +34,11 @@ def store(conn: Connection, ticket_id: int, steps: Sequence[Suggestion]) -> None
     ]
     if rows:
         conn.execute(suggestions.insert(), rows)
+
+
+def clear(conn: Connection, ticket_ids: Sequence[int]) -> None:
+    """Take the steps of these tickets away."""
+    conn.execute(suggestions.delete().where(suggestions.c.ticket_id.in_(ticket_ids)))
 
 
 def of_ticket(conn: Connection, ticket_id: int) -> tuple[Suggestion, ...]:

@@ -1,7 +1,7 @@
 """Tickets: rows in, values out."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy import (
     Select,
     SelectBase,
     and_,
+    bindparam,
     case,
     func,
     literal,
@@ -26,6 +27,8 @@ from sqlalchemy import (
 from app.db import keys, search
 from app.db.joins import in_order
 from app.db.tables import (
+    TICKET_TURN,
+    TICKET_UNEXPLAINED,
     TICKET_UNTRIAGED,
     TICKET_WEIGHT,
     idempotency_keys,
@@ -127,16 +130,41 @@ def fill(conn: Connection, ticket_id: int, **values: Any) -> None:
     conn.execute(update(tickets).where(tickets.c.id == ticket_id).values(**values))
 
 
+def fill_all(conn: Connection, filled: Mapping[int, Mapping[str, Any]]) -> None:
+    """As `fill`, of many tickets by id."""
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for ticket_id, values in filled.items():
+        alike.setdefault(tuple(sorted(values)), []).append({"ticket_id": ticket_id, **values})
+    for names, rows in alike.items():
+        columns: dict[str, Any] = {name: bindparam(name) for name in names}
+        same = tickets.c.id == bindparam("ticket_id")
+        conn.execute(update(tickets).where(same).values(columns), rows)
+
+
 def untriaged(conn: Connection, *, limit: int) -> tuple[Ticket, ...]:
-    """Unfinished tickets that triage has not read as they are now, the newest first."""
-    query = select(tickets).where(literal_column(TICKET_UNTRIAGED)).order_by(tickets.c.id.desc())
-    return tuple(ticket_of_row(row) for row in conn.execute(query.limit(limit)).mappings())
+    """Unfinished tickets that triage has not read as they are now, in the order of their turn."""
+    return _waiting(conn, TICKET_UNTRIAGED, limit=limit)
 
 
-def is_untriaged(conn: Connection, ticket_id: int) -> bool:
-    """Whether nobody was faster."""
-    query = select(tickets.c.id).where(tickets.c.id == ticket_id, tickets.c.triaged_at.is_(None))
-    return conn.execute(query).first() is not None
+def unexplained(conn: Connection, *, limit: int) -> tuple[Ticket, ...]:
+    """Unfinished tickets that were triaged in a batch, in the order of their turn."""
+    return _waiting(conn, TICKET_UNEXPLAINED, limit=limit)
+
+
+def _waiting(conn: Connection, which: str, *, limit: int) -> tuple[Ticket, ...]:
+    """Open and in progress before pending, the newest first."""
+    query = select(tickets).where(literal_column(which))
+    query = query.order_by(literal_column(TICKET_TURN), tickets.c.id.desc()).limit(limit)
+    return tuple(ticket_of_row(row) for row in conn.execute(query).mappings())
+
+
+def still_untriaged(conn: Connection, ticket_ids: Sequence[int]) -> dict[int, int]:
+    """The versions of those that nobody else has triaged, by id; locks them on PostgreSQL."""
+    query = select(tickets.c.id, tickets.c.version).where(
+        tickets.c.id.in_(ticket_ids), tickets.c.triaged_at.is_(None)
+    )
+    rows = conn.execute(query.order_by(tickets.c.id).with_for_update())
+    return {row[0]: row[1] for row in rows}
 
 
 def annotate(conn: Connection, ticket: Ticket, **values: Any) -> Ticket:

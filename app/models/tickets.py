@@ -171,6 +171,8 @@ class Ticket:
     sn_key: str | None = None
     # A warning about the incident, until a person dismisses it.
     sn_notice: str | None = None
+    # Triaged in a batch: what the Copilot says is there, its reasons and steps are not yet.
+    reasons_pending: bool = False
     # How many secrets are hidden in the texts of this very value; 0 is also "as written".
     hidden: int = 0
 

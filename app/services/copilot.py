@@ -3,13 +3,19 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.copilot.categories import CATEGORIES
 from app.copilot.engine import Engine
 from app.copilot.redact import without_secrets
-from app.copilot.values import PRIORITY_OF, CategoryPrediction, Level, PriorityPrediction
+from app.copilot.values import (
+    PRIORITY_OF,
+    CategoryPrediction,
+    Level,
+    PriorityPrediction,
+    TriageResult,
+)
 from app.models import Field, Matrix, Prediction
 
 log = logging.getLogger("app.copilot")
@@ -59,7 +65,17 @@ class CopilotService:
         if engine is None:
             return NOT_READY
         found = engine.triage(without_secrets(subject), without_secrets(description), matrix=matrix)
-        return Triage(said=(_category(found.category), _priority(found.priority)))
+        return _triage(found)
+
+    def triage_all(
+        self, texts: Sequence[tuple[str, str]], *, matrix: Matrix = PRIORITY_OF
+    ) -> list[Triage]:
+        """As `triage` of each subject and description, without the words: many times faster."""
+        engine = self._at_hand()
+        if engine is None:
+            return [NOT_READY] * len(texts)
+        read = ["\n".join(map(without_secrets, parts)) for parts in texts]
+        return [_triage(found) for found in engine.triage_all(read, matrix=matrix)]
 
     def shares(self, text: str) -> Mapping[str, float]:
         """How likely each category is; nothing when the engine cannot be had."""
@@ -100,6 +116,10 @@ class CopilotService:
             log.exception("the triage engine could not be loaded")
         finally:
             self._loading.release()
+
+
+def _triage(found: TriageResult) -> Triage:
+    return Triage(said=(_category(found.category), _priority(found.priority)))
 
 
 def _category(found: CategoryPrediction) -> Prediction:

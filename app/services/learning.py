@@ -34,11 +34,14 @@ class Learning:
     ) -> None:
         """Use the model that was chosen, here or by another process; triage what came in.
 
-        `pause` is called before each ticket.
+        Reasons and steps of what was triaged in batches come behind everything else. `pause` is
+        called before each batch, and before the reasons of each ticket.
         """
         if self._models.changed():
             self._copilot.reload()
-        while not stopping() and self._triage.catch_up(pause=pause):
+        while not stopping() and (
+            self._triage.catch_up(pause=pause) or self._triage.complete_next(pause=pause)
+        ):
             pass
 
     def train(self, *, stopping: Stopping = lambda: False) -> bool:

@@ -1,7 +1,10 @@
 """Corrections that teach at once: the same text gets the same answer from the next ticket on."""
 
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from heapq import nlargest
 
 from sqlalchemy import Connection
 
@@ -12,6 +15,8 @@ from app.models import Field, Lesson, Prediction, Ticket
 
 # Of a sketch this share must agree before two texts are compared in full.
 SKETCH_SHARE = 0.5
+# Compared in full, of each field.
+CANDIDATES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +44,56 @@ class Recalled:
         )
 
 
-def recall(conn: Connection, field: Field, text: str) -> Recalled | None:
-    """The newest correction of the same words, else of nearly the same; `text` is masked."""
-    if not likeness.tidied(text):
-        return None
-    same = lessons.find(conn, field, likeness.fingerprint(text))
-    if same:
-        return Recalled(same, 1.0)
-    sketch = likeness.sketch(text)
-    near = lessons.like(conn, field, sketch, shared=max(1, round(SKETCH_SHARE * len(sketch))))
-    for lesson, other in near:
-        alike = likeness.likeness(text, masked(other))
-        if alike >= likeness.NEARLY_SAME:
-            return Recalled(lesson, alike)
-    return None
+def recall(conn: Connection, texts: Sequence[str]) -> list[dict[Field, Recalled]]:
+    """Of each text, by field: the newest correction of the same words, else of nearly the same.
+
+    The texts are masked.
+    """
+    if not lessons.any_taught(conn):
+        return [{} for _ in texts]
+    prints = [likeness.fingerprint(text) if likeness.tidied(text) else "" for text in texts]
+    same: dict[str, dict[Field, Recalled]] = {}
+    for fingerprint, lesson in lessons.of_same_words(conn, set(prints) - {""}):
+        same.setdefault(fingerprint, {}).setdefault(lesson.field, Recalled(lesson, 1.0))
+    near = _nearly_the_same(conn, texts)
+    return [near[i] | same.get(fingerprint, {}) for i, fingerprint in enumerate(prints)]
+
+
+def _nearly_the_same(conn: Connection, texts: Sequence[str]) -> list[dict[Field, Recalled]]:
+    sketches = [likeness.sketch(text) for text in texts]
+    holders: dict[int, list[tuple[Field, int]]] = defaultdict(list)
+    for mark, field, lesson_id in lessons.marks(conn, {m for marks in sketches for m in marks}):
+        holders[mark].append((field, lesson_id))
+    close = [_candidates(sketch, holders) for sketch in sketches]
+    found = lessons.with_texts(conn, {lesson_id for ids in close for lesson_id in ids})
+    return [
+        _first_alike(text, [found[lesson_id] for lesson_id in ids])
+        for text, ids in zip(texts, close, strict=True)
+    ]
+
+
+def _candidates(
+    sketch: Sequence[int], holders: Mapping[int, Sequence[tuple[Field, int]]]
+) -> list[int]:
+    """Lessons that share enough of the marks: the newest of each field, the newest first."""
+    shared = Counter(held for mark in sketch for held in holders.get(mark, ()))
+    least = max(1, round(SKETCH_SHARE * len(sketch)))
+    enough = [held for held, count in shared.items() if count >= least]
+    newest = [
+        nlargest(CANDIDATES, (lesson_id for of, lesson_id in enough if of is field))
+        for field in Field
+    ]
+    return [lesson_id for ids in newest for lesson_id in ids]
+
+
+def _first_alike(text: str, candidates: Sequence[tuple[Lesson, str]]) -> dict[Field, Recalled]:
+    found: dict[Field, Recalled] = {}
+    for lesson, other in candidates:
+        if lesson.field not in found:
+            alike = likeness.likeness(text, masked(other))
+            if alike >= likeness.NEARLY_SAME:
+                found[lesson.field] = Recalled(lesson, alike)
+    return found
 
 
 def teach(conn: Connection, ticket: Ticket, field: Field, *, by: str, now: datetime) -> None:

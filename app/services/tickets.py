@@ -85,7 +85,11 @@ class TicketService:
         """What its viewer may see; `revealed` only after `reveal` was told. Raises NotFound."""
         agent = viewer.role.may_act_as(Role.AGENT)
         with reading(self._engine) as conn:
-            ticket = _visible(tickets.get(conn, ticket_id), viewer)
+            unexplained = _visible(tickets.get(conn, ticket_id), viewer).reasons_pending
+        if unexplained:
+            self._triage.complete(ticket_id)
+        with reading(self._engine) as conn:
+            ticket = tickets.get(conn, ticket_id)
             timeline = events.of_ticket(conn, ticket_id, internal=agent)
             steps = suggestions.of_ticket(conn, ticket_id)
             said = self._triage.shown(conn, ticket_id) if agent else ()

@@ -1,8 +1,9 @@
 """Triage of tickets: what the Copilot says is kept, shown as set, and settled by people."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from math import isclose
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -11,11 +12,12 @@ from app.copilot.redact import masked
 from app.db import events, predictions, suggestions, tickets
 from app.db import lessons as db_lessons
 from app.db.engine import reading, writing
-from app.errors import Invalid
+from app.errors import Invalid, NotFound
 from app.models import (
     EventKind,
     Field,
     Mode,
+    Neighbour,
     Prediction,
     PredictionView,
     Suggestion,
@@ -23,12 +25,13 @@ from app.models import (
     Verdict,
 )
 from app.services import lessons
-from app.services.copilot import CopilotService
+from app.services.copilot import CopilotService, Triage
 from app.services.governance import Governance, Rules
 from app.services.similar import SimilarService
 from app.services.suggesting import Suggesting
 
-BATCH = 20
+# Tickets of one matrix and one transaction: more gain nothing, and hold up who else writes.
+BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +104,15 @@ class TriageService:
         text = masked(f"{subject}\n{description}")
         with reading(self._engine) as conn:
             rules = self._governance.rules(conn)
-            taught = {field: lessons.recall(conn, field, text) for field in Field}
+            (taught,) = lessons.recall(conn, [text])
         if not self._similar.ready:
             return Reading(said=(), suggestions=(), rules=rules, ready=False)
         found = self._copilot.triage(subject, description, matrix=rules.matrix)
-        said = [
-            _by_matrix(known.instead_of(one), rules) if (known := taught[one.field]) else one
-            for one in found.said
-            if rules.modes[one.field] is not Mode.OFF
-        ]
         around = self._similar.around(subject, description, but=but)
         return Reading(
             said=tuple(
                 replace(one, neighbours=around.labelled) if one.field is Field.CATEGORY else one
-                for one in said
+                for one in _said(found, taught, rules)
             ),
             suggestions=self._suggesting.steps(subject, description, like=around.matches),
             rules=rules,
@@ -218,32 +216,124 @@ class TriageService:
         )
 
     def catch_up(self, *, limit: int = BATCH, pause: Callable[[], object] = lambda: None) -> int:
-        """Triage unfinished tickets that came in without it, the newest first; how many were read.
+        """Triage a batch of unfinished tickets that came in without it; how many were triaged.
 
-        `pause` is called before each.
+        Open and in progress go before pending, the newest first. `pause` is called before the
+        batch. Reasons and steps, which cost most, follow with `complete`.
         """
         with reading(self._engine) as conn:
             waiting = tickets.untriaged(conn, limit=limit)
-        read = 0
-        for ticket in waiting:
-            pause()
-            read += self._triage_behind(ticket)
-        return read
+        if not waiting:
+            return 0
+        pause()
+        return self._keep_all(list(zip(waiting, self._read_all(waiting), strict=True)))
 
-    def _triage_behind(self, ticket: Ticket) -> bool:
-        """What people or ServiceNow have already decided is not guessed at afterwards."""
-        found = self.read(ticket.subject, ticket.description, but=ticket.id)
+    def _read_all(self, waiting: Sequence[Ticket]) -> list[Reading]:
+        """As `read`, without words, neighbours and steps."""
+        texts = [(ticket.subject, ticket.description) for ticket in waiting]
+        hidden = [masked("\n".join(parts)) for parts in texts]
+        with reading(self._engine) as conn:
+            rules = self._governance.rules(conn)
+            taught = lessons.recall(conn, hidden)
+        every = self._copilot.triage_all(texts, matrix=rules.matrix)
+        return [
+            Reading(_said(found, known, rules), suggestions=(), rules=rules, ready=found.ready)
+            for found, known in zip(every, taught, strict=True)
+        ]
+
+    def _keep_all(self, found: Sequence[tuple[Ticket, Reading]]) -> int:
+        """What people or ServiceNow decided, or changed meanwhile, is left alone."""
+        now = self._now()
+        with writing(self._engine) as conn:
+            versions = tickets.still_untriaged(conn, [ticket.id for ticket, _ in found])
+            kept = {
+                ticket.id: said.without({field for field in Field if getattr(ticket, field)})
+                for ticket, said in found
+                if said.ready and versions.get(ticket.id) == ticket.version
+            }
+            if not kept:
+                return 0
+            values = {
+                ticket_id: said.emptied() | said.filled(now) | {"reasons_pending": True}
+                for ticket_id, said in kept.items()
+            }
+            tickets.fill_all(conn, values)
+            every = [(ticket_id, one) for ticket_id, said in kept.items() for one in said.said]
+            predictions.add_all(conn, every, modes=found[0][1].rules.modes, now=now)
+            suggestions.clear(conn, list(kept))
+            told = [(ticket_id, said.told()) for ticket_id, said in kept.items() if said.told()]
+            events.tell_all(conn, told, kind=EventKind.TRIAGE, now=now)
+        return len(kept)
+
+    def complete_next(self, *, pause: Callable[[], object] = lambda: None) -> bool:
+        """`complete` the next ticket that was triaged in a batch; whether one was completed.
+
+        `pause` is called before.
+        """
+        with reading(self._engine) as conn:
+            waiting = tickets.unexplained(conn, limit=1)
+        if not waiting:
+            return False
+        pause()
+        try:
+            return self.complete(waiting[0].id)
+        except NotFound:  # An import was undone meanwhile.
+            return False
+
+    def complete(self, ticket_id: int) -> bool:
+        """Add reasons and steps to what a batch predicted; whether this call did.
+
+        Verdicts stay. Nothing happens before the Copilot is loaded. Raises NotFound.
+        """
+        with reading(self._engine) as conn:
+            ticket = tickets.get(conn, ticket_id)
+            matrix = self._governance.rules(conn).matrix
+        if not ticket.reasons_pending or not self._similar.ready:
+            return False
+        found = self._copilot.triage(ticket.subject, ticket.description, matrix=matrix)
         if not found.ready:
             return False
-        found = found.without({field for field in Field if getattr(ticket, field)})
+        around = self._similar.around(ticket.subject, ticket.description, but=ticket_id)
+        steps = self._suggesting.steps(ticket.subject, ticket.description, like=around.matches)
         with writing(self._engine) as conn:
-            current = tickets.get(conn, ticket.id, for_update=True)
-            if current.version != ticket.version or not tickets.is_untriaged(conn, ticket.id):
+            current = tickets.get(conn, ticket_id, for_update=True)
+            if not current.reasons_pending or current.version != ticket.version:
                 return False
-            values = found.emptied() | found.filled(self._now())
-            tickets.fill(conn, ticket.id, **values)
-            self.keep(conn, current, found, by=None)
+            tickets.fill(conn, ticket_id, reasons_pending=False)
+            suggestions.store(conn, ticket_id, steps)
+            for one in found.said:
+                if stored := predictions.find_current(conn, ticket_id, one.field):
+                    explained = _explained(stored.said, one, around.labelled)
+                    predictions.explain(conn, stored.id, explained)
         return True
+
+
+def _said(
+    found: Triage, taught: Mapping[Field, lessons.Recalled], rules: Rules
+) -> tuple[Prediction, ...]:
+    """What is said now: a correction of the same words before the engine's own."""
+    return tuple(
+        _by_matrix(taught[one.field].instead_of(one), rules) if one.field in taught else one
+        for one in found.said
+        if rules.modes[one.field] is not Mode.OFF
+    )
+
+
+def _explained(
+    stored: Prediction, again: Prediction, labelled: tuple[Neighbour, ...]
+) -> Prediction:
+    """The words of another model, or of a text that was changed, would explain something else."""
+    same = (
+        not stored.taught_by
+        and stored.model == again.model
+        and isclose(stored.confidence, again.confidence, rel_tol=1e-6)
+    )
+    return replace(
+        stored,
+        words_for=again.words_for if same else (),
+        words_against=again.words_against if same else (),
+        neighbours=labelled if stored.field is Field.CATEGORY else (),
+    )
 
 
 def _how_sure(said: Prediction) -> str:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,17 +19,20 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from app.copilot.engine import Engine as TriageEngine
 from app.db import search
-from app.db.engine import reading, utc_now
+from app.db import tickets as db_tickets
+from app.db.engine import reading, utc_now, writing
+from app.db.tables import tickets
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_bulk import PAGE, BulkReader, streams
 from app.integrations.servicenow_client import BasicAuth, Query, ServiceNowClient, build_slots
 from app.main import create_app
-from app.models import RunState
+from app.models import RunState, Ticket
 from app.settings import Settings
 from tests.conftest import servicenow_settings
 
@@ -37,6 +40,7 @@ pytestmark = pytest.mark.benchmark
 ROOT = Path(__file__).resolve().parents[2]
 LATENCY = 0.1
 READ = 20_000
+TRIAGED = 10_000
 IMPORTED = int(os.environ.get("BENCHMARK_INCIDENTS", "100000"))
 BOUNDS = ("", "40", "80", "c0", "")
 SIGN_IN = ("copilot", "copilot-secret")
@@ -213,6 +217,49 @@ def test_imported_tickets_are_found_soon(
                 time.sleep(0.05)
             seconds, spent = time.perf_counter() - ended, time.process_time() - cpu
     print(f"\n{incidents:,} imported tickets are found after {seconds:.1f} s, {spent:.1f} s CPU")
+
+
+def test_imported_tickets_are_triaged_in_batches(settings: Settings) -> None:
+    """CPU a ticket, in batches and one by one in the same run; then its reasons and steps."""
+    with simulator(TRIAGED) as url:
+        here = replace(settings, servicenow=servicenow_settings(url))
+        engine = TriageEngine.from_starter()
+        app = create_app(here, load_triage=lambda: engine, now=utc_now)
+        services = app.state.services
+        services.servicenow.pulls.start(by="a@example.com", limit=TRIAGED, import_tickets=True)
+        services.servicenow.pulls.run_due()
+        services.servicenow.close()
+    with writing(app.state.engine) as conn:
+        conn.execute(update(tickets).values(status="open", category=None, priority=None))
+    services.knowledge.index_missing()
+    services.similar.keep_fresh()
+    triage = services.triage
+    with reading(app.state.engine) as conn:
+        some = db_tickets.untriaged(conn, limit=200)
+    alone = cpu_of(lambda: [read_and_kept(app, ticket) for ticket in some])
+    batches: list[int] = []
+    spent = cpu_of(lambda: batches.extend(iter(triage.catch_up, 0)))
+    explained = cpu_of(lambda: [triage.complete_next() for _ in range(200)])
+    assert sum(batches) == TRIAGED
+    print(
+        f"\n{TRIAGED:,} imported open tickets: {1000 * spent / TRIAGED:.2f} ms CPU in batches, "
+        f"{1000 * alone / 200:.1f} ms one by one; reasons and steps {1000 * explained / 200:.1f} ms"
+    )
+
+
+def read_and_kept(app: FastAPI, ticket: Ticket) -> None:
+    """As a new ticket is triaged."""
+    triage = app.state.services.triage
+    found = triage.read(ticket.subject, ticket.description, but=ticket.id)
+    with writing(app.state.engine) as conn:
+        triage.keep(conn, ticket, found, by=None)
+
+
+def cpu_of(work: Callable[[], object]) -> float:
+    """Seconds of this process."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
 
 
 def unfound(engine: Engine) -> int:

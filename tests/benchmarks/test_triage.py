@@ -61,7 +61,7 @@ def test_the_starter_model_on_the_demo_tickets(
         started = time.perf_counter()
         starter.predict(text)
         spans.append(1000 * (time.perf_counter() - started))
-    sure = [starter.likeliest(text).value for text in texts]
+    sure = [one.value for one in starter.likeliest(texts)]
     right = sum(value == label for value, label in zip(sure, truth.tolist(), strict=True))
     with capsys.disabled():
         print(f"\n{found}")

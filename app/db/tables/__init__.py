@@ -9,6 +9,8 @@ from app.db.tables.copilot import (
     trained_models,
 )
 from app.db.tables.desk import (
+    TICKET_TURN,
+    TICKET_UNEXPLAINED,
     TICKET_UNTRIAGED,
     TICKET_WEIGHT,
     api_tokens,
@@ -47,6 +49,8 @@ from app.db.tables.servicenow import (
 )
 
 __all__ = [
+    "TICKET_TURN",
+    "TICKET_UNEXPLAINED",
     "TICKET_UNTRIAGED",
     "TICKET_WEIGHT",
     "api_tokens",

@@ -103,8 +103,14 @@ TICKET_WEIGHT = (
     " ELSE 0 END)"
 )
 
-# What triage has not read as it is now. What is over already is not triaged.
-TICKET_UNTRIAGED = "triaged_at IS NULL AND status IN ('open', 'in_progress', 'pending')"
+# Whose turn triage is first: open and in progress, then pending; NULL for what is over. Written
+# like TICKET_WEIGHT for the same reason, and without `status IN`, which SQLite would rather read
+# from another index and sort.
+TICKET_TURN = "(CASE status WHEN 'open' THEN 0 WHEN 'in_progress' THEN 0 WHEN 'pending' THEN 1 END)"
+# What triage has not read as it is now.
+TICKET_UNTRIAGED = f"triaged_at IS NULL AND {TICKET_TURN} IS NOT NULL"
+# What was triaged in a batch, and is predicted without its reasons and its steps so far.
+TICKET_UNEXPLAINED = f"reasons_pending AND {TICKET_TURN} IS NOT NULL"
 
 tickets = Table(
     "tickets",
@@ -153,6 +159,8 @@ tickets = Table(
     Column("sn_key", String(32)),
     # 0031: a warning about the incident, until a person dismisses it
     Column("sn_notice", Text),
+    # 0035: triaged in a batch; its reasons and steps are to be made
+    Column("reasons_pending", Boolean, nullable=False, server_default=false()),
     Index("ix_tickets_sn_sys_id", "sn_sys_id", unique=True),
     Index("ix_tickets_sn_number", "sn_number"),
     Index("ix_tickets_status_updated_at", "status", "updated_at"),
@@ -160,13 +168,20 @@ tickets = Table(
     Index("ix_tickets_created_at", "created_at"),
     Index("ix_tickets_requester_email", "requester_email"),
     Index("ix_tickets_assignee", "assignee"),
-    # 0032: what waits for triage
+    # 0035: what waits for triage, and for its reasons, in the order of their turn
     Index(
         "ix_tickets_untriaged",
-        "triaged_at",
-        "id",
+        text(TICKET_TURN),
+        text("id DESC"),
         sqlite_where=text(TICKET_UNTRIAGED),
         postgresql_where=text(TICKET_UNTRIAGED),
+    ),
+    Index(
+        "ix_tickets_unexplained",
+        text(TICKET_TURN),
+        text("id DESC"),
+        sqlite_where=text(TICKET_UNEXPLAINED),
+        postgresql_where=text(TICKET_UNEXPLAINED),
     ),
     # 0026: lists by what a person set or triage predicted
     Index("ix_tickets_weight", text(TICKET_WEIGHT), "updated_at"),

@@ -77,6 +77,7 @@ class Creates:
         assert item.sys_id is not None
         assert item.correlation_id is not None
         setup = self._setup
+        setup.complete(ticket.id)
         with reading(setup.engine) as conn:
             steps = suggestions.of_ticket(conn, ticket.id)
         return mapping.create_payload(

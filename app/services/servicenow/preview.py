@@ -43,6 +43,7 @@ class Previews:
         """
         setup = self._setup
         client = setup.connected_client()
+        setup.complete(ticket_id)
         with reading(setup.engine) as conn:
             ticket = masked_ticket(tickets.get(conn, ticket_id))
             steps = suggestions.of_ticket(conn, ticket_id)

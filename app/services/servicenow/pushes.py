@@ -143,6 +143,8 @@ class Pushes:
         """
         setup = self._setup
         setup.connected_client()
+        if include_suggestions:
+            setup.complete(ticket_id)
         with writing(setup.engine) as conn:
             ticket = tickets.get(conn, ticket_id, for_update=True)
             if not ticket.linked or (sys_id is not None and sys_id != ticket.sn_sys_id):
@@ -273,6 +275,7 @@ class Pushes:
 
     def suggestions_note(self, ticket_id: int) -> str:
         """The work note offered from the ticket's suggestions; empty when there are none."""
+        self._setup.complete(ticket_id)
         with reading(self._setup.engine) as conn:
             steps = suggestions.of_ticket(conn, ticket_id)
         return mapping.suggestions_note(masked_steps(steps)) if steps else ""
