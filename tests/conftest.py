@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from anyio.from_thread import start_blocking_portal
@@ -323,6 +324,12 @@ class Live:
         """A new admin's API token."""
         user = account(self.app, "live@example.com", Role.ADMIN)
         return str(self.app.state.services.accounts.create_token(user, "live")[1])
+
+    def browser(self, **options: Any) -> httpx.Client:
+        """A new admin, signed in; close it. `options` are those of httpx.Client."""
+        user = account(self.app, "browser@example.com", Role.ADMIN)
+        cookies = {SESSION_COOKIE: self.app.state.services.accounts.sessions.open(user)}
+        return httpx.Client(base_url=self.url, cookies=cookies, headers=SAME_ORIGIN, **options)
 
 
 @pytest.fixture

@@ -14,10 +14,9 @@ PATHS = ("/api/sn/incidents", "/api/sn/incidents/" + "0" * 32)
 @pytest.mark.slow
 def test_forty_hanging_calls_do_not_hold_up_local_pages(live: Live, instance: Instance) -> None:
     instance.faults.hang(2.0)
-    headers = {"Authorization": f"Bearer {live.token()}"}
     limits = httpx.Limits(max_connections=60)
     with (
-        httpx.Client(base_url=live.url, headers=headers, timeout=60, limits=limits) as http,
+        live.browser(timeout=60, limits=limits) as http,
         ThreadPoolExecutor(40) as pool,
     ):
         hanging = [pool.submit(http.get, path) for path in PATHS for _ in range(20)]

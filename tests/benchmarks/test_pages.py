@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 from sqlalchemy import Engine, Text, insert
 
@@ -90,9 +89,7 @@ def test_a_list_of_ten_thousand(live: Live, path: str, table: str) -> None:
         raw.execute(f"SELECT * FROM {table} ORDER BY updated_at DESC LIMIT 25").fetchall()
         raw.execute(f"SELECT count(*) FROM {table}").fetchone()
 
-    with httpx.Client(
-        base_url=live.url, headers={"Authorization": f"Bearer {live.token()}"}
-    ) as http:
+    with live.browser() as http:
         assert http.get(path).status_code == 200
         page, slow = measured(lambda: http.get(path))
         alive, _ = measured(lambda: http.get("/healthz"))
