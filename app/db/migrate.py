@@ -45,7 +45,7 @@ def _check_version(engine: Engine) -> None:
         title = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}[name]
         raise SettingsError(f"DATABASE_URL: {title} {has} is too old. {least} or newer is needed.")
     try:
-        ScriptDirectory.from_config(_config()).get_revision(current or "base")
+        _scripts().get_revision(current or "base")
     except CommandError:
         raise SettingsError(
             "DATABASE_URL: this database was last used by a newer version of the app. "
@@ -97,9 +97,10 @@ def at_head(engine: Engine) -> bool:
     """True when no migration is missing."""
     with engine.connect() as conn:
         current = MigrationContext.configure(conn).get_current_revision()
-    return current == _head()
+    return current == _scripts().get_current_head()
 
 
 @cache
-def _head() -> str | None:
-    return ScriptDirectory.from_config(_config()).get_current_head()
+def _scripts() -> ScriptDirectory:
+    """The migrations there are, read once."""
+    return ScriptDirectory.from_config(_config())

@@ -141,7 +141,7 @@ def test_an_account_is_deactivated_after_a_question(either: Visitor, live_desk: 
     button = row.get_by_role("button", name="Deactivate account requester@example.com")
     assert not button.is_visible()
     row.locator("summary", has_text="Deactivate").click()
-    assert row.get_by_text("They are logged out at once.").is_visible()
+    assert row.get_by_text("They are logged out at once").is_visible()
     button.click()
     row.get_by_text("Inactive", exact=True).wait_for()
 
