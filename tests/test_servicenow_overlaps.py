@@ -42,6 +42,11 @@ FIELDS = {
     "assignee": "assigned_to",
     "assignment_group": "assignment_group",
 }
+# Two of them in every run, the others with the slow tests.
+EACH = [
+    *list(OURS)[:2],
+    *(pytest.param(name, marks=pytest.mark.slow) for name in list(OURS)[2:]),
+]
 
 
 def push(both: BothSides, name: str) -> None:
@@ -62,7 +67,7 @@ def later(both: BothSides, clock: Clock) -> None:
     tick(both.service)
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", EACH)
 def test_with_the_audit_a_value_that_was_overwritten_is_asked_about(
     both: BothSides, clock: Clock, name: str
 ) -> None:
@@ -83,7 +88,7 @@ def test_with_the_audit_a_value_that_was_overwritten_is_asked_about(
     assert both.service.pushes.status(both.id).state is PushState.LINKED
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", EACH)
 def test_what_is_kept_here_stays_there(both: BothSides, clock: Clock, name: str) -> None:
     both.instance.audit_readable = True
     push(both, name)
@@ -94,7 +99,7 @@ def test_what_is_kept_here_stays_there(both: BothSides, clock: Clock, name: str)
     assert getattr(both.ticket, name) == OURS[name][name]
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", EACH)
 def test_without_the_audit_a_warning_says_which_fields_were_written_and_where_to_look(
     both: BothSides, agent: TestClient, name: str
 ) -> None:

@@ -40,6 +40,7 @@ def states(service: ServiceNowService, ticket_ids: Sequence[int]) -> list[str]:
     return [service.pushes.status(ticket_id).state for ticket_id in ticket_ids]
 
 
+@pytest.mark.slow
 def test_when_a_write_right_is_back_the_next_good_write_lets_ten_go_and_then_the_rest(
     service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
 ) -> None:
@@ -145,6 +146,7 @@ def test_a_start_asks_nothing_of_an_instance_that_was_well(
     assert len(instance.requests) == before
 
 
+@pytest.mark.slow
 def test_an_outage_that_ends_lets_go_what_it_postponed_for_hours(
     service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
 ) -> None:
@@ -161,6 +163,7 @@ def test_an_outage_that_ends_lets_go_what_it_postponed_for_hours(
     assert states(service, held) == ["linked"] * 2
 
 
+@pytest.mark.slow
 def test_what_fails_while_others_get_through_is_not_tried_with_each_of_them(
     service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
 ) -> None:

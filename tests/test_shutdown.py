@@ -47,6 +47,7 @@ def test_a_closed_client_ends_what_is_under_way(
             call(client)
 
 
+@pytest.mark.slow
 def test_the_end_of_the_app_interrupts_a_pull_and_leaves_it_to_the_next_process(
     settings: Settings, triage: TriageEngine, engine: Engine
 ) -> None:

@@ -87,6 +87,7 @@ def test_a_server_that_is_not_there_is_named() -> None:
     assert "not found (DNS)" in trouble("postgresql://u:secret-password@nowhere.invalid/desk")
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing_is_waited_for_briefly() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
@@ -157,6 +158,7 @@ def test_three_processes_start_at_once_on_an_empty_server(cluster: Cluster, data
     assert len(slugs) == len(set(slugs)) > 0
 
 
+@pytest.mark.slow
 def test_the_command_line_says_it_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("no database at all " * 100)
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
