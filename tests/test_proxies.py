@@ -74,6 +74,7 @@ def test_an_invented_address_does_not_escape_the_throttle(app: FastAPI) -> None:
     assert 429 in tries(app, "127.0.0.1", chain="203.0.113.7")
 
 
+@pytest.mark.slow
 def test_people_behind_a_trusted_proxy_are_counted_each(app: FastAPI) -> None:
     for number in range(8):
         assert tries(app, "127.0.0.1", chain=f"203.0.113.{number}", count=5) == [422] * 5

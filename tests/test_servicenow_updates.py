@@ -208,7 +208,9 @@ def test_the_edit_form_offers_the_groups_as_last_read(agent: TestClient, both: B
         (("in_progress", "open", "resolved"), "6"),
     ],
 )
-@pytest.mark.parametrize("trouble", ["down", "first answer lost"])
+@pytest.mark.parametrize(
+    "trouble", ["down", pytest.param("first answer lost", marks=pytest.mark.slow)]
+)
 def test_after_several_changes_while_nothing_gets_through_the_last_status_is_there(
     both: BothSides, clock: Clock, steps: tuple[str, ...], state: str, trouble: str
 ) -> None:
