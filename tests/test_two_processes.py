@@ -34,8 +34,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning"),
 ]
 ROOT = Path(__file__).resolve().parent.parent
-# What a process that died was doing is taken up after its lease, a pull after two.
-PATIENCE = 240.0
+PATIENCE = 60.0
 STEPS = 30
 RETRIES = 2
 FAULTS = (
