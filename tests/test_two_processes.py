@@ -190,6 +190,8 @@ def play(seed: int, world: World, workers: Workers, cluster: Cluster) -> None:
     for _ in range(STEPS):
         trouble.step()
     people.stop()
+    # An admin presses Test connection: a breaker that the trouble opened stays so for minutes.
+    world.services.servicenow.connection.test()
     for which in range(len(people.cases)):
         people.create(which)
     for _ in range(RETRIES):
