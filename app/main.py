@@ -32,12 +32,13 @@ from app.proxies import ForwardedHeaders, Proxies
 from app.routing import routes
 from app.services.accounts import AccountService
 from app.services.accuracy import AccuracyService
-from app.services.assembly import assemble
+from app.services.assembly import CopilotServices, assemble
 from app.services.dashboard import DashboardService
 from app.services.decisions import Decisions
 from app.services.health import HealthService
 from app.services.knowledge import KnowledgeService
 from app.services.privacy import PrivacyService
+from app.services.servicenow import ServiceNowService
 from app.services.tickets import TicketService
 from app.services.training import COMMAND
 from app.settings import Settings
@@ -84,8 +85,6 @@ def make_services(
     transport: httpx.BaseTransport | None = None,
 ) -> Services:
     """Every service of the app; `engine` is migrated."""
-    knowledge = KnowledgeService(engine, now=now)
-    knowledge.load_starters()
     copilot = assemble(
         engine, secret_key=settings.secret_key, starter=load_triage, command=training, now=now
     )
@@ -93,6 +92,20 @@ def make_services(
     servicenow = make_servicenow(
         settings, engine, wake, now=now, complete=complete, transport=transport
     )
+    return _services(settings, engine, copilot, servicenow, now=now)
+
+
+def _services(
+    settings: Settings,
+    engine: Engine,
+    copilot: CopilotServices,
+    servicenow: ServiceNowService,
+    *,
+    now: Callable[[], datetime],
+) -> Services:
+    """The Copilot and ServiceNow, with the services that rest on them."""
+    knowledge = KnowledgeService(engine, now=now)
+    knowledge.load_starters()
     tickets = TicketService(
         engine, copilot=copilot.door, triage=copilot.triage, pushes=servicenow.pushes, now=now
     )

@@ -1,10 +1,11 @@
-"""Who may import whom (the house rule of layers), read from the imports themselves."""
+"""Who may import whom and how long code may be, read from the code itself."""
 
 import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "app").rglob("*.py"))
+LONGEST_MODULE, LONGEST_FUNCTION = 400, 40
 CORE = {"app.models", "app.errors"}
 SERVICES = {"app.services", "app.db", "app.integrations", "app.copilot", "app.security", *CORE}
 # Narrower prefixes first. What is not named here may import nothing of ours.
@@ -105,3 +106,16 @@ def test_only_the_command_line_and_the_demo_know_the_simulator() -> None:
     }
     outside = {name for name in users if not within(name, {"app.simulator", "app.demo"})}
     assert outside == set()
+
+
+def test_no_module_or_function_outgrows_its_limit() -> None:
+    """Migrations are lists of steps: they are left out."""
+    for path in MODULES:
+        if "migrations" in path.parts:
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= LONGEST_MODULE, f"{path.name} is too long"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                assert length <= LONGEST_FUNCTION, f"{path.name}: {node.name} is too long"

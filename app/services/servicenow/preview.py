@@ -52,30 +52,32 @@ class Previews:
             held = restores.held(conn, setup.host)
         seen = self._cached(ticket, rest.reason) if rest else self._asked(client, ticket)
         group = ticket.assignment_group or setup.defaults.assignment_group
-        groups = seen.groups
-        if group and group not in dict(groups):
-            named = ticket.assignment_group_name or f"Default group ({group})"
-            groups = ((group, named), *groups)
         return Preview(
             ticket=ticket,
             rows=(
                 *_text_rows(ticket, steps=len(steps)),
-                *_choice_rows(
-                    ticket,
-                    categories=dict(seen.categories),
-                    states=mapping.STATE_LABELS | dict(self._lookups.known_choices("state")),
-                    maps=self._lookups.maps(),
-                ),
-                *self._closing_rows(ticket, seen.codes),
-                *self._people_rows(ticket, seen.people),
+                *self._value_rows(ticket, seen),
                 PreviewRow("Work note", "", mapping.ticket_mark(ticket.id)),
                 PreviewRow("Correlation id", f"Ticket {ticket.id}", correlation_id),
             ),
-            groups=groups,
+            groups=_with_group(seen.groups, group, ticket.assignment_group_name),
             group=group,
             notes=seen.people.notes if seen.people else (),
             trouble=seen.trouble,
             held=held,
+        )
+
+    def _value_rows(self, ticket: Ticket, seen: _Seen) -> tuple[PreviewRow, ...]:
+        """What depends on the values that the instance knows."""
+        return (
+            *_choice_rows(
+                ticket,
+                categories=dict(seen.categories),
+                states=mapping.STATE_LABELS | dict(self._lookups.known_choices("state")),
+                maps=self._lookups.maps(),
+            ),
+            *self._closing_rows(ticket, seen.codes),
+            *self._people_rows(ticket, seen.people),
         )
 
     def _asked(self, client: ServiceNowClient, ticket: Ticket) -> _Seen:
@@ -102,9 +104,7 @@ class Previews:
             return waiting.correlation_id
         return mapping.create_keys(self._setup.installation, ticket.sn_key or "").correlation_id
 
-    def _closing_rows(
-        self, ticket: Ticket, codes: tuple[tuple[str, str], ...]
-    ) -> tuple[PreviewRow, ...]:
+    def _closing_rows(self, ticket: Ticket, codes: Pairs) -> tuple[PreviewRow, ...]:
         if not ticket.status.ended:
             return ()
         ours = ticket.resolution_code or ""
@@ -129,6 +129,13 @@ class Previews:
             PreviewRow("Caller", ticket.requester_email, caller),
             PreviewRow("Assigned to", ticket.assignee or "Nobody", assignee or "Left empty"),
         )
+
+
+def _with_group(groups: Pairs, group: str, name: str | None) -> Pairs:
+    """The groups to choose from, with the one that is set even if the instance does not list it."""
+    if not group or group in dict(groups):
+        return groups
+    return ((group, name or f"Default group ({group})"), *groups)
 
 
 def _text_rows(ticket: Ticket, *, steps: int) -> tuple[PreviewRow, ...]:
