@@ -22,7 +22,9 @@ class BasicAuth(httpx.BasicAuth):
 
 
 class OAuth(httpx.Auth):
-    """OAuth 2.0 (servicenow.md 4.2): refresh token, else password grant, else client credentials.
+    """OAuth 2.0: refresh token, else password grant, else client credentials.
+
+    What the token endpoint answers: docs/servicenow.md 4.2.
 
     The token is cached and renewed early, by one request for all who need it. A call that is
     answered 401 drops the token, fetches once and is repeated once: a 401 applied nothing, so this

@@ -1,7 +1,7 @@
 """Reading very many incidents: a few streams over disjoint ranges of sys_id, a page at a time.
 
 A stream asks for what lies beyond its last sys_id, so rows that are changed, added or deleted
-meanwhile neither shift a page nor come twice (servicenow.md 5.6).
+meanwhile neither shift a page nor come twice (docs/servicenow.md 5.6).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

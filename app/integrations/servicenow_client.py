@@ -57,7 +57,7 @@ class IncidentPage:
 
 
 def incident_url(instance_url: str, sys_id: str) -> str:
-    """The page of an incident for people (servicenow.md 6.4)."""
+    """The page of an incident for people (docs/servicenow.md 6.4)."""
     return f"{instance_url}/nav_to.do?uri={quote(f'incident.do?sys_id={sys_id}', safe='')}"
 
 

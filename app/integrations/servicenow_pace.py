@@ -41,7 +41,7 @@ class Pace:
     """Holds calls in the background back before a rate rule would refuse people's clicks.
 
     An answer tells its rule, the limit and the end of the window, never how many are left
-    (servicenow.md 5.2): so answers are counted here. Others who use the same account are not
+    (docs/servicenow.md 5.2): so answers are counted here. Others who use the same account are not
     seen; their calls show in a refusal, whose Retry-After is kept.
     """
 

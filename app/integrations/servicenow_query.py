@@ -1,7 +1,7 @@
 """Encoded queries (`sysparm_query`), built and parsed, never joined from strings.
 
-Grammar: servicenow.md 2.3. `^` joins conditions, `^OR` binds to its neighbour, `^NQ` starts a new
-group, `^^` is a literal caret inside a value.
+Grammar: docs/servicenow.md 2.3. `^` joins conditions, `^OR` binds to its neighbor, `^NQ` starts
+a new group, `^^` is a literal caret inside a value.
 """
 
 import re

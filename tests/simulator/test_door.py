@@ -1,4 +1,4 @@
-"""Sign-in, limits, faults and paths: rows of servicenow.md section 8 by their numbers."""
+"""Sign-in, limits, faults and paths: rows of docs/servicenow.md 8 by their numbers."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

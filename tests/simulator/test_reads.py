@@ -1,4 +1,4 @@
-"""Lists, records, queries and shapes: rows of servicenow.md section 8 by their numbers."""
+"""Lists, records, queries and shapes: rows of docs/servicenow.md 8 by their numbers."""
 
 from typing import Any
 

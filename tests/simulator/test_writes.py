@@ -1,4 +1,4 @@
-"""Creates, changes, journals and rules: rows of servicenow.md section 8 by their numbers."""
+"""Creates, changes, journals and rules: rows of docs/servicenow.md 8 by their numbers."""
 
 import time
 

@@ -1,7 +1,7 @@
 """Three-way merge of a ticket and its incident: what each side changed since both agreed.
 
-Only what differs from the agreed values is acted on (servicenow.md 6.2), so a value that a pull
-wrote never causes a push, and our own update coming back changes nothing.
+Only what differs from the agreed values is acted on (docs/servicenow.md 6.2), so a value that
+a pull wrote never causes a push, and our own update coming back changes nothing.
 """
 
 from dataclasses import dataclass

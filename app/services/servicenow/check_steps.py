@@ -206,7 +206,7 @@ class Steps:
         return Check(name, "skipped", "No incident with a comment or work note was found to try.")
 
     def _query_probe(self, name: str) -> Check:
-        """A condition on a field that does not exist: servicenow.md 2.4."""
+        """A condition on a field that does not exist: docs/servicenow.md 2.4."""
         if not self._seen:
             return Check(name, "skipped", NOTHING_TO_TRY)
         probe = Query().equals(NOBODYS_FIELD, "1")
@@ -226,7 +226,7 @@ class Steps:
         )
 
     def _time_zone(self, name: str) -> Check:
-        """Literal times in queries are UTC (servicenow-more.md 7), but that is only reported."""
+        """Literal times in queries are UTC (docs/servicenow.md 2.5), but that is only reported."""
         if not self._newest:
             return Check(name, "skipped", NOTHING_TO_TRY)
         clocks.ensure_utc(self._client, self._newest)

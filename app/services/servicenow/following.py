@@ -2,7 +2,7 @@
 
 Pages begin where the last one ended, inclusive, for stamps have whole seconds: the rows of that
 second come again and are dropped. A second that holds more rows than a page is read by sys_id.
-Access rules act after the limit, so a short or empty page is not the end (servicenow.md 5.6).
+Access rules act after the limit, so a short or empty page is not the end (docs/servicenow.md 5.6).
 """
 
 from collections.abc import Iterator
