@@ -99,6 +99,8 @@ def test_a_blocked_create_is_sent_with_a_code_and_a_group_of_the_instance(
 
     wrong = agent.post(f"{OUTBOX}/1/edit", data={"close_code": "Invented"})
     assert wrong.status_code == 422
+    alert = soup(wrong.text).select_one("#push-edit #form-errors a")
+    assert soup(wrong.text).select_one(alert["href"])["name"] == "close_code"
     answer = press(agent, f"{OUTBOX}/1/edit", close_code="Fixed", assignment_group=group["value"])
     assert soup(answer).select_one(f"#push-card-{ticket_id} .badge").get_text() == "In step"
     incident = next(iter(instance.incidents.values()))
@@ -119,6 +121,7 @@ def test_editing_a_note_that_waits_edits_the_note(
     assert form.select_one("textarea").get_text().strip() == "The pasword is secret"
     empty = agent.post(f"{OUTBOX}/{item.id}/edit", data={"note": "  "}, headers=HTMX)
     assert empty.status_code == 422
+    assert soup(empty.text).select_one("#push-edit #edit-note-error")
     press(agent, f"{OUTBOX}/{item.id}/edit", note="The password is secret", back=OUTBOX)
     assert [note.body for note in desk.notes(ticket_id)] == ["The password is secret"]
     sys_id = next(iter(instance.incidents))
@@ -127,8 +130,9 @@ def test_editing_a_note_that_waits_edits_the_note(
     assert not any("pasword" in text for text in sent)
 
 
-def test_a_note_that_two_edit_at_once_is_not_undone(
-    agent: TestClient, desk: Desk, instance: Instance, clock: Clock
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["scripts off", "scripts on"])
+def test_a_note_that_two_edit_at_once_comes_back_with_the_text_and_is_not_undone(
+    agent: TestClient, desk: Desk, instance: Instance, headers: dict[str, str]
 ) -> None:
     ticket_id = linked(desk)
     instance.faults.rate_limit(retry_after=600)
@@ -140,11 +144,21 @@ def test_a_note_that_two_edit_at_once_is_not_undone(
     instance.faults.add("hibernate", times=None)
     path = f"{OUTBOX}/{item.id}/edit"
     assert agent.post(path, data={"seen": seen, "note": "Theirs"}).status_code == 303
-    late = agent.post(path, data={"seen": seen, "note": "Mine"})
+    mine = {"seen": seen, "note": "Mine", "back": f"{OUTBOX}?kind=note"}
+    late = agent.post(path, data=mine, headers=headers)
     assert late.status_code == 409
-    assert "changed this note while you were editing" in late.text
+    form = soup(late.text).select_one("#push-edit")
+    alert = form.select_one("#form-errors")
+    assert "changed this note while you were editing" in alert.get_text()
+    assert "Theirs" in alert.get_text()
+    box = form.select_one(alert.select_one("a")["href"])
+    assert (box.get_text(), box["aria-invalid"]) == ("Mine", "true")
+    assert late.headers["HX-Retarget"] == "#push-edit"
     assert agent.post(path, data={"seen": seen, "note": "The first text"}).status_code == 303
     assert [note.body for note in desk.notes(ticket_id)] == ["Theirs"]
+    again = {field["name"]: field.get("value", "Mine") for field in form.select("[name]")}
+    assert agent.post(path, data=again).headers["Location"] == f"{OUTBOX}?kind=note"
+    assert [note.body for note in desk.notes(ticket_id)] == ["Mine"]
 
 
 def test_what_may_have_arrived_is_neither_edited_nor_discarded(

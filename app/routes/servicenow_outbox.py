@@ -1,12 +1,14 @@
 """The outbox: what is owed to ServiceNow, its levers, and the pause of a connection."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 from pydantic import AfterValidator
 
 from app.deps import CurrentUser, LiveServiceNow, ServiceNow, require
-from app.models import Basis, OutboxFilter, OutboxKind, OutboxState, PushStatus, Role
+from app.errors import Conflict, Invalid
+from app.models import Basis, OutboxFilter, OutboxKind, OutboxState, PushEdit, PushStatus, Role
 from app.routes.forms import Seen
 from app.routes.ticket_page import Desk, TicketDesk
 from app.schemas import HIGHEST_ID, PROBLEMS, TEXT_LENGTH, Storable, Wanted, id_in
@@ -67,10 +69,8 @@ def edit(
     back: Annotated[str, Query(max_length=500)] = "",
 ) -> Response:
     """What a person may change of a push, with the instance's own choices."""
-    shown = servicenow.owed.edit(item_id)
-    answer = fragment if is_partial(request) else page
     back = back if back.partition("?")[0] == OUTBOX else ""
-    return answer(request, "servicenow/push_edit.html", edit=shown, back=back)
+    return _edit_form(request, servicenow.owed.edit(item_id), back)
 
 
 @pages.post("/outbox/{item_id}/edit")
@@ -85,16 +85,46 @@ def edit_and_send(
     back: Back = "",
     seen: Seen = "",
 ) -> Response:
-    servicenow.owed.edit_and_send(
-        item_id,
-        by=user.email,
-        note=note,
-        close_code=close_code,
-        assignment_group=assignment_group,
-        basis=Basis.parse(seen),
+    """Change a push and send it; `seen` is what the form was filled from.
+
+    A form that cannot be used comes back with what was typed.
+    """
+    typed = {"note": note, "close_code": close_code, "assignment_group": assignment_group}
+    owed, basis = servicenow.owed, Basis.parse(seen)
+    try:
+        owed.edit_and_send(item_id, by=user.email, **typed, basis=basis)
+    except (Invalid, Conflict) as exc:
+        now = owed.edit(item_id, live=False)
+        shown = now.basis if isinstance(exc, Conflict) else basis
+        return _edit_form(desk.request, now, back, problem=exc, typed=typed, seen=shown)
+    return _answer(desk, item_id, servicenow.pushes.status(owed.row(item_id).ticket.id), back)
+
+
+def _edit_form(
+    request: Request,
+    edit: PushEdit,
+    back: str,
+    *,
+    problem: Invalid | Conflict | None = None,
+    typed: Mapping[str, str] | None = None,
+    seen: Basis | None = None,
+) -> Response:
+    """The form of one push, in a dialog or as a page; a ticket's page has fields of its names."""
+    answer = fragment if is_partial(request) else page
+    response = answer(
+        request,
+        "servicenow/push_edit.html",
+        status_code=problem.status if problem else 200,
+        edit=edit,
+        back=back,
+        problem=problem,
+        errors={f"edit-{name}": said for name, said in problem.fields.items()} if problem else {},
+        typed=typed or {},
+        seen=seen or edit.basis,
     )
-    status = servicenow.pushes.status(servicenow.owed.row(item_id).ticket.id)
-    return _answer(desk, item_id, status, back)
+    if problem:
+        response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#push-edit", "outerHTML"
+    return response
 
 
 @pages.post("/outbox/{item_id}/retry")

@@ -80,8 +80,8 @@ class Owed:
 
     # -- editing --------------------------------------------------------------------------
 
-    def edit(self, item_id: int) -> PushEdit:
-        """What may be changed of a push; the instance is asked for its choices if it answers.
+    def edit(self, item_id: int, *, live: bool = True) -> PushEdit:
+        """What may be changed of a push; `live` asks the instance for its choices if it answers.
 
         Raises NotFound, and Conflict for a push that cannot be edited.
         """
@@ -90,11 +90,12 @@ class Owed:
             raise Conflict(NOT_CERTAIN)
         item = row.item
         creates = item.kind is OutboxKind.CREATE
+        choices = self._choices if live else self._lookups.known_choices
         return PushEdit(
             row=row,
-            close_codes=self._choices("close_code") if row.closes else (),
+            close_codes=choices("close_code") if row.closes else (),
             close_code=item.close_code or row.ticket.resolution_code or "",
-            groups=self._choices("assignment_group") if creates else (),
+            groups=choices("assignment_group") if creates else (),
             group=item.assignment_group or self._setup.defaults.assignment_group,
         )
 
