@@ -43,6 +43,7 @@ from app.services.tickets import TicketService
 from app.services.training import COMMAND
 from app.settings import Settings
 from app.traffic import CountRequests, Traffic
+from app.version import VERSION
 from app.web import ROOT, install_error_handlers, make_templates
 from app.worker import Bells, Worker
 
@@ -172,7 +173,7 @@ def create_app(
     worker = _worker(services, pulse, bells, traffic, seconds=settings.worker_seconds)
     app = FastAPI(
         title="Smart IT Copilot",
-        version="1.0.0",
+        version=VERSION,
         description="The help desk in step with ServiceNow. Send `Authorization: Bearer <token>`.",
         lifespan=_lifespan(worker),
         docs_url=None,

@@ -9,9 +9,9 @@ pages = APIRouter(include_in_schema=False)
 
 
 @pages.api_route("/healthz", methods=["GET", "HEAD"])
-async def healthz() -> dict[str, str]:
-    """The process answers; nothing else is asked."""
-    return {"status": "alive"}
+async def healthz(request: Request) -> dict[str, str]:
+    """The process answers, with its version; nothing else is asked."""
+    return {"status": "alive", "version": request.app.version}
 
 
 @pages.api_route("/readyz", methods=["GET", "HEAD"])
