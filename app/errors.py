@@ -148,7 +148,10 @@ class DatabaseAway(AppError):
 
 
 class Kind(StrEnum):
-    """What went wrong on the way to ServiceNow, for people and for programs."""
+    """The kind of a failure, and with it what the app or a person does next.
+
+    Code and templates decide by the kind, never by the wording of the message.
+    """
 
     AUTH = "auth"
     PERMISSION = "permission"
@@ -159,15 +162,27 @@ class Kind(StrEnum):
     NETWORK = "network"
     HIBERNATING = "hibernating"
     UNCONFIRMED = "unconfirmed"
-    CONFLICT = "conflict"
-    UNPROVEN = "unproven"
-    # The resolution code is not one of the instance's.
-    CLOSE_CODE = "close_code"
-    # It belongs to another instance than the connected one.
-    OTHER_INSTANCE = "other_instance"
-    # It waited so long that a person must say whether it is still wanted.
-    OLD = "old"
     UNEXPECTED = "unexpected"
+    # Both sides changed a field: a person chooses which value to keep.
+    CONFLICT = "conflict"
+    # An incident may exist that cannot be found: a person looks for it, or sends again.
+    UNPROVEN = "unproven"
+    # The instance has no such resolution code: a person chooses one of its codes.
+    CLOSE_CODE = "close_code"
+    # The incident is closed or canceled: a person unlinks it and creates a new one.
+    CLOSED = "closed"
+    # The instance changed the state back: its administrator checks its rules.
+    NOT_KEPT = "not_kept"
+    # The ticket was unlinked meanwhile: a person discards the update.
+    NOT_LINKED = "not_linked"
+    # The update belongs to another instance than the connected one.
+    OTHER_INSTANCE = "other_instance"
+    # The database was restored or copied: an administrator releases the creates.
+    RESTORED = "restored"
+    # It waited for more than 30 days: a person retries or discards it.
+    OLD = "old"
+    # A fault of the app itself: an administrator reads the log.
+    OUR_FAULT = "our_fault"
 
 
 STATUS_OF_KIND = {
@@ -184,6 +199,11 @@ STATUS_OF_KIND = {
     Kind.CONFLICT: 409,
     Kind.UNPROVEN: 409,
     Kind.CLOSE_CODE: 422,
+    Kind.CLOSED: 409,
+    Kind.NOT_KEPT: 422,
+    Kind.NOT_LINKED: 409,
+    Kind.RESTORED: 409,
+    Kind.OUR_FAULT: 500,
     Kind.OTHER_INSTANCE: 422,
     Kind.OLD: 422,
 }

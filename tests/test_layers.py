@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "app.db": {"app.db", *CORE},
     "app.simulator": {"app.simulator"},
     "app.settings": {"app.errors"},
-    "app.models": {"app.models"},
+    "app.models": CORE,
 }
 ONLY_IN = {
     "httpx": {"app.integrations", "app.main", "app.connecting"},

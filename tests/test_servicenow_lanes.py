@@ -7,10 +7,12 @@ from datetime import timedelta
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import Connection
 
 from app.connecting import make_servicenow
 from app.db import links, outbox
 from app.db.engine import reading, writing
+from app.errors import Kind
 from app.integrations.servicenow_mapping import create_keys
 from app.models import OutboxItem, OutboxKind, OutboxState, PushState, TicketStatus
 from app.services.servicenow import ServiceNowService
@@ -43,6 +45,10 @@ def owe_create(app: FastAPI, desk: Desk) -> int:
             now=ticket.created_at,
         )
     return ticket.id
+
+
+def block(conn: Connection, item: OutboxItem) -> None:
+    outbox.fail(conn, item, OutboxState.BLOCKED, error="Refused.", kind=Kind.INVALID)
 
 
 def waiting(app: FastAPI, ticket_id: int) -> tuple[OutboxItem, ...]:
@@ -95,7 +101,7 @@ def test_claims_made_at_once_never_put_two_pushes_of_a_ticket_in_flight(
     with writing(app.state.engine) as conn:
         first = outbox.claim(conn, ids[0], now=clock())
         assert first
-        outbox.settle(conn, first, OutboxState.BLOCKED)
+        block(conn, first)
 
     def claim_or_retry(item_id: int) -> OutboxItem | None:
         with writing(app.state.engine) as conn:
@@ -204,10 +210,10 @@ def test_an_answer_after_the_lease_is_over_does_not_end_the_push_of_another(
         clock.forward(seconds=76)
         outbox.release_stale(conn, claimed_before=clock(), now=clock())
         assert late
-        assert not outbox.settle(conn, late, OutboxState.DONE)
+        assert not outbox.finish(conn, late, now=clock())
         assert outbox.claim(conn, item.id, now=clock())
         assert not outbox.is_ours(conn, late)
-        assert not outbox.settle(conn, late, OutboxState.DONE)
+        assert not outbox.finish(conn, late, now=clock())
     assert waiting(app, ticket_id)[0].state is OutboxState.SENDING
 
 
@@ -219,7 +225,7 @@ def test_a_blocked_create_holds_what_comes_after_it(
     with writing(app.state.engine) as conn:
         claimed = outbox.claim(conn, create.id, now=clock())
         assert claimed
-        outbox.settle(conn, claimed, OutboxState.BLOCKED)
+        block(conn, claimed)
         outbox.add(
             conn,
             ticket_id=ticket_id,

@@ -151,7 +151,7 @@ def owe_update(
     waiting = outbox.find_update(conn, ticket.id)
     if waiting is not None:
         if waiting.state is OutboxState.BLOCKED:
-            outbox.revive(conn, waiting.id, now=now, error=None, close_code=None)
+            outbox.revive(conn, waiting.id, now=now, solved=True, close_code=None)
         else:
             outbox.renew(conn, waiting.id, now=now)
         return waiting

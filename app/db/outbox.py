@@ -1,7 +1,7 @@
 """The outbox: pushes we owe, claimed and settled by guarded updates."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NotRequired, TypedDict, Unpack
 
 from sqlalchemy import (
     ColumnElement,
@@ -24,12 +24,53 @@ WAITING = (*CLAIMABLE, OutboxState.SENDING, OutboxState.BLOCKED)
 LONGEST_DELAY = timedelta(hours=4)
 
 
+class NewItem(TypedDict):
+    """The columns of a new item."""
+
+    ticket_id: int
+    generation: int
+    kind: OutboxKind
+    host: str
+    created_by: str
+    event_id: NotRequired[int]
+    sys_id: NotRequired[str]
+    correlation_id: NotRequired[str]
+    assignment_group: NotRequired[str | None]
+
+
+class Choices(TypedDict, total=False):
+    """What a person chose for an item: values of the instance, None for the default."""
+
+    close_code: str | None
+    assignment_group: str | None
+
+
+class NextTry(TypedDict, total=False):
+    """When a failed item is tried again, and since when its end is unknown."""
+
+    not_before: datetime
+    unconfirmed_since: datetime
+
+
+class _Attempt(NextTry, total=False):
+    attempts: int
+    sent_at: datetime
+    settled_at: datetime
+    error: str | None
+    error_kind: Kind | None
+
+
 def item_of_row(row: RowMapping) -> OutboxItem:
     """A whole row of the table as a value."""
     names = OutboxItem.__dataclass_fields__
     values = {name: row[name] for name in names}
     return OutboxItem(
-        **values | {"kind": OutboxKind(row["kind"]), "state": OutboxState(row["state"])}
+        **values
+        | {
+            "kind": OutboxKind(row["kind"]),
+            "state": OutboxState(row["state"]),
+            "error_kind": Kind(row["error_kind"]) if row["error_kind"] else None,
+        }
     )
 
 
@@ -47,7 +88,7 @@ def _first_in_line() -> ColumnElement[bool]:
     )
 
 
-def add(conn: Connection, *, now: datetime, **values: Any) -> OutboxItem:
+def add(conn: Connection, *, now: datetime, **values: Unpack[NewItem]) -> OutboxItem:
     """Insert one pending item, due at once."""
     row = conn.execute(
         outbox.insert()
@@ -136,8 +177,27 @@ def claim(
     return item_of_row(found) if found else None
 
 
-def settle(conn: Connection, item: OutboxItem, state: OutboxState, **values: Any) -> bool:
-    """Write the end or the next try of the attempt that `item` is; False when it was overtaken."""
+def finish(conn: Connection, item: OutboxItem, *, now: datetime) -> bool:
+    """The attempt that `item` is succeeded; False when its lease was lost."""
+    return _settle(conn, item, OutboxState.DONE, settled_at=now, error=None, error_kind=None)
+
+
+def fail(
+    conn: Connection,
+    item: OutboxItem,
+    state: OutboxState,
+    *,
+    error: str,
+    kind: Kind,
+    **again: Unpack[NextTry],
+) -> bool:
+    """The attempt that `item` is failed; False when its lease was lost."""
+    return _settle(conn, item, state, error=error, error_kind=kind, **again)
+
+
+def _settle(
+    conn: Connection, item: OutboxItem, state: OutboxState, **values: Unpack[_Attempt]
+) -> bool:
     row = conn.execute(
         update(outbox)
         .where(
@@ -165,13 +225,13 @@ def note_sending(conn: Connection, item: OutboxItem, *, at: datetime) -> bool:
 
     `at` is by the instance's clock, as the stamps of what it writes.
     """
-    return settle(conn, item, OutboxState.SENDING, sent_at=at)
+    return _settle(conn, item, OutboxState.SENDING, sent_at=at)
 
 
 def give_back(conn: Connection, item: OutboxItem, *, not_before: datetime) -> bool:
     """Undo a claim that came to no call; the attempt does not count."""
     state = OutboxState.UNCONFIRMED if item.unconfirmed_since else OutboxState.PENDING
-    return settle(conn, item, state, attempts=item.attempts - 1, not_before=not_before)
+    return _settle(conn, item, state, attempts=item.attempts - 1, not_before=not_before)
 
 
 def release_stale(conn: Connection, *, claimed_before: datetime, now: datetime) -> int:
@@ -191,8 +251,19 @@ def release_stale(conn: Connection, *, claimed_before: datetime, now: datetime) 
     return row.rowcount
 
 
-def revive(conn: Connection, item_id: int, *, now: datetime, **values: Any) -> bool:
-    """Make a waiting item due now; one whose end is unknown will be looked up first."""
+def revive(
+    conn: Connection,
+    item_id: int,
+    *,
+    now: datetime,
+    solved: bool = False,
+    **choices: Unpack[Choices],
+) -> bool:
+    """Make a waiting item due now; one whose end is unknown will be looked up first.
+
+    `solved`: what it failed for is gone, so that its error is not shown until the next try.
+    """
+    no_error = {"error": None, "error_kind": None} if solved else {}
     row = conn.execute(
         update(outbox)
         .where(outbox.c.id == item_id, outbox.c.state.in_((OutboxState.BLOCKED, *CLAIMABLE)))
@@ -204,7 +275,8 @@ def revive(conn: Connection, item_id: int, *, now: datetime, **values: Any) -> b
             not_before=now,
             released_at=None,
             renewed_at=now,
-            **values,
+            **no_error,
+            **choices,
         )
     )
     return row.rowcount == 1
@@ -258,18 +330,19 @@ def owe_again(
             renewed_at=now,
             settled_at=None,
             error=None,
+            error_kind=None,
         )
         .returning(outbox)
     )
     return item_of_row(row.mappings().one())
 
 
-def amend(conn: Connection, item_id: int, *, now: datetime, **values: Any) -> bool:
+def amend(conn: Connection, item_id: int, *, now: datetime, **choices: Unpack[Choices]) -> bool:
     """Change a push that certainly did not arrive and make it due; False for any other."""
     row = conn.execute(
         update(outbox)
         .where(outbox.c.id == item_id, *_certain())
-        .values(state=OutboxState.PENDING, not_before=now, renewed_at=now, **values)
+        .values(state=OutboxState.PENDING, not_before=now, renewed_at=now, **choices)
     )
     return row.rowcount == 1
 
@@ -284,7 +357,7 @@ def discard(conn: Connection, item_id: int, *, now: datetime, reason: str) -> bo
     row = conn.execute(
         update(outbox)
         .where(outbox.c.id == item_id, *_certain())
-        .values(state=OutboxState.DISCARDED, settled_at=now, error=reason)
+        .values(state=OutboxState.DISCARDED, settled_at=now, error=reason, error_kind=None)
     )
     return row.rowcount == 1
 
@@ -297,7 +370,7 @@ def discard_waiting(conn: Connection, ticket_id: int, *, now: datetime, reason: 
             outbox.c.ticket_id == ticket_id,
             outbox.c.state.in_((OutboxState.BLOCKED, *CLAIMABLE)),
         )
-        .values(state=OutboxState.DISCARDED, settled_at=now, error=reason)
+        .values(state=OutboxState.DISCARDED, settled_at=now, error=reason, error_kind=None)
     )
     return row.rowcount
 

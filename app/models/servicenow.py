@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from app.errors import Kind
 from app.models.tickets import Ticket, TicketEvent
 
 
@@ -73,7 +74,10 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class OutboxItem:
-    """One push we owe; a create has its `sys_id` and `correlation_id` before the first call."""
+    """One update for ServiceNow. A create has `sys_id` and `correlation_id` before its first call.
+
+    `error` is the message of the last failure, or the reason why the item was discarded.
+    """
 
     id: int
     ticket_id: int
@@ -95,7 +99,7 @@ class OutboxItem:
     created_by: str
     settled_at: datetime | None
     error: str | None
-    error_kind: str | None
+    error_kind: Kind | None
 
     @property
     def waiting(self) -> bool:
@@ -106,6 +110,21 @@ class OutboxItem:
         """It waits and has certainly not arrived: it may be edited or discarded."""
         waits = self.state in (OutboxState.PENDING, OutboxState.BLOCKED)
         return waits and self.unconfirmed_since is None
+
+    @property
+    def wants_choice(self) -> bool:
+        """A person must choose which side's values to keep."""
+        return self.waiting and self.error_kind is Kind.CONFLICT
+
+    @property
+    def wants_close_code(self) -> bool:
+        """A person must choose one of the instance's resolution codes."""
+        return self.state is OutboxState.BLOCKED and self.error_kind is Kind.CLOSE_CODE
+
+    @property
+    def wants_proof(self) -> bool:
+        """A person must find out whether the incident exists."""
+        return self.state is OutboxState.BLOCKED and self.error_kind is Kind.UNPROVEN
 
 
 class PushState(StrEnum):

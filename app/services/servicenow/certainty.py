@@ -71,6 +71,6 @@ def link_of(ticket: Ticket) -> str:
     """The sys_id of the ticket's incident. Raises ServiceNowRejected when there is none."""
     if ticket.sn_sys_id is None:
         raise ServiceNowRejected(
-            "The ticket is not linked to an incident any more.", kind=Kind.INVALID
+            "The ticket is not linked to an incident any more.", kind=Kind.NOT_LINKED
         )
     return ticket.sn_sys_id

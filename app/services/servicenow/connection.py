@@ -15,18 +15,9 @@ from app.services.servicenow.setup import Setup
 KEPT = timedelta(seconds=30)
 # A full test that was not over by then has died with its process.
 TEST_DEAD_AFTER = timedelta(minutes=3)
-# Kinds that speak of one record or request, not of the connection.
-NOT_THE_CONNECTION = (
-    Kind.NOT_FOUND,
-    Kind.INVALID,
-    Kind.UNCONFIRMED,
-    Kind.CONFLICT,
-    Kind.CLOSE_CODE,
-    Kind.OTHER_INSTANCE,
-    Kind.UNPROVEN,
-)
 STEPS = ("configuration", "reach", "sign_in", "read_incident")
-# The step at which each kind of failure stops the test.
+# The kinds that concern the connection, and the step at which each stops the test. All others
+# concern one record or request.
 STEP_OF_KIND = {
     Kind.NETWORK: "reach",
     Kind.BUSY: "reach",
@@ -34,6 +25,7 @@ STEP_OF_KIND = {
     Kind.HIBERNATING: "reach",
     Kind.UNEXPECTED: "reach",
     Kind.AUTH: "sign_in",
+    Kind.PERMISSION: "read_incident",
 }
 BASIC_HINT = "OAuth is the preferred way to sign in: basic authentication is being phased out."
 
@@ -53,7 +45,7 @@ class Connection:
         except HeldBack:
             raise
         except ServiceNowError as exc:
-            if exc.kind not in NOT_THE_CONNECTION:
+            if exc.kind in STEP_OF_KIND:
                 self.remember_failure(exc)
             if isinstance(exc, ServiceNowUnavailable | AnswerLost):
                 self._count_failure(exc)
@@ -110,7 +102,7 @@ class Connection:
                 with self.watch(), self._setup.client.click():
                     self._setup.client.whoami()
             except ServiceNowError as exc:
-                if exc.kind in NOT_THE_CONNECTION:
+                if exc.kind not in STEP_OF_KIND:
                     self.remember_failure(exc)
         return self.view()
 

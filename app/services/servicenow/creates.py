@@ -17,7 +17,7 @@ from app.db import (
 from app.db.engine import reading, writing
 from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
-from app.models import OutboxItem, OutboxState, Ticket, Values
+from app.models import OutboxItem, Ticket, Values
 from app.services.privacy import masked_steps, masked_ticket
 from app.services.servicenow.certainty import (
     refuse_if_too_early,
@@ -121,7 +121,7 @@ class Creates:
         number = record.get("number", "")
         with writing(self._setup.engine) as conn:
             current = tickets.get(conn, ticket.id, for_update=True)
-            if not outbox.settle(conn, item, OutboxState.DONE, settled_at=now, error=None):
+            if not outbox.finish(conn, item, now=now):
                 return
             self._link(conn, current, record, maps, found=found)
             suggestions.count_used(conn, ticket.id, None, way="description", now=now)

@@ -4,8 +4,9 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import Enum, auto
+from typing import Unpack
 
 from app.db import events, links, outbox, pauses, releases, restores, rests
 from app.db.engine import reading, writing
@@ -168,7 +169,7 @@ class Delivery:
             raise
         except Exception:  # One broken row must not stop the queue behind it.
             log.exception("outbox item %s broke", item.id)
-            self._block(item, OUR_FAULT, Kind.UNEXPECTED)
+            self._block(item, OUR_FAULT, Kind.OUR_FAULT)
         else:
             return Outcome.SENT
         return Outcome.FAILED
@@ -222,10 +223,10 @@ class Delivery:
         state: OutboxState,
         error: str,
         kind: Kind,
-        **values: datetime | None,
+        **again: Unpack[outbox.NextTry],
     ) -> None:
         with writing(self._setup.engine) as conn:
-            if outbox.settle(conn, item, state, error=error, error_kind=kind, **values):
+            if outbox.fail(conn, item, state, error=error, kind=kind, **again):
                 links.note_failure(conn, item.ticket_id, error)
                 if state is OutboxState.BLOCKED or item.attempts == 1:
                     told = f"Not sent to ServiceNow: {error}"

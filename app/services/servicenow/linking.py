@@ -5,7 +5,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.db import events, links, outbox, switches, tickets
 from app.db.engine import writing
-from app.errors import Conflict, Invalid, Kind, NotFound
+from app.errors import Conflict, Invalid, NotFound
 from app.integrations import servicenow_mapping as mapping
 from app.integrations.servicenow_listening import listening
 from app.models import OutboxItem, OutboxState
@@ -110,8 +110,8 @@ class Linking:
         if owed.state is not OutboxState.BLOCKED:
             raise Conflict("An incident is being created for this ticket. Wait for its end.")
         its_own = owed.correlation_id == record.get("correlation_id")
-        unproven = owed.error_kind == Kind.UNPROVEN
-        if owed.unconfirmed_since and owed.host == self._setup.host and not (its_own or unproven):
+        known = its_own or owed.wants_proof
+        if owed.unconfirmed_since and owed.host == self._setup.host and not known:
             raise Conflict(
                 "An earlier push may have created an incident of this ticket. "
                 "Press Retry now to find out, or link that incident."

@@ -140,11 +140,9 @@ class Owed:
         told = f"Push edited (changed: {what}) and tried again."
         events.tell(conn, ticket_id, told, by=by, now=self._setup.now())
 
-    def _checked(
-        self, row: OutboxRow, close_code: str, assignment_group: str
-    ) -> dict[str, str | None]:
+    def _checked(self, row: OutboxRow, close_code: str, assignment_group: str) -> outbox.Choices:
         """The columns that this kind of push has, each a choice of the instance."""
-        values: dict[str, str | None] = {}
+        values: outbox.Choices = {}
         if row.closes:
             known = self._lookups.known_choices("close_code")
             values["close_code"] = _known("close_code", close_code, known)

@@ -17,7 +17,7 @@ from app.db import (
     tickets,
 )
 from app.db.engine import reading, writing
-from app.errors import Conflict, Invalid, Kind
+from app.errors import Conflict, Invalid
 from app.integrations import servicenow_mapping as mapping
 from app.models import (
     EventKind,
@@ -219,11 +219,11 @@ class Pushes:
         setup = self._setup
         with writing(setup.engine) as conn:
             item = outbox.get(conn, item_id)
-            values = {"close_code": close_code} if close_code else {}
+            choices: outbox.Choices = {"close_code": close_code} if close_code else {}
             if none_found and self._send_anew(conn, item):
                 told = "No incident was found in ServiceNow; the create is sent again."
                 events.tell(conn, item.ticket_id, told, by=by, now=setup.now())
-            elif outbox.revive(conn, item_id, now=setup.now(), **values):
+            elif outbox.revive(conn, item_id, now=setup.now(), **choices):
                 told = "Another try was asked for."
                 events.tell(conn, item.ticket_id, told, by=by, now=setup.now())
         self._delivery.try_now(item_id, probe=True)
@@ -231,7 +231,7 @@ class Pushes:
 
     def _send_anew(self, conn: Connection, item: OutboxItem) -> bool:
         """With new keys: should there be an incident after all, it is not taken for the new one."""
-        if item.error_kind != Kind.UNPROVEN:
+        if not item.wants_proof:
             return False
         now = self._setup.now()
         old = mapping.own_key(self._setup.installation, item.correlation_id or "")
@@ -299,7 +299,7 @@ class Pushes:
             iter(sorted(items, key=lambda item: item.state is not OutboxState.BLOCKED)), None
         )
         blocked = first if first and first.state is OutboxState.BLOCKED else None
-        wants_code = blocked is not None and blocked.error_kind == Kind.CLOSE_CODE
+        wants_code = any(item.wants_close_code for item in items)
         return PushStatus(
             ticket=masked_ticket(ticket),
             state=state,

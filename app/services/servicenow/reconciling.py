@@ -266,7 +266,7 @@ def release(conn: DbConnection, ticket: Ticket, *, now: datetime) -> None:
     """A push that waited for the end of a conflict may go now."""
     waiting = outbox.find_update(conn, ticket.id)
     if waiting is not None and waiting.state is OutboxState.BLOCKED:
-        outbox.revive(conn, waiting.id, now=now, error=None)
+        outbox.revive(conn, waiting.id, now=now, solved=True)
 
 
 def shown(ticket: Ticket, name: str) -> str:

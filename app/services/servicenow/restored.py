@@ -72,7 +72,7 @@ class Restores:
         self.check_due()
         found = self.find()
         if found is not None and found.held:
-            raise HeldBack(HELD, kind=Kind.CONFLICT)
+            raise HeldBack(HELD, kind=Kind.RESTORED)
         return found is not None
 
     def find(self) -> Restore | None:

@@ -8,7 +8,7 @@ from app.db import events, links, outbox, restores, tickets
 from app.db.engine import reading, writing
 from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
-from app.models import EventKind, OutboxItem, OutboxKind, OutboxState, Ticket, TicketEvent
+from app.models import EventKind, OutboxItem, OutboxKind, Ticket, TicketEvent
 from app.services.servicenow.certainty import link_of, refuse_if_too_early
 from app.services.servicenow.creates import Creates
 from app.services.servicenow.lookups import Lookups
@@ -92,7 +92,7 @@ class Sending:
     def _record_sent(self, item: OutboxItem, ticket: Ticket, note: TicketEvent) -> None:
         now = self._setup.now()
         with writing(self._setup.engine) as conn:
-            if not outbox.settle(conn, item, OutboxState.DONE, settled_at=now, error=None):
+            if not outbox.finish(conn, item, now=now):
                 return
             links.confirm(conn, ticket.id, now=now)
             events.mark_pushed(conn, note.id, now=now)

@@ -9,7 +9,7 @@ from app.db import events, links, outbox, switches, tickets
 from app.db.engine import writing
 from app.errors import Kind, ServiceNowRejected
 from app.integrations import servicenow_mapping as mapping
-from app.models import RESOLUTION, SYNCED, OutboxItem, OutboxState, Ticket, label_of
+from app.models import RESOLUTION, SYNCED, OutboxItem, Ticket, label_of
 from app.services.privacy import masked_ticket
 from app.services.servicenow.certainty import link_of, refuse_if_too_early, write_ahead
 from app.services.servicenow.lookups import Lookups
@@ -92,7 +92,7 @@ class Updates:
             after = self._compare(conn, agreed, sent.overlap or Overlap(record), sent)
             trouble = sent.trouble(record, after)
             if not trouble:
-                outbox.settle(conn, item, OutboxState.DONE, settled_at=now, error=None)
+                outbox.finish(conn, item, now=now)
                 links.confirm(conn, ticket.id, now=now)
             if told := sent.told(record, ticket, in_step=not trouble):
                 events.tell(conn, ticket.id, told, now=now, by=item.created_by)
@@ -177,7 +177,7 @@ class _Sent:
     def trouble(self, record: Record, ticket: Ticket) -> ServiceNowRejected | None:
         """What holds the push: a state that was not kept, or fields that both sides changed."""
         if self._state_was_changed_back(record):
-            return ServiceNowRejected(" ".join(self.payload.refused_by(record)), kind=Kind.INVALID)
+            return ServiceNowRejected(" ".join(self.payload.refused_by(record)), kind=Kind.NOT_KEPT)
         if not ticket.sn_conflicts:
             return None
         names = ", ".join(label_of(name) for name in ticket.sn_conflicts)
@@ -194,5 +194,5 @@ def _refuse_reopening(record: Record, ticket: Ticket) -> None:
         raise ServiceNowRejected(
             f"{record.get('number')} is {mapping.STATE_LABELS[state].lower()} in ServiceNow "
             "and cannot be reopened there. Undo the link and create a new incident.",
-            kind=Kind.INVALID,
+            kind=Kind.CLOSED,
         )
