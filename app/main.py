@@ -183,7 +183,7 @@ def create_app(
     )
     app.state.services, app.state.health = services, pulse
     app.state.engine = engine
-    _install(app, settings)
+    _install(app, settings, now)
     app.add_middleware(CountRequests, traffic=traffic)
     return app
 
@@ -225,14 +225,13 @@ def _lifespan(worker: Worker) -> Callable[[FastAPI], AbstractAsyncContextManager
     return frame
 
 
-def _install(app: FastAPI, settings: Settings) -> None:
+def _install(app: FastAPI, settings: Settings, now: Callable[[], datetime]) -> None:
     """What the settings say of pages and doors."""
-    app.state.settings = settings
+    app.state.settings, app.state.now = settings, now
     app.state.demo_accounts = ()
     app.state.recognise = recognise
     app.state.password_checks = Semaphore(PASSWORD_CHECKS_AT_ONCE)
     app.state.templates = make_templates(
-        time_zone=settings.time_zone,
         demo=settings.demo,
         click_seconds=settings.servicenow.timeout_seconds,
         drafting=settings.llm.configured,

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.errors import SettingsError
+from app.models.time_zones import find_zone
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off"}
@@ -318,8 +318,6 @@ def _log_format(env: Mapping[str, str]) -> str:
 
 def _time_zone(env: Mapping[str, str]) -> str:
     value = _text(env, "TIME_ZONE") or "UTC"
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise SettingsError("TIME_ZONE is not a known zone, such as Europe/Berlin.") from None
+    if find_zone(value) is None:
+        raise SettingsError("TIME_ZONE is not a known zone, such as Europe/Berlin.")
     return value

@@ -4,7 +4,6 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from functools import cache
 from itertools import groupby, islice
 from pathlib import Path
@@ -16,11 +15,19 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PrefixLoader,
+    StrictUndefined,
+    pass_context,
+)
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from app.display import ZONE_COOKIE, span, when
 from app.errors import (
     AppError,
     Conflict,
@@ -31,8 +38,9 @@ from app.errors import (
     sentence,
 )
 from app.markdown import markdown
-from app.models import Role, Suggestion
+from app.models import Role, Suggestion, User
 from app.models.characters import plain
+from app.models.time_zones import find_zone
 
 # Of the fields that cannot be used an answer names the first ones, by at most so many characters.
 FIELDS_REPORTED = 20
@@ -63,7 +71,6 @@ TITLES = {
 @cache
 def make_templates(
     *,
-    time_zone: str,
     demo: bool,
     click_seconds: float,
     drafting: bool = False,
@@ -86,9 +93,9 @@ def make_templates(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    zone = ZoneInfo(time_zone)
-    env.filters["when"] = lambda moment: when(moment, zone)
-    env.filters["ago"] = lambda moment: ago(moment, zone)
+    env.filters["when"] = pass_context(
+        lambda context, moment: when(moment, context["zone"], context["now"])
+    )
     env.filters["markdown"] = markdown
     env.filters["span"] = lambda length: span(length.total_seconds())
     env.filters["groupby_source"] = by_source
@@ -107,42 +114,9 @@ def _readable(value: object) -> object:
     return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def when(moment: datetime | None, zone: ZoneInfo) -> Markup | str:
-    """Local time in a `<time>`, the UTC stamp in its attribute."""
-    if moment is None:
-        return ""
-    local = moment.astimezone(zone)
-    return Markup('<time datetime="{}">{}</time>').format(
-        moment.astimezone(UTC).isoformat(timespec="seconds"),
-        local.strftime("%Y-%m-%d %H:%M %Z"),
-    )
-
-
-def ago(moment: datetime | None, zone: ZoneInfo) -> Markup | str:
-    """The age in words, the exact local time as its title."""
-    if moment is None:
-        return ""
-    seconds = (datetime.now(UTC) - moment).total_seconds()
-    words = span(abs(seconds))
-    phrase = f"in {words}" if seconds < 0 else f"{words} ago"
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        moment.astimezone(UTC).isoformat(timespec="seconds"),
-        moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z"),
-        phrase,
-    )
-
-
 def by_source(steps: Iterable[Suggestion]) -> list[list[Suggestion]]:
     """Steps that rest on one source together, in the order they came."""
     return [list(group) for _, group in groupby(steps, key=lambda step: (step.kind, step.source))]
-
-
-def span(seconds: float) -> str:
-    """A length of time in one rounded unit: "4 min", "3 h", "12 d"."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{int(seconds)} s"
 
 
 def with_query(request: Request, **changes: str | int | None) -> str:
@@ -218,6 +192,8 @@ def _render(request: Request, name: str, status_code: int, context: Mapping[str,
         "ignored_proxies": request.app.state.proxies.ignored,
         "owed": getattr(request.state, "owed", 0),
         "request_id": getattr(request.state, "request_id", ""),
+        "zone": zone_of(request),
+        "now": request.app.state.now(),
     }
     response = templates.TemplateResponse(
         request, name, {**frame, **context}, status_code=status_code
@@ -225,6 +201,14 @@ def _render(request: Request, name: str, status_code: int, context: Mapping[str,
     response.headers["Vary"] = "HX-Request, HX-Request-Type"
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def zone_of(request: Request) -> ZoneInfo:
+    """The reader's time zone: the account's own, else the browser's, else TIME_ZONE."""
+    user: User | None = getattr(request.state, "user", None)
+    chosen = find_zone(user.time_zone) if user else None
+    default: str = request.app.state.settings.time_zone
+    return chosen or find_zone(request.cookies.get(ZONE_COOKIE)) or ZoneInfo(default)
 
 
 def problem(request: Request, status: int, code: str, message: str, **extra: Any) -> JSONResponse:

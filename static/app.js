@@ -1,5 +1,5 @@
 "use strict";
-// What HTML and htmx leave open: the dialog, lost connections, notices, row clicks.
+// What HTML and htmx leave open: the dialog, lost connections, notices, row clicks, ages.
 
 const dialog = document.getElementById("dialog");
 const dialogBody = document.getElementById("dialog-body");
@@ -157,6 +157,39 @@ document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
 document.addEventListener("submit", ({ target }) => {
   if (target.matches('form[action="/logout"]')) dropDrafts(() => true);
 });
+
+// -- times: the zone for the next pages, and ages that stay true while a page is open ----------
+
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+document.cookie = `desk_time_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+
+// The clock of this machine may be wrong.
+const ahead = Date.now() - Date.parse(document.documentElement.dataset.now);
+const UNITS = [[86_400, "d"], [3_600, "h"], [60, "min"]];
+
+// As `age` of app/display.py.
+function age(seconds) {
+  const length = Math.abs(seconds);
+  const unit = UNITS.find(([size]) => length >= size);
+  if (!unit) return seconds < 0 ? "in less than 1 min" : "just now";
+  const words = `${Math.floor(length / unit[0])} ${unit[1]}`;
+  return seconds < 0 ? `in ${words}` : `${words} ago`;
+}
+
+function refreshAges() {
+  for (const part of document.querySelectorAll("time > .age")) {
+    if (!part.checkVisibility()) continue;
+    const text = age((Date.now() - ahead - Date.parse(part.parentElement.dateTime)) / 1000);
+    if (part.textContent === text) continue;
+    // Time that passes is no news for a screen reader.
+    part.ariaLive = "off";
+    part.textContent = text;
+  }
+}
+
+setInterval(refreshAges, 60_000);
+document.addEventListener("visibilitychange", refreshAges);
+document.addEventListener("toggle", refreshAges, true);
 
 function element(tag, className, ...children) {
   const made = document.createElement(tag);

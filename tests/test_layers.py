@@ -33,7 +33,8 @@ MAY_IMPORT = {
     },
     "app.routing": {"app.routes"},
     "app.deps": {"app.services", "app.security", *CORE},
-    "app.web": {"app.markdown", *CORE},
+    "app.web": {"app.display", "app.markdown", *CORE},
+    "app.display": CORE,
     "app.markdown": CORE,
     "app.middleware": CORE,
     "app.security": CORE,
@@ -52,7 +53,7 @@ MAY_IMPORT = {
     "app.db.search": {"app.db", "app.copilot.words", *CORE},
     "app.db": {"app.db", *CORE},
     "app.simulator": {"app.simulator"},
-    "app.settings": {"app.errors"},
+    "app.settings": {"app.errors", "app.models.time_zones"},
     "app.models": CORE,
 }
 ONLY_IN = {

@@ -33,7 +33,7 @@ def test_the_same_text_gets_the_correction_at_once_with_its_author(
     path = opened(agent)
     text = card(agent, path)
     assert "Category: database" in text
-    assert "Corrected by agent@example.com on 2026-11-24 09:00 UTC" in text
+    assert "Corrected by agent@example.com, 09:00, just now" in text
     said = agent.get(f"/api{path}").json()["predictions"][0]
     assert (said["value"], said["runner_up"]) == ("database", "network")
     assert said["taught_by"] == "agent@example.com"

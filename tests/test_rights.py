@@ -40,6 +40,7 @@ ROUTES = {
         "GET /articles/{slug}",
         "GET /account",
         "POST /account/password",
+        "POST /account/profile",
         "POST /account/sessions/{key}/end",
         "GET /api/tickets",
         "POST /api/tickets",

@@ -39,7 +39,7 @@ def name_of(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def templates() -> Environment:
-    return make_templates(time_zone="UTC", demo=False, click_seconds=15).env
+    return make_templates(demo=False, click_seconds=15).env
 
 
 def test_they_compile_under_the_name_that_routes_use(templates: Environment) -> None:

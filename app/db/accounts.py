@@ -19,7 +19,14 @@ from app.db.tables import password_resets, sessions, users
 from app.errors import NotFound
 from app.models import Role, Session, User
 
-PUBLIC = (users.c.id, users.c.email, users.c.role, users.c.active, users.c.created_at)
+PUBLIC = (
+    users.c.id,
+    users.c.email,
+    users.c.role,
+    users.c.active,
+    users.c.created_at,
+    users.c.time_zone,
+)
 
 
 def _user(row: RowMapping) -> User:
@@ -29,6 +36,7 @@ def _user(row: RowMapping) -> User:
         role=Role(row["role"]),
         active=row["active"],
         created_at=row["created_at"],
+        time_zone=row["time_zone"],
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, select
@@ -61,11 +61,15 @@ def _matching(wanted: HistoryFilter) -> list[ColumnElement[bool]]:
     if wanted.direction:
         where.append(exchanges.c.direction == wanted.direction)
     if wanted.since:
-        where.append(exchanges.c.at >= datetime.combine(wanted.since, time.min, UTC))
+        where.append(exchanges.c.at >= _midnight(wanted.since, wanted.zone))
     if wanted.until:
-        end = datetime.combine(wanted.until, time.min, UTC) + timedelta(days=1)
-        where.append(exchanges.c.at < end)
+        where.append(exchanges.c.at < _midnight(wanted.until + timedelta(days=1), wanted.zone))
     return where
+
+
+def _midnight(day: date, zone: tzinfo) -> datetime:
+    """When a day begins in a zone, as UTC."""
+    return datetime.combine(day, time.min, zone).astimezone(UTC)
 
 
 def page(

@@ -26,11 +26,14 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
+    """An account. `time_zone` is an IANA name, or None to use the browser's zone."""
+
     id: int
     email: str
     role: Role
     active: bool
     created_at: datetime
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 from app.models.basis import Basis
@@ -124,7 +124,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class HistoryFilter:
-    """What the history shows; both days are included, in UTC."""
+    """What the history shows; both days are included, in `zone`."""
 
     ticket: int | None = None
     number: str = ""
@@ -133,6 +133,7 @@ class HistoryFilter:
     direction: str = ""
     since: date | None = None
     until: date | None = None
+    zone: tzinfo = UTC
 
 
 @dataclass(frozen=True, slots=True)

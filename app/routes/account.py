@@ -22,6 +22,7 @@ from app.deps import (
 )
 from app.errors import AppError, Invalid, NotFound, TooManyAttempts
 from app.models import Role, Scope, User
+from app.models.time_zones import zone_names
 from app.routes.forms import DraftNote
 from app.routes.ticket_page import TicketParts
 from app.schemas import HIGHEST_ID
@@ -222,8 +223,21 @@ def reset_password(
 
 @pages.get("/account")
 def account(request: Request, user: CurrentUser, accounts: Accounts) -> Response:
-    """Password, sessions and API tokens."""
+    """Profile, password, sessions and API tokens."""
     return _account_page(request, user, accounts)
+
+
+@pages.post("/account/profile")
+def change_profile(
+    request: Request, user: CurrentUser, accounts: Accounts, time_zone: Text = ""
+) -> Response:
+    """Choose how pages look to oneself: the time zone, "" for the browser's."""
+    try:
+        changed = accounts.change_profile(user, time_zone=time_zone)
+    except Invalid as exc:
+        return _account_page(request, user, accounts, error=exc)
+    request.state.user = changed
+    return _account_page(request, changed, accounts, profile_saved=True)
 
 
 @pages.post("/account/password")
@@ -295,6 +309,8 @@ def _account_page(
 ) -> Response:
     frame = {
         "password_changed": False,
+        "profile_saved": False,
+        "zones": zone_names(),
         "secret": "",
         "name": "",
         "tokens": accounts.tokens(user),

@@ -10,7 +10,8 @@ from app.deps import ServiceNow, require
 from app.models import Exchange, FieldChange, HistoryFilter, Role
 from app.routes.csv_answers import csv_answer
 from app.schemas import Wanted, id_in
-from app.web import fragment, is_partial, page
+from app.schemas_pulls import FIRST_DAY, LAST_DAY
+from app.web import fragment, is_partial, page, zone_of
 
 agents = [Depends(require(Role.AGENT))]
 pages = APIRouter(prefix="/servicenow", dependencies=agents, include_in_schema=False)
@@ -37,6 +38,7 @@ NOTHING = FieldChange("", "", "")
 
 
 def history_filter(
+    request: Request,
     ticket: Wanted = "",
     number: Wanted = "",
     who: Wanted = "",
@@ -54,14 +56,16 @@ def history_filter(
         direction=direction if direction in ("push", "pull") else "",
         since=_day(since),
         until=_day(until),
+        zone=zone_of(request),
     )
 
 
 def _day(text: str) -> date | None:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         return None
+    return day if FIRST_DAY <= day <= LAST_DAY else None
 
 
 Filter = Annotated[HistoryFilter, Depends(history_filter)]

@@ -20,6 +20,7 @@ from app.errors import (
     TooManyAttempts,
 )
 from app.models import ApiToken, Role, Scope, User
+from app.models.time_zones import zone_names
 from app.security import (
     NO_PASSWORD,
     TOKEN_PREFIX_LENGTH,
@@ -167,6 +168,15 @@ class AccountService:
             raise Conflict(
                 "This is the last active admin.", hint="Make somebody else an admin first."
             )
+
+    def change_profile(self, user: User, *, time_zone: str) -> User:
+        """Set the account's time zone, "" for that of the browser. Raises Invalid."""
+        if time_zone and time_zone not in zone_names():
+            sentence = "Choose a time zone from the list."
+            raise Invalid(sentence, fields={"time_zone": sentence})
+        with writing(self._engine) as conn:
+            accounts.change_user(conn, user.id, time_zone=time_zone or None)
+            return accounts.get_user(conn, user.id)
 
     # -- signing in --------------------------------------------------------------------------
 

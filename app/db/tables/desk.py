@@ -37,6 +37,8 @@ users = Table(
     Column("role", String(20), nullable=False),
     Column("active", Boolean, nullable=False, server_default=true()),
     Column("created_at", UtcDateTime, nullable=False),
+    # 0036: an IANA name; without one the browser's zone is used
+    Column("time_zone", String(64)),
     sqlite_autoincrement=True,
 )
 
