@@ -1,5 +1,6 @@
 """The version: one number, in pyproject.toml, shown to those who run the app."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -37,3 +38,10 @@ def test_the_number_stands_in_one_place() -> None:
         for path in (ROOT / folder).rglob("*.*"):
             if path.suffix in (".py", ".html"):
                 assert VERSION not in path.read_text(encoding="utf-8"), path.name
+
+
+def test_the_changelog_begins_with_the_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## (\S+)", text, re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == VERSION
