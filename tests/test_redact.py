@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.copilot.redact import PLACEHOLDER, masked, masked_for_llm, secrets_in
-from app.copilot.secret_shapes import is_card
-from app.models.characters import plain
+from app.copilot.secret_labels import BEGINNING, PATTERN, STEM, labels_in
+from app.copilot.secret_shapes import GIVEN, KNOWN, MANY_DIGITS, is_card, may_hold_a_key
+from app.copilot.values import SecretKind
+from app.models.characters import lowered, plain
 
 DATA = Path(__file__).parent / "data"
 
@@ -106,6 +108,7 @@ PARTS = """password is|pw:|PIN|token =|key|Passwort lautet|mdp :|login|[password
 |-----BEGIN PRIVATE KEY-----|-----END PRIVATE KEY-----
 |Bearer abcdefgh12345|a@b.example|10.0.0.1|+49 30 1234567|[email 1]|ABCDE-ABCDE-ABCDE-ABCDE-ABCDE"""
 WORDS = st.sampled_from(PARTS.split("|"))
+Given = tuple[str, re.Pattern[str], SecretKind]
 TEXTS = st.one_of(
     st.text(max_size=200),
     st.lists(st.one_of(WORDS, st.text(max_size=8)), max_size=12).map(" ".join),
@@ -135,6 +138,37 @@ def test_only_secrets_go_everything_else_stays_as_it_was(text: str) -> None:
 def test_what_is_masked_for_an_llm_comes_back_whole(text: str) -> None:
     sent = masked_for_llm(text)
     assert sent.restored(sent.text) == masked(text)
+
+
+# -- what is asked first, to be quick, hides nothing -----------------------------------------------
+
+
+@given(st.from_regex(PATTERN, fullmatch=True), st.sampled_from(["", "my ", "2", "_", "ä"]))
+def test_every_label_is_looked_at(label: str, before: str) -> None:
+    small = lowered(label)
+    assert STEM.search(small)
+    assert BEGINNING.match(small)
+    text = f"{before}{label} "
+    expected = [(found.start(), found.end()) for found in PATTERN.finditer(text)]
+    places = [(found.start, found.end) for found in labels_in(text)]
+    assert set(expected) <= set(places)
+
+
+@given(st.from_regex(KNOWN, fullmatch=True))
+def test_every_known_key_is_looked_at(key: str) -> None:
+    assert may_hold_a_key(key)
+
+
+@given(st.data(), st.sampled_from([one for one in GIVEN if "it to" not in one[1].pattern]))
+def test_every_secret_beside_a_word_is_looked_at(data: st.DataObject, given: Given) -> None:
+    needed, pattern, _ = given
+    assert needed in lowered(data.draw(st.from_regex(pattern)))
+
+
+@given(st.lists(st.sampled_from("0123456789"), min_size=13, max_size=19), st.sampled_from(" -"))
+def test_every_card_number_is_looked_at(digits: list[str], between: str) -> None:
+    assert MANY_DIGITS.search(between.join(digits))
+    assert MANY_DIGITS.search("".join(digits))
 
 
 # -- for an LLM ---------------------------------------------------------------------------------

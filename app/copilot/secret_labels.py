@@ -1,11 +1,13 @@
 """What people call a secret, in eight languages: as data, and where it stands in a text."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+from app.copilot.needles import any_of
 from app.copilot.values import SecretKind
+from app.models.characters import lowered
 
 KINDS = {
     "phrase": SecretKind.PASSWORD,
@@ -18,8 +20,23 @@ KINDS = {
     "key": SecretKind.KEY,
     "token": SecretKind.TOKEN,
 }
+# "verification code", "Türcode", "API key".
+CODES = (
+    "verification", "security", "one[- ]time", "mfa", "2fa", "two[- ]factor", "sms", "auth",
+    "authentication", "access", "door", "gate", "alarm", "entry", "unlock", r"voice\ ?mail",
+    "confirmation", "recovery", "backup",
+)  # fmt: skip
+KINDS_OF_CODE = (
+    "bestätigungs", "sicherheits", "zugangs", "zugriffs", "zutritts", "tür", "tor", "alarm",
+    "tresor", "safe", "garagen", "mailbox", "voicemail", "deur", "poort", "kluis", "toegangs",
+)  # fmt: skip
+KEYS = (
+    "api", "secret", "account", "storage", "encryption", "signing", "master", "shared",
+    "licen[cs]e", "product", "activation", "recovery", "security", "network", "wi-?fi", "wlan",
+    "wpa[23]?", "bitlocker", "subscription", "sharedaccess", "function", "webhook",
+)  # fmt: skip
 PATTERN = re.compile(
-    r"""
+    rf"""
     (?P<phrase> pass\ ?phrase | phrase\ (?:secr[èe]te|de\ passe)
       | frase\ (?:secreta|segreta|de\ (?:paso|contrase[ñn]a|acceso))
       | passzin | wachtwoordzin | passwortsatz )(?!\w)
@@ -38,20 +55,14 @@ PATTERN = re.compile(
       (?: (?:c[oó]d(?:e|igo)|codice)\ )? (?:pin|puk|geheimzahl)
       (?:[ -]?(?:code|number|nummer|no\.?))? )(?!\w)
   | (?P<code>
-      (?: (?: verification | security | one[- ]time | mfa | 2fa | two[- ]factor | sms | auth
-            | authentication | access | door | gate | alarm | entry | unlock | voice\ ?mail
-            | confirmation | recovery | backup ) [ -]? code
-        | (?: bestätigungs | sicherheits | zugangs | zugriffs | zutritts | tür | tor | alarm
-            | tresor | safe | garagen | mailbox | voicemail | deur | poort
-            | kluis | toegangs ) -? code
+      (?: (?: {"|".join(CODES)} ) [ -]? code
+        | (?: {"|".join(KINDS_OF_CODE)} ) -? code
         | (?<!\w) (?: otp | totp | cvv2? | cvc2? | digicode )
         | c[oó]digo\ de\ (?: verificaci[oó]n | seguridad | acceso )
         | code\ de\ (?: v[ée]rification | s[ée]curit[ée] | confirmation )
         | codice\ di\ (?: verifica | sicurezza | accesso | sblocco | conferma ) )(?!\w) )
   | (?P<key>
-      (?<![^\W_]) (?: (?: api | secret | account | storage | encryption | signing | master | shared
-          | licen[cs]e | product | activation | recovery | security | network | wi-?fi | wlan
-          | wpa[23]? | bitlocker | subscription | sharedaccess | function | webhook )
+      (?<![^\W_]) (?: (?: {"|".join(KEYS)} )
           [ _-]? (?: access [ _-]? )? (?: key | schlüssel )
         | access[ _-]?key | pre-?shared[ _-]?key | psk
         | (?: clave | clé | chiave )\ (?: api | d.api | de\ (?:la\ )?api | dell?.api )
@@ -64,12 +75,23 @@ PATTERN = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 # Without one of these in it a text has no label, and most texts have none.
-STEMS = (
+STEM = any_of((
     "pass", "phrase", "frase", "kenn", "contrase", "wacht", "senha", "lozinka", "hasl", "hasł",
     "pw", "pswd", "psw", "p/w", "mdp", "m.d.p", "clave", "parola", "palabra", "community",
     "cred", "login", "zugangs", "identifiant", "acceso", "pin",
     "puk", "geheimz", "code", "otp", "cv", "digo", "codice", "combina", "kombina", "key",
     "schlüssel", "psk", "clé", "chiave", "token", "jeton", "secret", "sig=",
+))  # fmt: skip
+# How labels begin, in small letters: only there the pattern is tried, which costs most.
+BEGINNINGS = (
+    *(f"{word}[ -]?code" for word in (*CODES, *KINDS_OF_CODE)),
+    *(f"{word}[ _-]?(?:access|key|schl)" for word in KEYS),
+    "pass", "phras", "fras", "kenn", "contras", "wacht", "senha", "lozink", "hasl", "hasł", "pw",
+    "psw", "pswd", "p/w", "mdp", r"m\.d\.p", "m[o0]ts? ?d", "clav", "parola ", "palabra ",
+    "community s", "cred", "login", "zugangs", "identif", "user(?:name)? ?/", "acceso", "pin",
+    "puk", "geheimz", "code", "codi", "cód", "otp", "totp", "cvv", "cvc", "digico", "combina",
+    "kombina", "zahlenk", "access[ _-]?key", "pre-?shared", "psk", "clé ", "chiav", "token",
+    "jeton", "client[ _-]?sec", "shared[ _-]?sec", "app[ _-]?sec", "secret", "sig=",
 )  # fmt: skip
 # A plain "code" is a secret where one of these is opened with it.
 PLACES = re.compile(
@@ -101,7 +123,7 @@ SPELLED = (
 OTHER_WORDS = frozenset({"passport", "passcodes"})
 LETTERS = "abcdefghijklmnopqrstuvwxyzñ"
 LEET = str.maketrans("0134578@€$", "oieastbaes")
-TOKEN = re.compile(r"(?<![\w@$])[pkcw][\w@$€]{4,14}(?![\w@$])", re.IGNORECASE)
+TOKEN = re.compile(r"[pkcw](?<![\w@$].)[\w@$€]{4,14}(?![\w@$])")
 VOWELS = "aeiouy"
 
 
@@ -116,13 +138,8 @@ class Label:
 
 def labels_in(text: str) -> list[Label]:
     """Every label of the text, in order; none overlaps another."""
-    lowered = text.lower()
-    found: list[Label] = []
-    if any(stem in lowered for stem in STEMS):
-        found += [
-            Label(one.start(), one.end(), one.lastgroup or "") for one in PATTERN.finditer(text)
-        ]
-    found += _misspelled(text)
+    small = lowered(text)
+    found = [*_spelled_right(text, small), *_misspelled(small)]
     # A word that is spelled right and wrong at once is what the pattern calls it.
     found.sort(key=lambda label: (label.start, -label.end))
     apart: list[Label] = []
@@ -142,11 +159,21 @@ def opens_something(text: str, label: Label) -> bool:
     return bool(PLACES.search(before) or PLACES.search(after))
 
 
-def _misspelled(text: str) -> Iterator[Label]:
+def _spelled_right(text: str, small: str) -> Iterator[Label]:
+    at = 0
+    for beginning in BEGINNING.finditer(small) if STEM.search(small) else ():
+        start = beginning.start()
+        if start >= at and (found := PATTERN.match(text, start)):
+            at = found.end()
+            yield Label(start, at, found.lastgroup or "")
+
+
+def _misspelled(small: str) -> Iterator[Label]:
     """Labels with letters left out, doubled, swapped, mistyped or written in leet."""
-    for found in TOKEN.finditer(text):
-        word = found[0].lower().translate(LEET)
-        if (word in _ONE_OFF or _SLURRED.fullmatch(word)) and word not in OTHER_WORDS:
+    for found in TOKEN.finditer(small):
+        word = found[0] if found[0].isalpha() else found[0].translate(LEET)
+        slip = word in _ONE_OFF or (word[-1] in _LAST and _SLURRED.fullmatch(word))
+        if slip and word not in OTHER_WORDS:
             yield Label(found.start(), found.end(), "phrase" if "phr" in word else "password")
 
 
@@ -166,5 +193,15 @@ def _one_off(word: str) -> Iterator[str]:
             yield word[:i] + letter + word[i + 1 :]
 
 
+def _looked_for(beginnings: Iterable[str]) -> re.Pattern[str]:
+    """A pattern of the first letters that are followed by the rest; each place is found."""
+    rests: dict[str, list[str]] = {}
+    for one in beginnings:
+        rests.setdefault(one[0], []).append(one[1:])
+    return re.compile("|".join(f"{first}(?={'|'.join(rest)})" for first, rest in rests.items()))
+
+
+BEGINNING = _looked_for(BEGINNINGS)
 _SLURRED = re.compile("|".join(map(_slurred, (*SPELLED, "passwd"))))
+_LAST = frozenset(word.rstrip(VOWELS)[-1] for word in SPELLED)
 _ONE_OFF = frozenset(slip for word in SPELLED for slip in _one_off(word)) | frozenset(SPELLED)

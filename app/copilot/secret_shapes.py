@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from app.copilot.needles import any_of
 from app.copilot.values import SecretKind, Span
+from app.models.characters import lowered
 
 # Prefixes as their makers document them; letters and digits after them are random.
 KEYS = (
@@ -25,21 +27,21 @@ TOKENS = (
     r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*",  # JSON web token
     r"\b\d{8,10}:AA[\w-]{33}",  # Telegram bot
 )
-# A word that must be there, and what surrounds the secret, which is the group. Asking for the
-# word first makes ordinary text fast.
+# What must be there in small letters, and what surrounds the secret, which is the group. Asking for
+# it first makes ordinary text fast.
 CREDENTIALS = (
     ("://", r"\b[a-z][a-z0-9+.-]{1,30}://[^\s/:@]{0,200}:([^\s/]{1,300})@"),
     ("-u", r"\s(?:-u|--user)[ =][^\s:]{1,100}:(\S{3,})"),
     ("mysql", r"\bmysql\w*[^\n]{1,100}?\s-p([^\s-]\S*)"),
     ("sshpass", r"\bsshpass\s+-p\s*'?([^\s']+)"),
-    (" --", r"\s--(?:password|passwd|pass|token|secret|api-key)[ =]'?([^\s'-][^\s']*)"),
-    ("pass", r"(?<!\S)(?=\S{0,60}\d)(\S{4,60}) (?:as|als) (?:(?:the|my|mein) )?passwor[dt]\b"),
+    ("--", r"\s--(?:password|passwd|pass|token|secret|api-key)[ =]'?([^\s'-][^\s']*)"),
+    ("passwor", r"(?<!\S)(?=\S{0,60}\d)(\S{4,60}) (?:as|als) (?:(?:the|my|mein) )?passwor[dt]\b"),
     (
         "pass",
         r"\b(?:(?:re)?set|changed?) it to (?=\S{0,60}\d)(?=\S{0,60}[a-z])"
         r"(\S{5,60}?)(?=[?.,;]?(?:\s|$))",
     ),
-    ("net", r"\bnet\s+use\s[^\n]{0,100}?\\\\\S{1,200}[ \t]+([^\s/*]\S*)"),
+    ("\\\\", r"\bnet\s+use\s[^\n]{0,100}?\\\\\S{1,200}[ \t]+([^\s/*]\S*)"),
 )
 HEADERS = (
     ("bearer", r"\bBearer[ \t]+([A-Za-z0-9+/=._~-]{8,})"),
@@ -55,13 +57,20 @@ PRIVATE_KEY = re.compile(
 KNOWN = re.compile(
     f"(?P<key>{'|'.join(KEYS)})|(?P<token>{'|'.join(TOKENS)})",
 )
-# The shortest key has so many characters; most texts have no such word.
-LONG = re.compile(r"\S{15}")
+# Every known key has one of these in it, or is written in groups with so many hyphens.
+PART_OF_KEY = any_of((
+    "AKIA", "ASIA", "ABIA", "ACCA", "AROA", "AIDA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_",
+    "github_pat_", "glpat-", "xox", "xapp-", "hooks.slack.com/", "_live_", "_test_", "sk-", "AIza",
+    "ya29.", "GOCSPX-", "SG.", "npm_", "pypi-", "hf_", "dop_v1_", "AGE-SECRET-KEY-1", "eyJ", ":AA",
+))  # fmt: skip
+HYPHENS = 4
 GIVEN = tuple(
     (needed, re.compile(pattern, re.IGNORECASE), kind)
     for patterns, kind in ((CREDENTIALS, SecretKind.PASSWORD), (HEADERS, SecretKind.TOKEN))
     for needed, pattern in patterns
 )
+NEEDED = any_of(needed for needed, _, _ in GIVEN)
+MANY_DIGITS = re.compile(r"\d(?:[ -]?\d){12}")
 DIGITS = re.compile(r"(?<![\d+])(?<!\d[ -])(?<![.,/]\b)\d(?:[ -]?\d){12,18}(?![ -]?\d)")
 # Issuers' leading digits and lengths; anything else with a right check sum is an order number.
 CARD = re.compile(
@@ -72,19 +81,23 @@ CARD = re.compile(
 
 def shaped(text: str) -> Iterator[Span]:
     """Every secret that its shape betrays; spans may overlap."""
-    for found in PRIVATE_KEY.finditer(text):
+    for found in PRIVATE_KEY.finditer(text) if "-----BEGIN" in text else ():
         yield Span(found.start(), found.end(), SecretKind.PRIVATE_KEY)
-    for found in KNOWN.finditer(text) if LONG.search(text) else ():
+    for found in KNOWN.finditer(text) if may_hold_a_key(text) else ():
         kind = SecretKind.KEY if found["key"] else SecretKind.TOKEN
         yield Span(found.start(), found.end(), kind)
-    lowered = text.lower()
-    for needed, pattern, kind in GIVEN:
-        for found in pattern.finditer(text) if needed in lowered else ():
+    small = lowered(text)
+    for needed, pattern, kind in GIVEN if NEEDED.search(small) else ():
+        for found in pattern.finditer(text) if needed in small else ():
             if kind is not SecretKind.TOKEN or _random(found[1]):
                 yield Span(found.start(1), found.end(1), kind)
-    for found in DIGITS.finditer(text):
+    for found in DIGITS.finditer(text) if MANY_DIGITS.search(text) else ():
         if is_card(found[0]):
             yield Span(found.start(), found.end(), SecretKind.CARD)
+
+
+def may_hold_a_key(text: str) -> bool:
+    return text.count("-") >= HYPHENS or bool(PART_OF_KEY.search(text))
 
 
 def is_card(text: str) -> bool:
