@@ -241,8 +241,7 @@ def _error(
         return response
     if status < 500 and not hasattr(request.state, "user"):
         request.app.state.recognise(request)
-    fields = extra.get("errors") or {}
-    back = _came_from(request)
+    back, fields = _came_from(request), extra.get("errors") or {}
     return page(request, "error.html", status_code=status, fields=fields, back=back, **context)
 
 
@@ -348,7 +347,8 @@ def _page_of(request: Request) -> str:
 
     A reload asks for such an address when the answer to its form was an error.
     """
-    path = FORM_PAGES.sub(r"\1\2", request.url.path)
+    path = request.url.path
+    path = path if _has_route(request, path, method="GET") else FORM_PAGES.sub(r"\1\2", path)
     while path and not _has_route(request, path, method="GET"):
         path = path.rpartition("/")[0]
     return quote(path or "/")

@@ -69,6 +69,8 @@ document.addEventListener("announce", ({ detail }) => {
 });
 
 document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
+  // A button with an address of its own sends its form there, as it does without htmx.
+  ctx.request.action = ctx.request.submitter?.getAttribute("formaction") ?? ctx.request.action;
   const from = ctx.request.submitter ?? document.activeElement;
   if (dialog.contains(from)) ctx.place = opener;
   else if (from && from !== document.body) ctx.place = placeOf(from);
@@ -101,19 +103,24 @@ document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
   if (answersThePage(ctx) && ctx.request.form?.isConnected) ctx.request.form.reset();
 });
 
-// -- a note that is being written is kept in this browser: seven days, for its account and ticket --
+// -- what is being written is kept in this browser until it is sent: seven days, for its account --
 
 const DRAFTS = "draft:";
 const DRAFT_DAYS = 7;
+// The forms that were looked at, each with the key of its draft.
+const keys = new WeakMap();
 
 // Blocked storage must not stop the page.
 function stored(act) {
   try {
-    return act(window.localStorage);
+    return act(window.localStorage, window.sessionStorage);
   } catch {
     return undefined;
   }
 }
+
+const draftOf = (key) => stored((storage) => JSON.parse(storage[key] ?? "null"));
+const dropDraft = (key) => stored((storage) => storage.removeItem(key));
 
 function dropDrafts(isOver) {
   stored((storage) => {
@@ -123,35 +130,101 @@ function dropDrafts(isOver) {
   });
 }
 
-function restoreDraft(form) {
-  const text = form.querySelector("textarea");
-  const draft = stored((storage) => JSON.parse(storage[DRAFTS + form.dataset.draft] ?? "null"));
-  if (!draft || text.value) return;
-  text.value = draft.text;
-  const kind = form.querySelector(`[name="kind"][value="${draft.kind}"]`);
-  if (kind) kind.checked = true;
-  form.setAttribute("hx-morph-skip", "");
-  said.textContent = "The note that you did not send is back in its form.";
+// A draft belongs to its account, the page or dialog that it was written in, and its form there.
+function keyOf(form) {
+  if (!keys.has(form)) {
+    const place = dialog.contains(form) ? dialogBody.dataset.from : location.pathname + location.search;
+    keys.set(form, `${DRAFTS}${document.body.dataset.user}:${place}:${form.getAttribute("action")}`);
+  }
+  return keys.get(form);
 }
 
-dropDrafts(({ at }) => Date.now() - at > DRAFT_DAYS * 86_400_000);
-document.querySelectorAll("form[data-draft]").forEach(restoreDraft);
+const writtenForms = () => [...document.querySelectorAll("form[method=post]:has(textarea)")];
+const fieldsOf = (form) => [...form.querySelectorAll("input, select, textarea")];
+const isTicked = (field) => field.matches("[type=radio], [type=checkbox]");
+const isText = (field) => !isTicked(field) && !field.options;
+
+function isChanged(field) {
+  if (isTicked(field)) return field.checked !== field.defaultChecked;
+  if (isText(field)) return field.value !== field.defaultValue;
+  const first = [...field.options].find((one) => one.defaultSelected) ?? field.options[0];
+  return field.value !== first.value;
+}
+
+// With what was changed go the hidden values, which say what the form was filled from. A form that
+// came back for an error holds what was typed as if it had been there before.
+function keepDraft(form) {
+  const key = keyOf(form);
+  const fields = fieldsOf(form);
+  const isRefused = form.querySelector("[aria-invalid]");
+  if (!isRefused && !fields.some((field) => isText(field) && isChanged(field))) {
+    return dropDraft(key);
+  }
+  const values = new FormData(form);
+  const kept = fields
+    .filter((field) => isRefused || field.type === "hidden" || isChanged(field))
+    .map(({ name }) => [name, values.getAll(name)]);
+  const draft = JSON.stringify({ fields: Object.fromEntries(kept), at: Date.now() });
+  stored((storage) => storage.setItem(key, draft));
+}
+
+function fill(field, values) {
+  if (isTicked(field)) field.checked = values.includes(field.value);
+  else if (!field.options || [...field.options].some(({ value }) => value === values[0])) {
+    field.value = values[0];
+  }
+}
+
+function restoreDrafts() {
+  if (!document.body.dataset.user) return;
+  for (const form of writtenForms().filter((form) => !keys.has(form))) {
+    const draft = draftOf(keyOf(form));
+    if (!draft) continue;
+    for (const field of fieldsOf(form)) {
+      if (draft.fields[field.name]) fill(field, draft.fields[field.name]);
+    }
+    form.setAttribute("hx-morph-skip", "");
+    form.closest("details")?.setAttribute("open", "");
+    said.textContent = "The text that you did not send is back in its form.";
+  }
+}
 
 document.addEventListener("input", ({ target }) => {
-  const form = target.closest("form[data-draft]");
-  if (!form) return;
-  const key = DRAFTS + form.dataset.draft;
-  const text = form.querySelector("textarea").value;
-  const kind = form.querySelector('[name="kind"]:checked')?.value ?? "";
-  stored((storage) => {
-    if (text.trim()) storage[key] = JSON.stringify({ text, kind, at: Date.now() });
-    else storage.removeItem(key);
-  });
+  if (writtenForms().includes(target.form)) keepDraft(target.form);
 });
 
 document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
-  const key = ctx.request.form?.dataset.draft;
-  if (key && ctx.response.status < 400) stored((storage) => storage.removeItem(DRAFTS + key));
+  if (ctx.target === dialogBody) dialogBody.dataset.from = ctx.request.action;
+});
+
+// After an answer a form still holds what it did not send; one that is gone has sent it.
+document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
+  const key = keys.get(ctx.request.form);
+  if (key) {
+    const isShown = (form) => keyOf(form) === key && (dialog.open || !dialog.contains(form));
+    const form = writtenForms().find(isShown);
+    if (form) keepDraft(form);
+    else dropDraft(key);
+  }
+  restoreDrafts();
+});
+
+// The log-in leads back to the page; a dialog that was open there is opened again.
+document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {
+  if (ctx.response.status !== 401 || !dialog.open) return;
+  stored((_, session) => session.setItem("reopen", dialogBody.dataset.from));
+});
+
+document.addEventListener("DOMContentLoaded", () => {
+  dropDrafts(({ at }) => Date.now() - at > DRAFT_DAYS * 86_400_000);
+  restoreDrafts();
+  const from = document.body.dataset.user && stored((_, session) => session.getItem("reopen"));
+  if (!from) return;
+  stored((_, session) => session.removeItem("reopen"));
+  const link = document.querySelector(`[hx-get="${CSS.escape(from)}"]`);
+  if (!link) return;
+  opener = placeOf(link);
+  htmx.ajax("GET", from, { target: dialogBody, swap: "innerHTML" });
 });
 
 document.addEventListener("submit", ({ target }) => {

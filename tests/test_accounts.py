@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from fastapi import FastAPI
@@ -61,11 +61,35 @@ def test_htmx_leads_back_to_the_page_that_was_shown(
     assert response.headers["HX-Redirect"] == target
 
 
-def test_a_form_whose_session_ended_leads_back_to_its_page(browser: TestClient) -> None:
-    came = {"Referer": "http://testserver/servicenow/outbox?state=blocked"}
-    answer = browser.post("/servicenow/outbox/7/retry", headers=came)
-    assert answer.headers["Location"] == "/login?next=/servicenow/outbox%3Fstate%3Dblocked"
-    assert browser.post("/tickets/7/status").headers["Location"] == "/login?next=/tickets/7"
+@pytest.mark.parametrize(
+    ("form", "page", "without_referer"),
+    [
+        ("/tickets", "/tickets/new", "/tickets"),
+        ("/tickets/7/edit", "/tickets/7", "/tickets/7"),
+        ("/tickets/7/status", "/tickets/7", "/tickets/7"),
+        ("/ask", "/ask", "/ask"),
+        ("/ask/ticket", "/ask", "/ask"),
+        ("/articles", "/articles/new", "/articles"),
+        ("/articles/vpn-drops/edit", "/articles/vpn-drops/edit", "/articles/vpn-drops/edit"),
+        (
+            "/servicenow/outbox/7/edit",
+            "/servicenow/outbox/7?back=/servicenow/outbox",
+            "/servicenow/outbox",
+        ),
+        ("/servicenow/outbox/7/retry", "/servicenow/outbox?state=blocked", "/servicenow/outbox"),
+        (
+            "/servicenow/tickets/7/work-note",
+            "/servicenow/tickets/7/work-note",
+            "/servicenow/tickets/7/work-note",
+        ),
+    ],
+)
+def test_a_form_whose_session_ended_leads_back_to_its_page(
+    browser: TestClient, form: str, page: str, without_referer: str
+) -> None:
+    for headers, place in (({"Referer": f"http://testserver{page}"}, page), ({}, without_referer)):
+        answer = browser.post(form, data={"body": "A long text"}, headers=headers)
+        assert answer.headers["Location"] == f"/login?next={quote(place)}"
 
 
 def test_a_note_is_carried_through_the_log_in_for_its_account_alone(

@@ -6,7 +6,6 @@ import pytest
 
 from app.simulator import Instance
 from tests.both_sides import BETH, settled
-from tests.conftest import PASSWORD
 from tests.desk import Desk
 from tests.e2e.conftest import Visitor
 
@@ -184,77 +183,6 @@ def test_after_the_create_dialog_the_card_has_the_focus_and_it_is_said(
     page.locator("dialog textarea").wait_for()
     page.keyboard.press("Escape")
     assert "Add work note" in focused(page)
-
-
-def signed_in_again(visitor: Visitor, role: str) -> None:
-    visitor.page.get_by_label("E-mail").fill(f"{role}@example.com")
-    visitor.page.get_by_label("Password").fill(PASSWORD)
-    visitor.press("Log in")
-
-
-def test_a_note_outlives_the_session(either: Visitor, live_desk: Desk) -> None:
-    ticket = live_desk.ticket(subject="VPN drops")
-    either.sign_in("agent")
-    either.go(f"/tickets/{ticket.id}")
-    page, box = either.page, either.page.locator("#note-form textarea")
-    page.get_by_label("a comment").check()
-    box.fill("Two lines\nof a long note")
-    page.context.clear_cookies()
-    page.locator("#note-form button").click()
-    page.get_by_label("Password").wait_for()
-    signed_in_again(either, "agent")
-    page.get_by_role("heading", name="VPN drops").wait_for()
-    assert box.input_value() == "Two lines\nof a long note"
-    assert page.get_by_label("a comment").is_checked()
-    page.locator("#note-form button").click()
-    page.locator("#timeline li").get_by_text("of a long note").wait_for()
-    either.go(f"/tickets/{ticket.id}")
-    assert box.input_value() == ""
-    assert [note.body for note in live_desk.notes(ticket.id)] == ["Two lines\nof a long note"]
-
-
-def test_a_draft_is_shown_to_its_account_alone_and_goes_with_the_log_out(
-    visitor: Visitor, live_desk: Desk
-) -> None:
-    ticket = live_desk.ticket(subject="VPN drops")
-    path, page = f"/tickets/{ticket.id}", visitor.page
-    box = page.locator("#note-form textarea")
-
-    def kept() -> int:
-        return int(page.evaluate("Object.keys(localStorage).filter(k => /^draft:/.test(k)).length"))
-
-    visitor.sign_in("agent")
-    visitor.go(path)
-    box.fill("Half a note")
-    page.context.clear_cookies()
-    visitor.sign_in("admin")
-    visitor.go(path)
-    assert (box.input_value(), kept()) == ("", 1)
-    page.context.clear_cookies()
-    visitor.sign_in("agent")
-    visitor.go(path)
-    assert box.input_value() == "Half a note"
-    visitor.press("Log out")
-    page.get_by_label("Password").wait_for()
-    assert kept() == 0
-
-
-def test_a_draft_is_kept_for_seven_days(visitor: Visitor, live_desk: Desk) -> None:
-    ticket = live_desk.ticket(subject="VPN drops")
-    page = visitor.page
-    visitor.sign_in("agent")
-    visitor.go(f"/tickets/{ticket.id}")
-    page.locator("#note-form textarea").fill("Half a note")
-    for days, left in ((6.9, "Half a note"), (7.1, "")):
-        page.evaluate(
-            """(days) => { for (const key of Object.keys(localStorage)) {
-              const draft = JSON.parse(localStorage[key]);
-              localStorage[key] = JSON.stringify({ ...draft, at: Date.now() - days * 86400000 });
-            } }""",
-            days,
-        )
-        page.reload()
-        assert page.locator("#note-form textarea").input_value() == left
 
 
 def test_what_a_link_takes_over_is_in_the_form_at_once(
