@@ -1,8 +1,11 @@
-"""One more process that does the worker's jobs: `python -m tests.pusher`, killed at any moment."""
+"""More processes that do the worker's jobs, each killed at any moment."""
 
+import multiprocessing
 import os
 import time
 from contextlib import suppress
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from app.connecting import make_servicenow
 from app.db.engine import make_engine, utc_now
@@ -12,11 +15,30 @@ from app.settings import Settings
 from app.worker import tick
 
 PAUSE = 0.05
+# Forked from a process that has imported everything: a start takes no time.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.pusher", "psycopg"])
 
 
-def main() -> None:
-    """Work until killed; nothing is trained and no page is served, so that a start is quick."""
-    servicenow = started(Settings.from_env(os.environ))
+def start(settings: Settings, log: Path) -> BaseProcess:
+    """One more process; what it says is added to the log."""
+    child = PROCESSES.Process(target=work, args=(settings, log), daemon=True)
+    child.start()
+    return child
+
+
+def kill(child: BaseProcess) -> None:
+    """End it by SIGKILL."""
+    child.kill()
+    child.join(10)
+
+
+def work(settings: Settings, log: Path) -> None:
+    """Work until killed; nothing is trained and no page is served."""
+    with log.open("ab") as said:
+        os.dup2(said.fileno(), 1)
+        os.dup2(said.fileno(), 2)
+    servicenow = started(settings)
     while True:
         # Like the worker of the app, this one waits while the database is away.
         with suppress(DatabaseAway):
@@ -34,7 +56,3 @@ def started(settings: Settings) -> ServiceNowService:
                 servicenow.recover()
             return servicenow
         time.sleep(PAUSE)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,12 @@
 """Real processes that pay one outbox, killed with SIGKILL again and again."""
 
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -21,13 +19,15 @@ from app.db.tables import outbox as outbox_table
 from app.db.tables import tickets as tickets_table
 from app.integrations.servicenow_mapping import create_keys
 from app.models import EventKind, OutboxKind, OutboxState
+from app.settings import Settings
 from app.simulator import Instance, RunningSimulator
+from tests import pusher
+from tests.conftest import servicenow_settings
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parent.parent
 KILLS = 25
 PATIENCE = 90.0
-Start = Callable[[], subprocess.Popen[bytes]]
+Start = Callable[[], BaseProcess]
 
 
 @pytest.fixture
@@ -35,33 +35,24 @@ def start(
     database_url: str, running_simulator: RunningSimulator, tmp_path: Path
 ) -> Iterator[Start]:
     """Starts one more process; all of them end with the test."""
-    env = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
-        "DATABASE_URL": database_url,
-        "SECRET_KEY": "a secret key for tests only",
-        "SN_INSTANCE_URL": running_simulator.url,
-        "SN_AUTH_TYPE": "basic",
-        "SN_USERNAME": "copilot",
-        "SN_PASSWORD": "copilot-secret",
-        "SN_TIMEOUT_SECONDS": "3",
-        "SN_RETRY_SECONDS": "0.2",
-        "SN_SETTLE_SECONDS": "1",
-    }
-    children: list[subprocess.Popen[bytes]] = []
+    servicenow = replace(
+        servicenow_settings(running_simulator.url),
+        timeout_seconds=3,
+        retry_seconds=0.2,
+        settle_seconds=1,
+    )
+    settings = Settings(
+        servicenow=servicenow, database_url=database_url, secret_key="a secret key for tests only"
+    )
+    children: list[BaseProcess] = []
 
-    def begin() -> subprocess.Popen[bytes]:
-        with (tmp_path / "log").open("ab") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "tests.pusher"], cwd=ROOT, env=env, stdout=log, stderr=log
-            )
-        children.append(child)
-        return child
+    def begin() -> BaseProcess:
+        children.append(pusher.start(settings, tmp_path / "log"))
+        return children[-1]
 
     yield begin
     for child in children:
-        child.kill()
-        child.wait(10)
+        pusher.kill(child)
 
 
 def owe(engine: Engine, host: str, *, count: int, with_note: bool) -> None:
@@ -135,8 +126,7 @@ def test_twenty_five_kills_lose_nothing_and_double_nothing(
         child = start()
         wait_for(lambda before=before: len(instance.requests) > before or not left(engine))
         time.sleep(chance.uniform(0, 0.15))
-        child.send_signal(signal.SIGKILL)
-        child.wait(10)
+        pusher.kill(child)
     start()
     wait_for(lambda: not left(engine))
     assert len(instance.incidents) == 60
@@ -161,7 +151,7 @@ def test_two_processes_and_a_killed_one_share_500_owed_pushes(
     owe(engine, running_simulator.url.removeprefix("http://"), count=500, with_note=False)
     killed, *_ = [start() for _ in range(3)]
     wait_for(lambda: left(engine) < 400)
-    killed.send_signal(signal.SIGKILL)
+    pusher.kill(killed)
     wait_for(lambda: not left(engine))
     assert len(instance.incidents) == 500
     subjects = Counter(row["short_description"] for row in instance.incidents.values())

@@ -4,11 +4,7 @@ The processes are real and die by SIGKILL; the person works in this one. `--sche
 tenth of its number here.
 """
 
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,6 +18,7 @@ from app.db.engine import make_engine, utc_now
 from app.models import OutboxState
 from app.settings import Settings
 from app.simulator import Instance, RunningSimulator
+from tests import pusher
 from tests.conftest import servicenow_settings
 from tests.people import STATES, People
 from tests.postgresql import Cluster, cluster
@@ -33,7 +30,6 @@ pytestmark = [
     # What a restarted server cut off closes nothing.
     pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning"),
 ]
-ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60.0
 STEPS = 30
 RETRIES = 2
@@ -51,44 +47,22 @@ class Workers:
     """Two worker processes; one that was killed has a successor."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
-        sn = settings.servicenow
+        self._settings = settings
         self._log = log
-        self._env = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT),
-            "DATABASE_URL": settings.database_url,
-            "SECRET_KEY": settings.secret_key,
-            "SN_INSTANCE_URL": sn.instance_url,
-            "SN_AUTH_TYPE": sn.auth_type,
-            "SN_USERNAME": sn.username,
-            "SN_PASSWORD": sn.password,
-            "SN_TIMEOUT_SECONDS": f"{sn.timeout_seconds:g}",
-            "SN_RETRY_SECONDS": f"{sn.retry_seconds:g}",
-            "SN_SETTLE_SECONDS": f"{sn.settle_seconds:g}",
-            "SN_PULL_SECONDS": f"{sn.pull_seconds:g}",
-        }
-        self._running = [self._start(), self._start()]
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "tests.pusher"],
-                cwd=ROOT,
-                env=self._env,
-                stdout=log,
-                stderr=log,
-            )
+        self._running = [pusher.start(settings, log), pusher.start(settings, log)]
 
     def kill_one(self) -> None:
-        oldest = self._running.pop(0)
-        oldest.send_signal(signal.SIGKILL)
-        oldest.wait(10)
-        self._running.append(self._start())
+        pusher.kill(self._running.pop(0))
+        self._running.append(pusher.start(self._settings, self._log))
+
+    def check(self) -> None:
+        """None has ended by itself, and none has met what it does not know."""
+        assert all(child.is_alive() for child in self._running), "a worker has ended"
+        assert "Traceback" not in self._log.read_text(), "something broke in a worker"
 
     def stop(self) -> None:
         for child in self._running:
-            child.kill()
-            child.wait(10)
+            pusher.kill(child)
 
 
 class Trouble:
@@ -174,6 +148,7 @@ def test_two_processes_and_people_end_with_what_was_asked_for_once(
         for seed in range(pytestconfig.getoption("--schedules") // 10):
             try:
                 play(seed, world, workers, cluster)
+                workers.check()
             except AssertionError as exc:
                 exc.add_note(f"schedule {seed}")
                 raise
