@@ -60,7 +60,7 @@ class BothSides:
     def told(self) -> str:
         """The timeline as agents read it."""
         detail = self.desk.services.tickets.detail(self.id, self.desk.user)
-        return "\n".join(event.body for event in detail.events)
+        return "\n".join(event.text for event in detail.events)
 
     def patches(self) -> int:
         """How many writes the instance has seen."""

@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import make_url, text
 from sqlalchemy.schema import CreateIndex
 
-from app.db import migrate, search
+from app.db import events, migrate, search
 from app.db.engine import make_engine, reading, writing
 from app.db.tables import metadata, ticket_terms
 from app.services.knowledge import KnowledgeService
@@ -131,6 +131,50 @@ def test_keys_and_marks_that_were_sent_are_kept_and_the_rest_is_random(empty_url
     assert sorted((one[0][-3:], one[1], bool(one[2])) for one in sent) == [
         ("1-1", "a" * 32, True),
         ("2-1", "a" * 32, False),
+    ]
+
+
+OLD_ENTRIES = """
+INSERT INTO tickets (id, subject, description, requester_email, status, created_at, updated_at)
+  VALUES (1, 'Old', '', 'a@example.com', 'open', :day, :day);
+INSERT INTO ticket_events (id, ticket_id, kind, author, body, internal, created_at, fields) VALUES
+  (1, 1, 'status', 'a@example.com', 'Open → Resolved', :true, :day, NULL),
+  (2, 1, 'edit', 'b@example.com', 'subject: A → B', :true, :day, '["subject", "priority"]'),
+  (3, 1, 'edit', 'b@example.com', 'subject: B → C', :true, :day, NULL);
+INSERT INTO outbox (id, ticket_id, generation, kind, state, host, not_before, created_at,
+  created_by, error, error_kind) VALUES
+  (1, 1, 1, 'update', 'blocked', 'h', :day, :day, '', 'An old sentence.', 'invalid'),
+  (2, 1, 1, 'update', 'pending', 'h', :day, :day, '', NULL, 'conflict'),
+  (3, 1, 1, 'update', 'done', 'h', :day, :day, '', NULL, 'network')
+"""
+
+
+def test_old_entries_are_shown_as_they_are_and_tell_which_fields_they_changed(
+    empty_url: str,
+) -> None:
+    engine = make_engine(empty_url)
+    migrate.upgrade(engine, "0036")
+    values = {"day": "2026-01-01 00:00:00+00:00", "true": True}
+    with writing(engine) as conn:
+        for statement in OLD_ENTRIES.split(";"):
+            conn.execute(text(statement), {k: v for k, v in values.items() if f":{k}" in statement})
+    migrate.upgrade(engine)
+    with reading(engine) as conn:
+        timeline = events.of_ticket(conn, 1, internal=True)
+        last = {name: events.last_change(conn, 1, [name]) for name in ("status", "subject", "x")}
+        found = conn.execute(text("SELECT id, error, error_kind FROM outbox ORDER BY id")).all()
+    engine.dispose()
+    bodies = ["Open → Resolved", "subject: A → B", "subject: B → C"]
+    assert [event.text for event in timeline] == bodies
+    assert {name: event and event.id for name, event in last.items()} == {
+        "status": 1,
+        "subject": 2,
+        "x": None,
+    }
+    assert [tuple(row) for row in found] == [
+        (1, "An old sentence.", "invalid"),
+        (2, None, None),
+        (3, None, None),
     ]
 
 

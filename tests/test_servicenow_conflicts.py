@@ -8,7 +8,7 @@ from sqlalchemy import Engine, update
 from app.db.engine import writing
 from app.db.tables import ticket_events
 from app.errors import Conflict, Invalid
-from app.models import PushState, Role
+from app.models import EventKind, PushState, Role
 from app.simulator import Instance
 from app.worker import tick
 from tests.both_sides import BETH, HARDWARE, BothSides
@@ -52,7 +52,7 @@ def test_each_field_goes_the_way_that_was_chosen(torn: BothSides) -> None:
     assert status.state is PushState.LINKED
     assert torn.service.conflicts.of(torn.id).conflicts == ()
     assert "kept ours: priority urgent (there: low)" in torn.told()
-    assert "took theirs: subject Theirs (here: Ours)" in torn.told()
+    assert "Subject: Ours → Theirs" in torn.told()
 
 
 def test_what_was_not_chosen_waits_on(torn: BothSides) -> None:
@@ -279,10 +279,12 @@ def test_who_changed_a_field_is_known_whatever_words_other_fields_hold(
     assert by == {"subject": "liar@example.com", "priority": "desk@example.com"}
 
 
-def test_an_entry_from_before_fields_were_kept_names_nobody(
+def test_an_entry_from_before_changes_were_recorded_names_nobody(
     torn: BothSides, engine: Engine
 ) -> None:
+    old = "subject: Mail is down → Ours; priority: high → urgent"
     with writing(engine) as conn:
-        conn.execute(update(ticket_events).values(fields=None))
+        edits = update(ticket_events).where(ticket_events.c.kind == EventKind.EDIT)
+        conn.execute(edits.values(body=old, changes=None))
     assert [one.ours.by for one in torn.service.conflicts.of(torn.id).conflicts] == ["", ""]
-    assert "subject: Mail is down → Ours" in torn.told()
+    assert old in torn.told()

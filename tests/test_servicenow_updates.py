@@ -70,7 +70,7 @@ def test_only_what_differs_is_sent_and_what_others_changed_stays(both: BothSides
         "low",
         "beth.anglin@example.com",
     )
-    assert "subject: Mail is down → Theirs" in both.told()
+    assert "Subject: Mail is down → Theirs" in both.told()
 
 
 def test_an_address_of_two_active_users_is_ambiguous_and_not_missing(both: BothSides) -> None:
@@ -196,7 +196,7 @@ def test_the_edit_form_offers_the_groups_as_last_read(agent: TestClient, both: B
         "assignment_group": HARDWARE,
     }
     assert agent.post(f"/tickets/{both.id}/edit", data=form).status_code == 303
-    assert "assignment group: Network → Hardware" in agent.get(f"/tickets/{both.id}").text
+    assert "Assignment group: Network → Hardware" in agent.get(f"/tickets/{both.id}").text
 
 
 @pytest.mark.parametrize(

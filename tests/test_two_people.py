@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from app.models import Basis, Role, TicketStatus
 from app.security import SESSION_COOKIE
 from app.simulator import Instance
+from app.worker import tick
 from tests.both_sides import BothSides
 from tests.conftest import SAME_ORIGIN, SignIn, account, soup
 from tests.desk import CODE, NOTES, Desk
@@ -185,6 +186,32 @@ def test_a_late_save_does_not_send_old_values_to_servicenow(
     assert both.ticket.assignee == "admin@example.com"
     assert both.incident["short_description"] == "Mine"
     assert both.incident["priority"] == "4"
+
+
+def test_the_person_who_changed_the_field_is_named_and_nobody_who_did_something_since(
+    agent: TestClient, both: BothSides, instance: Instance
+) -> None:
+    form = Form("ticket", f"/tickets/{both.id}", "#edit-form form", EDIT)
+    action, opened = form.open(agent)
+    instance.rules.write_denied = True
+    both.here(subject="Theirs")
+    both.service.delivery.deliver_due()
+    (item,) = both.service.pushes.status(both.id).items
+    both.service.pushes.retry(item.id, by="admin@example.com")
+    alert = soup(agent.post(action, data=opened | {"subject": "Mine"}).text)
+    assert "desk@example.com changed this ticket" in alert.select_one("#form-errors").get_text()
+
+
+def test_a_field_that_servicenow_changed_names_servicenow(
+    agent: TestClient, both: BothSides
+) -> None:
+    form = Form("ticket", f"/tickets/{both.id}", "#edit-form form", EDIT)
+    action, opened = form.open(agent)
+    both.there(short_description="Theirs")
+    both.here(category="hardware")
+    tick(both.service)
+    alert = soup(agent.post(action, data=opened | {"subject": "Mine"}).text)
+    assert "ServiceNow changed this ticket" in alert.select_one("#form-errors").get_text()
 
 
 def test_who_ends_a_ticket_first_is_not_undone(agent: TestClient, desk: Desk) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from app.db.engine import writing
 from app.db.tables import connections, outbox, ticket_events, tickets
 from app.errors import STATUS_OF_KIND, Kind
-from app.models import NOTES, OutboxItem, PushState
+from app.models import NOTES, EventKind, OutboxItem, PushState
 from app.simulator import Instance
 from app.worker import tick
 from tests.both_sides import BothSides
@@ -97,9 +97,11 @@ def test_other_words_leave_every_page_as_it_is(
     ticket = f"/servicenow/tickets/{both.id}"
     paths = (f"/tickets/{both.id}", f"{ticket}/push", "/servicenow/outbox", "/servicenow")
     before = [built(agent, path) for path in paths]
+    choices = agent.get(f"{ticket}/conflicts").text
     reword(app)
     assert OTHER_WORDS in agent.get(f"{ticket}/push", headers=HTMX).text
     assert [built(agent, path) for path in paths] == before
+    assert agent.get(f"{ticket}/conflicts").text == choices
 
 
 def test_a_resolution_code_is_chosen_for_the_update_that_lacks_one(
@@ -143,6 +145,17 @@ def test_an_update_whose_conflict_is_over_asks_for_no_choice(
     (item,) = both.service.pushes.status(both.id).items
     assert (item.error, item.error_kind) == (None, None)
     assert not soup(agent.get("/servicenow/outbox").text).select(choice)
+
+
+def test_showing_secrets_again_at_once_is_recorded_once(
+    app: FastAPI, agent: TestClient, desk: Desk
+) -> None:
+    ticket = desk.ticket(description="my password is hunter2")
+    for _ in range(2):
+        agent.post(f"/tickets/{ticket.id}/reveal")
+        reword(app)
+    events = desk.services.tickets.detail(ticket.id, desk.user).events
+    assert sum(event.kind is EventKind.REVEALED for event in events) == 1
 
 
 def test_each_kind_of_failure_has_a_status() -> None:

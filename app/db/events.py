@@ -1,23 +1,32 @@
 """The timeline of a ticket."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, RowMapping, Select, func, select, update
 
 from app.db import bulk, keys
 from app.db.tables import ticket_events
-from app.models import NOTES, EventKind, JournalEntry, NotePush, TicketEvent
+from app.models import NOTES, EventKind, JournalEntry, NotePush, TicketChange, TicketEvent
 
 NAMES = tuple(name for name in TicketEvent.__dataclass_fields__ if name != "hidden")
+
+
+class NewEntry(NamedTuple):
+    """An entry without an author, to be written with many others."""
+
+    ticket_id: int
+    body: str
+    changes: Sequence[TicketChange] = ()
 
 
 def _event(row: RowMapping) -> TicketEvent:
     values: dict[str, Any] = {name: row[name] for name in NAMES}
     values["kind"] = EventKind(row["kind"])
     values["push"] = NotePush(row["push"]) if row["push"] else None
-    values["fields"] = tuple(row["fields"] or ())
+    values["changes"] = tuple(TicketChange(**change) for change in row["changes"] or ())
     return TicketEvent(**values)
 
 
@@ -31,9 +40,9 @@ def add(
     internal: bool,
     now: datetime,
     push: NotePush | None = None,
-    fields: Iterable[str] = (),
+    changes: Sequence[TicketChange] = (),
 ) -> TicketEvent:
-    """Write one entry; `fields` are the names of those that it changed."""
+    """Write one entry; its `body` may be empty where `changes` say everything."""
     row = conn.execute(
         ticket_events.insert()
         .values(
@@ -44,7 +53,7 @@ def add(
             internal=internal,
             created_at=now,
             push=push,
-            fields=list(fields) or None,
+            changes=_stored(changes),
             sn_mark=keys.draw() if kind in NOTES else None,
         )
         .returning(ticket_events)
@@ -59,28 +68,35 @@ def tell(
     *,
     by: str | None = None,
     now: datetime,
-    fields: Iterable[str] = (),
+    changes: Sequence[TicketChange] = (),
 ) -> None:
     """What happened between a ticket and ServiceNow, for agents."""
     kind = EventKind.SERVICENOW
-    add(conn, ticket_id, kind, text, author=by, internal=True, now=now, fields=fields)
+    add(conn, ticket_id, kind, text, author=by, internal=True, now=now, changes=changes)
 
 
 def tell_all(
     conn: Connection,
-    told: Sequence[tuple[int, str]],
+    entries: Sequence[NewEntry],
     *,
     kind: EventKind = EventKind.SERVICENOW,
     now: datetime,
 ) -> None:
-    """Entries for agents without an author, of many tickets: their ids and the texts, in order."""
+    """Write entries for agents, of many tickets."""
     same = {
         "kind": kind.value,
         "author": None,
         "internal": True,
         "created_at": now,
     }
-    bulk.insert(conn, ticket_events, ("ticket_id", "body"), told, same=same)
+    names = ("ticket_id", "body", "changes")
+    rows = [(one.ticket_id, one.body, _stored(one.changes)) for one in entries]
+    rows = bulk.prepared(conn.dialect, ticket_events, names, rows)
+    bulk.insert(conn, ticket_events, names, rows, same=same)
+
+
+def _stored(changes: Sequence[TicketChange]) -> list[dict[str, str | None]] | None:
+    return [asdict(change) for change in changes] or None
 
 
 def get(conn: Connection, event_id: int) -> TicketEvent:
@@ -109,6 +125,17 @@ def of_ticket(conn: Connection, ticket_id: int, *, internal: bool) -> tuple[Tick
     return tuple(_event(row) for row in rows.mappings())
 
 
+def last_change(conn: Connection, ticket_id: int, names: Iterable[str]) -> TicketEvent | None:
+    """The latest entry that changed one of these fields; None where none tells."""
+    wanted = set(names)
+    query = select(ticket_events).where(
+        ticket_events.c.ticket_id == ticket_id, ticket_events.c.changes.is_not(None)
+    )
+    rows = conn.execute(query.order_by(ticket_events.c.id.desc())).mappings()
+    found = map(_event, rows)
+    return next((one for one in found if wanted & {change.field for change in one.changes}), None)
+
+
 def unsent_notes(conn: Connection, ticket_id: int) -> tuple[TicketEvent, ...]:
     """Notes that ServiceNow does not have and may have, oldest first."""
     query = select(ticket_events).where(
@@ -125,15 +152,25 @@ def find_note(
     conn: Connection, ticket_id: int, kind: EventKind, *, author: str, body: str, since: datetime
 ) -> TicketEvent | None:
     """The note that this author wrote with this very text since then."""
-    query = select(ticket_events).where(
+    query = _since(ticket_id, kind, author, since).where(ticket_events.c.body == body)
+    row = conn.execute(query).mappings().first()
+    return _event(row) if row else None
+
+
+def exists_since(
+    conn: Connection, ticket_id: int, kind: EventKind, *, author: str, since: datetime
+) -> bool:
+    """Whether this author has an entry of this kind since then."""
+    return conn.execute(_since(ticket_id, kind, author, since).limit(1)).first() is not None
+
+
+def _since(ticket_id: int, kind: EventKind, author: str, since: datetime) -> Select[Any]:
+    return select(ticket_events).where(
         ticket_events.c.ticket_id == ticket_id,
         ticket_events.c.kind == kind,
         ticket_events.c.author == author,
-        ticket_events.c.body == body,
         ticket_events.c.created_at >= since,
     )
-    row = conn.execute(query).mappings().first()
-    return _event(row) if row else None
 
 
 def known_journal_ids(conn: Connection, ticket_ids: Iterable[int]) -> set[tuple[int, str]]:

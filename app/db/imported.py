@@ -67,8 +67,9 @@ def add(
     bulk.insert(conn, tickets, NEW, [one.row for one in found], same=same)
     sys_ids = [one.sys_id for one in found]
     ids = links.tickets_of(conn, host, sys_ids)
-    told = [(ids[one.sys_id], f"Imported from incident {one.number}.") for one in found]
-    events.tell_all(conn, told, now=now)
+    told = (f"Imported from incident {one.number}." for one in found)
+    entries = map(events.NewEntry, (ids[one.sys_id] for one in found), told)
+    events.tell_all(conn, list(entries), now=now)
     search.add_waiting(conn, search.TICKET, ids.values())
     return ids
 

@@ -19,7 +19,6 @@ from app.models.agreement import (
     ConflictCard,
     Side,
     Values,
-    label_of,
 )
 from app.models.basis import Basis
 from app.models.drafts import Draft, DraftKind, DraftPreview
@@ -91,8 +90,10 @@ from app.models.tickets import (
     Suggestion,
     SyncStatus,
     Ticket,
+    TicketChange,
     TicketEvent,
     TicketStatus,
+    label_of,
 )
 from app.models.triage import (
     ENOUGH,
@@ -226,6 +227,7 @@ __all__ = [
     "SyncRun",
     "SyncStatus",
     "Ticket",
+    "TicketChange",
     "TicketDetail",
     "TicketEvent",
     "TicketFilter",

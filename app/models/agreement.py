@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.models.tickets import Ticket
+from app.models.tickets import Ticket, label_of
 
 # Fields of a ticket that ServiceNow has too. The resolution travels with the status.
 RESOLUTION = ("resolution_code", "resolution_notes")
@@ -64,8 +64,3 @@ class ConflictCard:
     ticket: Ticket
     conflicts: tuple[Conflict, ...]
     seen: str
-
-
-def label_of(name: str) -> str:
-    """A field's name in a sentence."""
-    return name.replace("_", " ")

@@ -214,10 +214,36 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class TicketChange:
+    """A field that an entry of the timeline changed; empty values are "".
+
+    `before` and `after` are None in entries that were written before values were recorded. Texts
+    are masked and shortened.
+    """
+
+    field: str
+    before: str | None = None
+    after: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The change in words; empty where the values are not known."""
+        if self.before is None or self.after is None:
+            return ""
+        label = label_of(self.field).capitalize()
+        return f"{label}: {self._shown(self.before)} → {self._shown(self.after)}"
+
+    def _shown(self, value: str) -> str:
+        if self.field == "status":
+            return TicketStatus(value).label
+        return value or "none"
+
+
+@dataclass(frozen=True, slots=True)
 class TicketEvent:
     """One entry of a timeline. `author` is an address, None for the app itself.
 
-    `fields` are the names of those that it changed; none in entries from before they were kept.
+    `body` is what somebody wrote, or a message; empty where the `changes` say everything.
     """
 
     id: int
@@ -229,7 +255,18 @@ class TicketEvent:
     created_at: datetime
     push: NotePush | None = None
     pushed_at: datetime | None = None
-    fields: tuple[str, ...] = ()
+    changes: tuple[TicketChange, ...] = ()
     # The random mark by which a note is recognized in ServiceNow.
     sn_mark: str | None = None
     hidden: int = 0
+
+    @property
+    def text(self) -> str:
+        """The entry in words: its body, then a line for each change."""
+        lines = (self.body, *(change.text for change in self.changes))
+        return "\n".join(line for line in lines if line)
+
+
+def label_of(name: str) -> str:
+    """A field's name in a sentence."""
+    return name.replace("_", " ")

@@ -9,7 +9,6 @@ from app.db import tickets
 from app.errors import Invalid
 from app.models import RESOLUTION, SUBJECT_LENGTH, Ticket, TicketStatus
 from app.services.opening import check_choices
-from app.services.privacy import edit_told
 
 EDITABLE = (
     "subject",
@@ -85,13 +84,3 @@ def check_change(
 def edited(changed: Iterable[str]) -> tuple[str, ...]:
     """The changed fields that share one entry of the timeline; the status has its own."""
     return tuple(name for name in changed if name not in ("status", "assignment_group_name"))
-
-
-def edits_told(before: Ticket, after: Ticket, names: Iterable[str]) -> str:
-    """The changed fields, old and new."""
-    return "; ".join(edit_told(name, _of(before, name), _of(after, name)) for name in names)
-
-
-def _of(ticket: Ticket, name: str) -> object:
-    value = getattr(ticket, name)
-    return (ticket.assignment_group_name or value) if name == "assignment_group" else value

@@ -168,7 +168,7 @@ def _entries(detail: TicketDetail, *, internal: bool) -> tuple[drafts.Entry, ...
         drafts.Entry(
             when=f"{event.created_at:%Y-%m-%d %H:%M}",
             who=event.author or "the app",
-            text=event.body,
+            text=event.text,
         )
         for event in detail.events
         if event.kind in TELLING and (internal or not event.internal)

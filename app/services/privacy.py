@@ -22,6 +22,7 @@ from app.models import (
     Role,
     Suggestion,
     Ticket,
+    TicketChange,
     TicketDetail,
     TicketEvent,
     User,
@@ -80,11 +81,23 @@ def in_a_list(ticket: Ticket) -> Ticket:
 
 def masked_event(event: TicketEvent) -> TicketEvent:
     """The entry with the secrets of its text hidden, and how many they were."""
-    body = readable(event.body)
-    hidden = len(secrets_in(body))
-    if hidden:
-        return replace(event, body=masked(body), hidden=hidden)
-    return event if body == event.body else replace(event, body=body)
+    event = plain_event(event)
+    if hidden := len(secrets_in(event.text)):
+        return replace(event, body=masked(event.body), changes=_each(event, masked), hidden=hidden)
+    return event
+
+
+def plain_event(event: TicketEvent) -> TicketEvent:
+    """The entry as it was written, but for tags and for characters that only mislead."""
+    shown = replace(event, body=readable(event.body), changes=_each(event, plain))
+    return event if shown == event else shown
+
+
+def _each(event: TicketEvent, show: Callable[[str], str]) -> tuple[TicketChange, ...]:
+    return tuple(
+        replace(one, before=one.before and show(one.before), after=one.after and show(one.after))
+        for one in event.changes
+    )
 
 
 def masked_incident(incident: Incident) -> Incident:
@@ -114,7 +127,7 @@ def plain_detail(detail: TicketDetail) -> TicketDetail:
     return replace(
         detail,
         ticket=plain_ticket(detail.ticket),
-        events=tuple(replace(one, body=readable(one.body)) for one in detail.events),
+        events=tuple(map(plain_event, detail.events)),
     )
 
 
@@ -130,15 +143,16 @@ def as_written(changes: Mapping[str, str | None], ticket: Ticket) -> dict[str, s
     return found
 
 
-def edit_told(name: str, before: object, after: object) -> str:
-    """A change as the timeline tells it."""
-    return f"{name.replace('_', ' ')}: {_in_short(before)} → {_in_short(after)}"
+def changes_of(before: Ticket, after: Ticket, names: Iterable[str]) -> tuple[TicketChange, ...]:
+    """These fields as the timeline keeps them, before and after."""
+    return tuple(TicketChange(one, _in_short(before, one), _in_short(after, one)) for one in names)
 
 
-def _in_short(value: object) -> str:
-    if value is None or value == "":
-        return "none"
-    text = masked(str(value))
+def _in_short(ticket: Ticket, name: str) -> str:
+    value = getattr(ticket, name)
+    if name == "assignment_group":
+        value = ticket.assignment_group_name or value
+    text = masked("" if value is None else str(value))
     return text if len(text) <= 80 else text[:79] + "…"
 
 
@@ -161,6 +175,6 @@ class PrivacyService:
         with writing(self._engine) as conn:
             tickets.get(conn, ticket_id, for_update=True)
             since = now - SAME_LOOK
-            if events.find_note(conn, ticket_id, kind, author=by.email, body=told, since=since):
+            if events.exists_since(conn, ticket_id, kind, author=by.email, since=since):
                 return
             events.add(conn, ticket_id, kind, told, author=by.email, internal=False, now=now)

@@ -1,6 +1,6 @@
 """Tickets: opened, triaged, worked, resolved; every change leaves an entry in the timeline."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -26,7 +26,7 @@ from app.models import (
     User,
 )
 from app.services import privacy
-from app.services.changing import Pairs, check_change, edited, edits_told, tidied
+from app.services.changing import Pairs, check_change, edited, tidied
 from app.services.copilot import CopilotService
 from app.services.opening import Opening
 from app.services.overtaken import overtaken
@@ -190,25 +190,35 @@ class TicketService:
         now = self._now()
         after = tickets.change(conn, ticket, now=now, **changed)
         if after.status is not ticket.status:
-            told = f"{ticket.status.label} → {after.status.label}"
-            events.add(
-                conn, ticket.id, EventKind.STATUS, told, author=by.email, internal=False, now=now
-            )
+            self._tell(conn, EventKind.STATUS, ticket, after, ("status",), by=by)
         if fields := edited(changed):
-            events.add(
-                conn,
-                ticket.id,
-                EventKind.EDIT,
-                edits_told(ticket, after, fields),
-                author=by.email,
-                internal=True,
-                now=now,
-                fields=fields,
-            )
+            self._tell(conn, EventKind.EDIT, ticket, after, fields, by=by)
         self._triage.follow(conn, ticket, after, by=by.email)
         if after.linked and any(name in SYNCED for name in changed):
             self._pushes.owe_update(conn, after, by=by.email)
         return after
+
+    def _tell(
+        self,
+        conn: Connection,
+        kind: EventKind,
+        before: Ticket,
+        after: Ticket,
+        names: Iterable[str],
+        *,
+        by: User,
+    ) -> None:
+        """Agents read what was changed, everybody the status."""
+        events.add(
+            conn,
+            after.id,
+            kind,
+            "",
+            author=by.email,
+            internal=kind is not EventKind.STATUS,
+            now=self._now(),
+            changes=privacy.changes_of(before, after, names),
+        )
 
     def add_note(
         self, ticket_id: int, body: str, *, internal: bool, by: User, push: bool | None = None
@@ -284,13 +294,6 @@ def _check_contested(
         return
     now["assignment_group"] = ticket.assignment_group_name or ticket.assignment_group
     told = {name: getattr(now[name], "label", now[name]) for name in contested}
-    raise overtaken("ticket", _last_editor(conn, ticket), told)
-
-
-def _last_editor(conn: Connection, ticket: Ticket) -> str | None:
-    for event in reversed(events.of_ticket(conn, ticket.id, internal=True)):
-        if event.kind in (EventKind.STATUS, EventKind.EDIT):
-            return event.author
-        if event.kind is EventKind.SERVICENOW:
-            return event.author or "ServiceNow"
-    return None
+    change = events.last_change(conn, ticket.id, contested)
+    who = (change.author or "ServiceNow") if change else "Someone else"
+    raise overtaken("ticket", who, told)

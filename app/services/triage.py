@@ -261,7 +261,11 @@ class TriageService:
             every = [(ticket_id, one) for ticket_id, said in kept.items() for one in said.said]
             predictions.add_all(conn, every, modes=found[0][1].rules.modes, now=now)
             suggestions.clear(conn, list(kept))
-            told = [(ticket_id, said.told()) for ticket_id, said in kept.items() if said.told()]
+            told = [
+                events.NewEntry(ticket_id, said.told())
+                for ticket_id, said in kept.items()
+                if said.told()
+            ]
             events.tell_all(conn, told, kind=EventKind.TRIAGE, now=now)
         return len(kept)
 

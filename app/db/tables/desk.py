@@ -216,10 +216,10 @@ ticket_events = Table(
     Column("pushed_at", UtcDateTime),
     # 0015: the row of the incident's journal that this is
     Column("sn_journal_id", String(32)),
-    # 0025: names of the fields that this entry changed; none in entries from before
-    Column("fields", JSON(none_as_null=True)),
     # 0028: the random mark by which a note is recognized there
     Column("sn_mark", String(40)),
+    # 0037: each field that this entry changed, before and after
+    Column("changes", JSON(none_as_null=True)),
     Index("uq_ticket_events_ticket_id_sn_journal_id", "ticket_id", "sn_journal_id", unique=True),
     sqlite_autoincrement=True,
 )

@@ -16,15 +16,13 @@ from app.models import (
     RESOLUTION,
     Conflict,
     ConflictCard,
-    EventKind,
     OutboxItem,
     Side,
     Ticket,
-    TicketEvent,
     TicketFilter,
     label_of,
 )
-from app.services.privacy import masked_ticket
+from app.services.privacy import changes_of, masked_ticket
 from app.services.servicenow.delivery import Delivery
 from app.services.servicenow.lookups import Lookups
 from app.services.servicenow.reconciling import agreeing, shown
@@ -106,7 +104,8 @@ class Conflicts:
         after = tickets.change(conn, ticket, now=now, sn_agreed=agreed, **columns)
         predictions.follow_instance(conn, ticket, after, now=now)
         text = _told(card, choices, ticket)
-        events.tell(conn, ticket.id, text, now=now, by=by, fields=taken)
+        changes = changes_of(ticket, after, taken)
+        events.tell(conn, ticket.id, text, now=now, by=by, changes=changes)
         host = ticket.sn_host or self._setup.host
         return links.owe_update(conn, after, host=host, by=by, now=now)
 
@@ -128,10 +127,8 @@ class Conflicts:
     def _card(self, conn: DbConnection, ticket: Ticket) -> ConflictCard:
         if not ticket.sn_conflicts:
             return ConflictCard(masked_ticket(ticket), (), "")
-        timeline = events.of_ticket(conn, ticket.id, internal=True)
         found = tuple(
-            self._conflict(conn, ticket, name, entry, timeline)
-            for name, entry in ticket.sn_conflicts.items()
+            self._conflict(conn, ticket, name, entry) for name, entry in ticket.sn_conflicts.items()
         )
         parts = [f"{one.name}\0{one.ours.value}\0{one.theirs.value}" for one in found]
         digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass"))
@@ -143,7 +140,6 @@ class Conflicts:
         ticket: Ticket,
         name: str,
         entry: Mapping[str, str | None],
-        timeline: Sequence[TicketEvent],
     ) -> Conflict:
         value = entry.get("theirs")
         said = self._words(conn, ticket, name, value)
@@ -159,7 +155,7 @@ class Conflicts:
             agreed = f"{agreed} here, {self._words(conn, ticket, name, before[THEIRS])} there"
         return Conflict(
             name=name,
-            ours=_our_side(masked_ticket(ticket), name, timeline),
+            ours=_our_side(conn, masked_ticket(ticket), name),
             theirs=Side(
                 masked(value) if value else value,
                 said if readable else NOT_MAPPED,
@@ -193,13 +189,13 @@ def _their_values(ticket: Ticket, names: Sequence[str]) -> dict[str, str | None]
     return theirs
 
 
-def _our_side(ticket: Ticket, name: str, timeline: Sequence[TicketEvent]) -> Side:
-    """Who changed it here last, as the timeline tells."""
+def _our_side(conn: DbConnection, ticket: Ticket, name: str) -> Side:
+    """The ticket's value, and who changed it last as far as the timeline tells."""
     value, words = getattr(ticket, name), shown(ticket, name)
-    for event in reversed(timeline):
-        if name in event.fields or (event.kind is EventKind.STATUS and name == "status"):
-            return Side(value, words, event.author or "", event.created_at)
-    return Side(value, words)
+    change = events.last_change(conn, ticket.id, (name,))
+    if change is None:
+        return Side(value, words)
+    return Side(value, words, change.author or "", change.created_at)
 
 
 def _check(card: ConflictCard, choices: Mapping[str, str], seen: str) -> None:
@@ -223,15 +219,11 @@ def _check(card: ConflictCard, choices: Mapping[str, str], seen: str) -> None:
 
 
 def _told(card: ConflictCard, choices: Mapping[str, str], ticket: Ticket) -> str:
-    kept, taken = [], []
-    for one in card.conflicts:
-        if choices.get(one.name) == OURS:
-            kept.append(f"{label_of(one.name)} {one.ours.shown} (there: {one.theirs.shown})")
-        elif choices.get(one.name) == THEIRS:
-            taken.append(f"{label_of(one.name)} {one.theirs.shown} (here: {one.ours.shown})")
-    parts = [
-        f"kept ours: {'; '.join(kept)}." if kept else "",
-        f"took theirs: {'; '.join(taken)}." if taken else "",
+    """What was kept; what was taken is recorded as changes."""
+    kept = [
+        f"{label_of(one.name)} {one.ours.shown} (there: {one.theirs.shown})"
+        for one in card.conflicts
+        if choices.get(one.name) == OURS
     ]
-    said = " ".join(part for part in parts if part)
-    return f"Conflict with {ticket.sn_number} resolved, {said}"
+    said = f", kept ours: {'; '.join(kept)}" if kept else ""
+    return f"Conflict with {ticket.sn_number} resolved{said}."

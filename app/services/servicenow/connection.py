@@ -76,7 +76,7 @@ class Connection:
             read_only=setup.read_only,
             checked_at=seen.get("checked_at"),
             last_ok_at=seen.get("last_ok_at"),
-            failed_since=seen.get("last_failed_at") if seen.get("last_error") else None,
+            failed_since=seen.get("last_failed_at") if seen.get("last_error_kind") else None,
             last_error=seen.get("last_error"),
             last_error_kind=seen.get("last_error_kind"),
             latency_ms=seen.get("latency_ms"),
@@ -92,7 +92,7 @@ class Connection:
         """After a start: what failed may have been a setting that was put right."""
         with reading(self._setup.engine) as conn:
             row = incidents.connection(conn, self._setup.host)
-        if row and row["last_error"]:
+        if row and row["last_error_kind"]:
             self.test()
 
     def test(self) -> ConnectionView:
@@ -123,7 +123,7 @@ class Connection:
         now = self._setup.now()
         with writing(self._setup.engine) as conn:
             row = incidents.connection(conn, self._setup.host)
-            recovered = {"recovered_at": now} if row and row["last_error"] else {}
+            recovered = {"recovered_at": now} if row and row["last_error_kind"] else {}
             incidents.remember_connection(
                 conn,
                 self._setup.host,
@@ -147,7 +147,7 @@ class Connection:
         now = self._setup.now()
         with writing(self._setup.engine) as conn:
             row = incidents.connection(conn, self._setup.host)
-            since = row["last_failed_at"] if row and row["last_error"] else now
+            since = row["last_failed_at"] if row and row["last_error_kind"] else now
             incidents.remember_connection(
                 conn,
                 self._setup.host,
@@ -168,7 +168,7 @@ class Connection:
         if setup.missing:
             names = ", ".join(setup.missing)
             return "not_configured", f"ServiceNow not configured. Missing: {names}.", ""
-        if seen.get("last_error"):
+        if seen.get("last_error_kind"):
             return "not_connected", str(seen["last_error"]), str(seen.get("last_hint") or "")
         if seen.get("last_ok_at"):
             return "connected", f"Connected to {setup.host}.", ""
@@ -185,7 +185,7 @@ class Connection:
         if not seen.get("checked_at"):
             return (*checks, *(Check(name, "skipped", "Not tested yet.") for name in STEPS[1:]))
         broken = None
-        if seen.get("last_error"):
+        if seen.get("last_error_kind"):
             kind = Kind(str(seen["last_error_kind"]))
             broken = STEP_OF_KIND.get(kind, "read_incident")
         for name in STEPS[1:]:

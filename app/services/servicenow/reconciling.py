@@ -20,6 +20,7 @@ from app.models import (
     Values,
     label_of,
 )
+from app.services.privacy import changes_of
 from app.services.servicenow.history import told
 
 Record = Mapping[str, str]
@@ -39,6 +40,11 @@ class Reconciled:
     late: bool = False
     # or the incident itself went back, for example with a backup of the instance.
     turned_back: bool = False
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """The fields whose values are taken over from the incident."""
+        return tuple(name for name in self.verdict.take if name in self.columns)
 
 
 def reconcile(
@@ -205,21 +211,19 @@ def write_all(
 ) -> list[Ticket]:
     """As `write` for many tickets: what is told of them goes in together."""
     written, changed, reworded = [], [], []
-    entries: list[tuple[int, str]] = []
+    entries: list[events.NewEntry] = []
     for ticket, found in page:
         after = _write_columns(conn, ticket, found, now=now)
         written.append(after)
         changes = [
-            FieldChange(name, shown(ticket, name), shown(after, name))
-            for name in found.verdict.take
-            if name in found.columns
+            FieldChange(name, shown(ticket, name), shown(after, name)) for name in found.taken
         ]
         if changes:
             number = ticket.sn_number or ""
             changed.append({"ticket_id": ticket.id, "number": number, "changes": changes})
         if not tickets.TOLD.isdisjoint(one.field for one in changes):
             reworded.append(ticket.id)
-        entries += [(ticket.id, text) for text in _texts(ticket, found, changes)]
+        entries += _entries(ticket, after, found)
         if found.released:
             release(conn, after, now=now)
     if reworded:
@@ -234,7 +238,7 @@ def _write_columns(
 ) -> Ticket:
     if not found.columns:
         return ticket
-    if found.columns.keys().isdisjoint(found.verdict.take):
+    if not found.taken:
         return tickets.annotate(conn, ticket, **found.columns)
     after = tickets.change(
         conn, ticket, now=now, reindex=False, sn_last_sync_at=now, **found.columns
@@ -243,16 +247,16 @@ def _write_columns(
     return after
 
 
-def _texts(ticket: Ticket, found: Reconciled, changes: Sequence[FieldChange]) -> Iterator[str]:
+def _entries(ticket: Ticket, after: Ticket, found: Reconciled) -> Iterator[events.NewEntry]:
     """What the timeline tells of it."""
     if found.turned_back:
-        yield turned_back_told(ticket)
-    if changes:
-        text = "; ".join(f"{label_of(one.field)}: {one.before} → {one.after}" for one in changes)
-        yield f"Taken from {ticket.sn_number}: {text}."
+        yield events.NewEntry(ticket.id, turned_back_told(ticket))
+    if changes := changes_of(ticket, after, found.taken):
+        yield events.NewEntry(ticket.id, f"Taken from {ticket.sn_number}:", changes)
     if found.asked:
         names = ", ".join(label_of(name) for name in found.asked)
-        yield f"Different here and in {ticket.sn_number}: {names}. Choose which to keep."
+        text = f"Different here and in {ticket.sn_number}: {names}. Choose which to keep."
+        yield events.NewEntry(ticket.id, text)
 
 
 def turned_back_told(ticket: Ticket) -> str:
