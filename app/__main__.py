@@ -10,7 +10,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from app.errors import AppError
-from app.models import Role, Scope
+from app.models.accounts import Role, Scope
 from app.settings import Settings
 
 
@@ -72,7 +72,7 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
 def serve(settings: Settings, _options: argparse.Namespace) -> int:
     """Migrate, make the first admin if there is nobody, and listen."""
     from app.main import create_app
-    from app.serving import listen
+    from app.server import listen
 
     app = create_app(settings)
     accounts = app.state.services.accounts

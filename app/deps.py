@@ -8,25 +8,25 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.errors import NotAllowed, SignInNeeded
-from app.models import Role, User
+from app.models.accounts import Role, User
 from app.security import SECURE_PREFIX, SESSION_COOKIE
-from app.services.accounts import AccountService
-from app.services.accuracy import AccuracyService
-from app.services.copilot import CopilotService
+from app.services.accounts.service import AccountService
+from app.services.articles import KnowledgeService
+from app.services.copilot.accuracy import AccuracyService
+from app.services.copilot.background import Learning
+from app.services.copilot.decisions import Decisions as DecisionService
+from app.services.copilot.drafts import DraftingService
+from app.services.copilot.model_registry import TrainedModels
+from app.services.copilot.service import CopilotService
+from app.services.copilot.settings import Governance
+from app.services.copilot.similar import SimilarService
+from app.services.copilot.suggestions import Suggesting as SuggestingService
+from app.services.copilot.training import Training as TrainingService
+from app.services.copilot.triage import TriageService
 from app.services.dashboard import DashboardService
-from app.services.decisions import Decisions as DecisionService
-from app.services.drafting import DraftingService
-from app.services.governance import Governance
-from app.services.knowledge import KnowledgeService
-from app.services.learning import Learning
 from app.services.privacy import PrivacyService
 from app.services.servicenow import ServiceNowService
-from app.services.similar import SimilarService
-from app.services.suggesting import Suggesting as SuggestingService
-from app.services.tickets import TicketService
-from app.services.trained import TrainedModels
-from app.services.training import Training as TrainingService
-from app.services.triage import TriageService
+from app.services.tickets.service import TicketService
 
 CLICKS_AT_ONCE = 8
 PULL_WAITS_AT_ONCE = 4

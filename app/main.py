@@ -10,41 +10,31 @@ from contextlib import (
     suppress,
 )
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from tempfile import mkstemp
 
-import httpx
 from anyio import Semaphore
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import Engine
 
 from app import logs
-from app.connecting import make_drafting, make_servicenow
-from app.copilot.engine import Engine as TriageEngine
+from app.copilot.engine import TriageEngine
 from app.db import migrate
 from app.db.engine import make_engine, utc_now
 from app.db.files import private_folder
 from app.deps import Services, recognise
 from app.middleware import BodyLimit, SameOrigin, SecurityHeaders, UnexpectedErrors, ValidHost
 from app.proxies import ForwardedHeaders, Proxies
-from app.routing import routes
-from app.services.accounts import AccountService
-from app.services.accuracy import AccuracyService
-from app.services.assembly import CopilotServices, assemble
-from app.services.dashboard import DashboardService
-from app.services.decisions import Decisions
+from app.routes.table import routes
+from app.services.copilot.training import COMMAND
 from app.services.health import HealthService
-from app.services.knowledge import KnowledgeService
-from app.services.privacy import PrivacyService
-from app.services.servicenow import ServiceNowService
-from app.services.tickets import TicketService
-from app.services.training import COMMAND
 from app.settings import Settings
 from app.traffic import CountRequests, Traffic
 from app.version import VERSION
 from app.web import ROOT, install_error_handlers, make_templates
+from app.wiring import make_services
 from app.worker import Bells, Worker
 
 # Each takes 19 MiB and a core.
@@ -73,63 +63,6 @@ def with_secret_key(settings: Settings) -> Settings:
     folder = ROOT / "data"
     private_folder(folder)
     return replace(settings, secret_key=kept_secret(folder / "secret_key"))
-
-
-def make_services(
-    settings: Settings,
-    engine: Engine,
-    wake: Callable[[], None],
-    *,
-    load_triage: Callable[[], TriageEngine] = TriageEngine.from_starter,
-    training: Sequence[str] = COMMAND,
-    now: Callable[[], datetime] = utc_now,
-    transport: httpx.BaseTransport | None = None,
-) -> Services:
-    """Every service of the app; `engine` is migrated."""
-    copilot = assemble(
-        engine, secret_key=settings.secret_key, starter=load_triage, command=training, now=now
-    )
-    complete = copilot.triage.complete
-    servicenow = make_servicenow(
-        settings, engine, wake, now=now, complete=complete, transport=transport
-    )
-    return _services(settings, engine, copilot, servicenow, now=now)
-
-
-def _services(
-    settings: Settings,
-    engine: Engine,
-    copilot: CopilotServices,
-    servicenow: ServiceNowService,
-    *,
-    now: Callable[[], datetime],
-) -> Services:
-    """The Copilot and ServiceNow, with the services that rest on them."""
-    knowledge = KnowledgeService(engine, now=now)
-    knowledge.load_starters()
-    tickets = TicketService(
-        engine, copilot=copilot.door, triage=copilot.triage, pushes=servicenow.pushes, now=now
-    )
-    idle = timedelta(hours=settings.session_idle_hours)
-    return Services(
-        accounts=AccountService(engine, secret_key=settings.secret_key, idle=idle, now=now),
-        tickets=tickets,
-        copilot=copilot.door,
-        knowledge=knowledge,
-        similar=copilot.similar,
-        suggesting=copilot.suggesting,
-        privacy=PrivacyService(engine, now),
-        drafting=make_drafting(settings, tickets),
-        servicenow=servicenow,
-        governance=copilot.governance,
-        dashboard=DashboardService(engine, now),
-        accuracy=AccuracyService(engine, now),
-        decisions=Decisions(engine, tickets, copilot.triage),
-        triage=copilot.triage,
-        models=copilot.models,
-        training=copilot.training,
-        learning=copilot.learning,
-    )
 
 
 @contextmanager

@@ -38,8 +38,9 @@ from app.errors import (
     sentence,
 )
 from app.markdown import markdown
-from app.models import Role, Suggestion, User
+from app.models.accounts import Role, User
 from app.models.characters import plain
+from app.models.tickets import Suggestion
 from app.models.time_zones import find_zone
 
 # Of the fields that cannot be used an answer names the first ones, by at most so many characters.

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 
 from app.errors import DatabaseAway
+from app.services.articles import KnowledgeService
+from app.services.copilot.background import Learning
+from app.services.copilot.similar import SimilarService
 from app.services.health import HealthService
-from app.services.knowledge import KnowledgeService
-from app.services.learning import Learning
 from app.services.servicenow import ServiceNowService
-from app.services.similar import SimilarService
 from app.traffic import Traffic
 
 log = logging.getLogger("app.worker")

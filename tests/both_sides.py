@@ -2,7 +2,7 @@
 
 import time
 
-from app.models import Ticket
+from app.models.tickets import Ticket
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 from app.simulator.base import sys_id_of

@@ -22,16 +22,16 @@ from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy import Engine, make_url, text
 
-from app.copilot.engine import Engine as TriageEngine
+from app.copilot.engine import TriageEngine
 from app.db import accounts, incidents, migrate
 from app.db.engine import make_engine, utc_now, writing
 from app.db.tables import metadata
-from app.integrations.servicenow_bulk import SMALLEST_PAGE
+from app.integrations.servicenow.bulk import SMALLEST_PAGE
 from app.integrations.servicenow_client import ServiceNowClient
 from app.main import create_app
-from app.models import Role, User
+from app.models.accounts import Role, User
 from app.security import SECURE_PREFIX, SESSION_COOKIE, hash_password
-from app.services.knowledge import KnowledgeService
+from app.services.articles import KnowledgeService
 from app.settings import ServiceNowSettings, Settings
 from app.simulator import Instance, RunningSimulator
 from app.simulator.running import listening_socket

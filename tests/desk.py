@@ -2,7 +2,8 @@
 
 from fastapi import FastAPI
 
-from app.models import NewTicket, Role, Ticket, TicketEvent, TicketStatus, User
+from app.models.accounts import Role, User
+from app.models.tickets import NewTicket, Ticket, TicketEvent, TicketStatus
 from app.simulator.base import sys_id_of
 
 CODE = "Solution provided"

@@ -7,8 +7,9 @@ from typing import Any
 from app.db import links, tickets
 from app.db.engine import reading
 from app.errors import AppError
-from app.integrations import servicenow_mapping as mapping
-from app.models import OutboxState, Priority, Ticket, TicketStatus
+from app.integrations.servicenow import mapping as mapping
+from app.models.servicenow import OutboxState
+from app.models.tickets import Priority, Ticket, TicketStatus
 from tests.world import BY, ENDING, JOURNAL, World
 
 COMPARED = ("subject", "status", "priority")

@@ -7,11 +7,11 @@ from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from app.connecting import make_servicenow
 from app.db.engine import make_engine, utc_now
 from app.errors import DatabaseAway
 from app.services.servicenow import ServiceNowService
 from app.settings import Settings
+from app.wiring import make_servicenow
 from app.worker import tick
 
 PAUSE = 0.05

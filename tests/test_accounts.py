@@ -8,10 +8,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.copilot.engine import Engine as TriageEngine
+from app.copilot.engine import TriageEngine
 from app.errors import Conflict
 from app.main import create_app
-from app.models import Role
+from app.models.accounts import Role
 from app.security import local_path
 from app.settings import Settings
 from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, SignIn, signed_in, soup

@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 
 from app.db import predictions
 from app.db.engine import writing
-from app.models import Field, Mode, Prediction, TicketStatus, Verdict
+from app.models.tickets import TicketStatus
+from app.models.triage import Field, Mode, Prediction, Verdict
 from tests.conftest import Clock, soup
 from tests.desk import Desk
 

@@ -5,7 +5,7 @@ from sqlalchemy import Engine, insert, select, text
 
 from app.db.engine import reading, utc_now, writing
 from app.db.tables import tickets
-from app.models import Agreed
+from app.models.conflicts import Agreed
 
 SEEN = {"mod_count": "3", "updated_on": "2026-11-05 08:27:18", "updated_by": "kenji"}
 NOTES = "Cleared the credential store and rebuilt the mail profile."

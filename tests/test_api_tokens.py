@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.models import Role, Scope, User
-from app.routing import ROUTERS
+from app.models.accounts import Role, Scope, User
+from app.routes.table import ROUTERS
 from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, SignIn, account, soup
 from tests.test_rights import ROUTES, knock
 

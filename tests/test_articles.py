@@ -14,8 +14,8 @@ from app.db.engine import reading, writing
 from app.db.tables import articles
 from app.errors import NotFound
 from app.markdown import MARKDOWN, markdown
-from app.models import Role, User
-from app.services.knowledge import KnowledgeService
+from app.models.accounts import Role, User
+from app.services.articles import KnowledgeService
 from tests.conftest import HTMX, soup
 from tests.desk import Desk
 

@@ -21,13 +21,13 @@ from app.errors import (
     ServiceNowError,
     ServiceNowUnavailable,
 )
-from app.integrations import servicenow_mapping as mapping
 from app.integrations.bounded_http import AnswerTooLong, BoundedTransport
-from app.integrations.servicenow_auth import BasicAuth, OAuth
-from app.integrations.servicenow_bulk import BulkReader, streams
+from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow.auth import BasicAuth, OAuth
+from app.integrations.servicenow.bulk import BulkReader, streams
+from app.integrations.servicenow.rate_limiter import Pace
 from app.integrations.servicenow_client import Query, ServiceNowClient, build_slots
-from app.integrations.servicenow_pace import Pace
-from app.models import PushState
+from app.models.servicenow import PushState
 from app.services.servicenow import ServiceNowService
 from app.settings import Settings
 from app.simulator import Instance, RunningSimulator
@@ -404,7 +404,7 @@ def test_a_failure_is_shared_by_those_who_waited_and_the_next_click_asks_again(
             waiting.release()
             return super().result(timeout)
 
-    monkeypatch.setattr("app.integrations.servicenow_auth.Future", Watched)
+    monkeypatch.setattr("app.integrations.servicenow.auth.Future", Watched)
     transport = SlowToken(httpx.Response(401))
     client = slow(transport, click_seconds=20)
     with ThreadPoolExecutor(3) as pool:

@@ -4,7 +4,7 @@ import pytest
 
 from app.copilot.classifier import CategoryModel, TooFewExamples, train
 from app.copilot.knowledge import starter_categories
-from app.copilot.values import LabelledText
+from app.copilot.types import LabelledText
 
 THINGS = {
     "coffee": ("espresso machine", "coffee beans", "milk foam", "paper cups", "grinder", "filter"),

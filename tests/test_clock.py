@@ -9,17 +9,17 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, update
 
-from app.connecting import make_servicenow
-from app.db import clock as db_clock
+from app.db import clock_repair as db_clock
 from app.db import outbox as db_outbox
 from app.db.engine import UtcDateTime, writing
 from app.db.tables import incoming, metadata, outbox, trained_models
 from app.errors import HeldBack
-from app.integrations.servicenow_pace import Pace
-from app.models import OutboxState
+from app.integrations.servicenow.rate_limiter import Pace
+from app.models.servicenow import OutboxState
 from app.services.servicenow import ServiceNowService
 from app.settings import Settings
 from app.simulator import Instance
+from app.wiring import make_servicenow
 from app.worker import tick
 from tests.conftest import SAME_ORIGIN, Clock
 from tests.desk import Desk

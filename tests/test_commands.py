@@ -13,7 +13,9 @@ from fastapi.testclient import TestClient
 
 from app.demo.run import Keeper, demo_settings, make_sample
 from app.main import create_app, kept_secret, offline_services
-from app.models import OutboxFilter, Role, TicketFilter
+from app.models.accounts import Role
+from app.models.servicenow_pages import OutboxFilter
+from app.models.views import TicketFilter
 from app.settings import Settings
 from app.simulator import RunningSimulator
 from tests.conftest import soup

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine as Database
+from sqlalchemy import Engine
 
 from app.copilot.categories import CATEGORIES
-from app.copilot.engine import Engine
+from app.copilot.engine import TriageEngine
 from app.copilot.knowledge import load_articles, load_examples, starter_priorities
-from app.copilot.suggest import Articles
-from app.copilot.words import names_the_trouble
+from app.copilot.next_steps import Articles
+from app.copilot.tokenizer import names_the_trouble
 from app.main import create_app
-from app.models import Priority, Role
-from app.services.copilot import CopilotService
+from app.models.accounts import Role
+from app.models.tickets import Priority
+from app.services.copilot.service import CopilotService
 from app.settings import Settings
 from app.web import ROOT
 from tests.conftest import SAME_ORIGIN, account
@@ -31,7 +32,7 @@ def labelled(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
-def verdicts(triage: Engine, name: str) -> Counter[str]:
+def verdicts(triage: TriageEngine, name: str) -> Counter[str]:
     """How many tickets of a file were put right, wrong, or not at all."""
     found: Counter[str] = Counter()
     for row in labelled(name):
@@ -69,14 +70,14 @@ def test_articles_are_complete() -> None:
 
 
 @pytest.mark.slow
-def test_of_a_hundred_everyday_tickets_at_least_eighty_are_right(triage: Engine) -> None:
+def test_of_a_hundred_everyday_tickets_at_least_eighty_are_right(triage: TriageEngine) -> None:
     found = verdicts(triage, "everyday.csv")
     assert found.total() == 100
     assert found["right"] >= 80, found
     assert found["wrong"] <= 8, found
 
 
-def test_of_twenty_in_other_languages_at_most_two_are_wrong(triage: Engine) -> None:
+def test_of_twenty_in_other_languages_at_most_two_are_wrong(triage: TriageEngine) -> None:
     found = verdicts(triage, "everyday_languages.csv")
     assert found.total() == 20
     assert found["wrong"] <= 2, found
@@ -92,27 +93,29 @@ def test_no_everyday_ticket_is_a_starter_example() -> None:
         assert not starter & {plain(row["text"]) for row in labelled(name)}
 
 
-def test_a_mail_is_read_without_its_clutter(triage: Engine) -> None:
+def test_a_mail_is_read_without_its_clutter(triage: TriageEngine) -> None:
     mail = (
         "From: Somebody\nTo: Helpdesk\nSubject: FW: vpn\n\nHello,\n\n"
         "the VPN does not connect from home since this morning.\n\nKind regards\nSomebody\n"
-        "Database Administrator | Printers and Laptops Ltd"
+        "Engine Administrator | Printers and Laptops Ltd"
     )
     assert triage.triage("FW: vpn", mail).category.value == "network"
 
 
-def test_words_nobody_knows_are_not_sure(triage: Engine) -> None:
+def test_words_nobody_knows_are_not_sure(triage: TriageEngine) -> None:
     found = triage.triage("zzqx wvvk", "")
     assert found.category.value is None
     assert found.priority.value is None
 
 
-def test_the_whole_site_standing_still_is_urgent(triage: Engine) -> None:
+def test_the_whole_site_standing_still_is_urgent(triage: TriageEngine) -> None:
     text = "Nothing works, no network in the whole building, nobody can work"
     assert triage.triage("URGENT", text).priority.value is Priority.URGENT
 
 
-def test_each_step_comes_from_an_article_that_exists(triage: Engine, articles: Articles) -> None:
+def test_each_step_comes_from_an_article_that_exists(
+    triage: TriageEngine, articles: Articles
+) -> None:
     text = "Printer offline: the printer shows offline"
     steps = articles.steps(text, shares=triage.shares(text))
     assert steps
@@ -125,7 +128,7 @@ def test_each_step_comes_from_an_article_that_exists(triage: Engine, articles: A
 def test_a_knowledge_base_that_cannot_be_read_stops_no_ticket(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def broken() -> Engine:
+    def broken() -> TriageEngine:
         raise ValueError("access.csv cannot be read")
 
     found = CopilotService(broken).triage("VPN", "")
@@ -135,7 +138,7 @@ def test_a_knowledge_base_that_cannot_be_read_stops_no_ticket(
 
 
 def test_the_right_article_is_among_the_first_three_for_nine_of_ten_problems(
-    triage: Engine, articles: Articles
+    triage: TriageEngine, articles: Articles
 ) -> None:
     def nearest(text: str) -> set[str]:
         best = articles.best(text, shares=triage.shares(text))
@@ -161,12 +164,12 @@ def test_the_right_article_is_among_the_first_three_for_nine_of_ten_problems(
     ],
 )
 def test_what_no_article_covers_gets_no_steps(
-    triage: Engine, articles: Articles, text: str
+    triage: TriageEngine, articles: Articles, text: str
 ) -> None:
     assert articles.steps(text, shares=triage.shares(text)) == ()
 
 
-def test_what_hides_a_secret_is_no_reason(triage: Engine) -> None:
+def test_what_hides_a_secret_is_no_reason(triage: TriageEngine) -> None:
     copilot = CopilotService(lambda: triage)
     text = "The printer prints blank pages, card 4111 1111 1111 1111, ghp_{}".format("a1B2" * 9)
     category = copilot.triage("Printer trouble", text).said[0]
@@ -187,7 +190,7 @@ def test_what_hides_a_secret_is_no_reason(triage: Engine) -> None:
     ],
 )
 def test_what_a_thing_is_called_decides_not_how_it_is_told(
-    triage: Engine, articles: Articles, subject: str, category: str, article: str
+    triage: TriageEngine, articles: Articles, subject: str, category: str, article: str
 ) -> None:
     told = "Reported by phone this morning. Two colleagues see the same."
     text = f"{subject}\n{told}"
@@ -195,7 +198,7 @@ def test_what_a_thing_is_called_decides_not_how_it_is_told(
     assert articles.steps(text, shares=triage.shares(text))[0].source_slug == article
 
 
-def test_few_tickets_of_the_demo_are_put_wrong(triage: Engine) -> None:
+def test_few_tickets_of_the_demo_are_put_wrong(triage: TriageEngine) -> None:
     """Its agents confirm the file's categories: what triage says should not look foolish."""
     with (ROOT / "app" / "demo" / "tickets.csv").open(encoding="utf-8", newline="") as lines:
         found = [
@@ -232,12 +235,12 @@ def test_a_resolution_is_offered_only_where_its_title_names_the_trouble(
 class Slow:
     """An engine that is loaded when the test says so."""
 
-    def __init__(self, engine: Engine | None) -> None:
+    def __init__(self, engine: TriageEngine | None) -> None:
         self.begun, self.may_end = threading.Event(), threading.Event()
         self.loads = 0
         self._engine = engine
 
-    def __call__(self) -> Engine:
+    def __call__(self) -> TriageEngine:
         self.loads += 1
         self.begun.set()
         assert self.may_end.wait(20)
@@ -246,7 +249,7 @@ class Slow:
         return self._engine
 
 
-def test_a_server_answers_while_the_engine_is_loaded(triage: Engine) -> None:
+def test_a_server_answers_while_the_engine_is_loaded(triage: TriageEngine) -> None:
     load = Slow(triage)
     copilot = CopilotService(load)
     copilot.start()
@@ -281,7 +284,7 @@ def test_a_load_that_failed_is_tried_again_after_a_pause_by_one_thread(
 
 
 def test_a_ticket_of_the_first_second_is_triaged_soon(
-    settings: Settings, triage: Engine, engine: Database
+    settings: Settings, triage: TriageEngine, engine: Engine
 ) -> None:
     load = Slow(triage)
     app = create_app(settings, load_triage=load, engine=engine)

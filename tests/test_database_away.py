@@ -9,9 +9,11 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.copilot.engine import Engine as TriageEngine
+from app.copilot.engine import TriageEngine
 from app.main import create_app
-from app.models import OutboxFilter, OutboxState, Role
+from app.models.accounts import Role
+from app.models.servicenow import OutboxState
+from app.models.servicenow_pages import OutboxFilter
 from app.settings import Settings
 from app.simulator import Instance, RunningSimulator
 from tests.conftest import SAME_ORIGIN, account, servicenow_settings

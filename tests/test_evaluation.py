@@ -15,7 +15,7 @@ from app.__main__ import main
 from app.copilot.classifier import train
 from app.copilot.evaluation.export import Export, read_export
 from app.copilot.evaluation.measure import evaluate
-from app.copilot.values import LabelledText
+from app.copilot.types import LabelledText
 from app.errors import Invalid
 
 TOPICS = {

@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from app.models import TicketStatus
+from app.models.tickets import TicketStatus
 from tests.world import World, a_world, check_exactly_once
 
 pytestmark = [

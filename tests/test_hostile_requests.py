@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
-from app import serving
+from app import server
 from app.middleware import HEADERS, BodyLimit
 from app.simulator.running import listening_socket
 from tests.conftest import HTMX, SAME_ORIGIN
@@ -163,21 +163,21 @@ def impatient(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[s
         await limited({**scope, "app": app}, receive, send)
 
     listening = listening_socket()
-    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
     config = uvicorn.Config(
         within_app,
         log_config=None,
         access_log=False,
         lifespan="off",
-        http=serving.ImpatientProtocol,
+        http=server.ImpatientProtocol,
     )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    while not server.started:
+    while not running.started:
         time.sleep(0.01)
     yield listening.getsockname()
-    server.should_exit = True
+    running.should_exit = True
     thread.join(10)
 
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from app.main import offline_services
-from app.models import Role
+from app.models.accounts import Role
 from app.settings import Settings
 from app.simulator import Instance, RunningSimulator
 

@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, func, select
 
-from app.copilot.likeness import fingerprint, likeness, sketch
+from app.copilot.same_text import fingerprint, likeness, sketch
 from app.db import tables
 from app.db.engine import reading
 from tests.conftest import Clock

@@ -13,12 +13,13 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from app.db import events, links, outbox, tickets
+from app.db.create_keys import draw
 from app.db.engine import reading, writing
-from app.db.keys import draw
 from app.db.tables import outbox as outbox_table
 from app.db.tables import tickets as tickets_table
-from app.integrations.servicenow_mapping import create_keys
-from app.models import EventKind, OutboxKind, OutboxState
+from app.integrations.servicenow.mapping import create_keys
+from app.models.servicenow import OutboxKind, OutboxState
+from app.models.tickets import EventKind
 from app.settings import Settings
 from app.simulator import Instance, RunningSimulator
 from tests import pusher

@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateIndex
 from app.db import events, migrate, search
 from app.db.engine import make_engine, reading, writing
 from app.db.tables import metadata, ticket_terms
-from app.services.knowledge import KnowledgeService
+from app.services.articles import KnowledgeService
 from tests.conftest import own_postgresql
 
 # SQLite's full-text tables (`ticket_words`, and what FTS5 keeps beside it) are no tables of ours.

@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.copilot.engine import Engine as TriageEngine
+from app.copilot.engine import TriageEngine
 from app.main import create_app
-from app.models import TicketStatus
+from app.models.tickets import TicketStatus
 from app.settings import ServiceNowSettings, Settings
 from app.simulator import Instance
 from app.worker import tick

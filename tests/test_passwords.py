@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from app.demo.run import ACCOUNTS
 from app.errors import Invalid, SettingsError
-from app.models import Role
+from app.models.accounts import Role
 from app.security import new_password
-from app.services.accounts import AccountService
-from app.services.passwords import checked_password
+from app.services.accounts.passwords import checked_password
+from app.services.accounts.service import AccountService
 from tests.conftest import PASSWORD
 
 EMAIL = "anna.schmidt@contoso.example"

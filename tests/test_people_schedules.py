@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
-from app.models import OutboxState
+from app.models.servicenow import OutboxState
 from app.simulator import Instance
 from tests.backups import DatabaseBackup, InstanceBackup
 from tests.conftest import Clock

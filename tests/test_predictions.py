@@ -7,7 +7,8 @@ from sqlalchemy import Engine
 
 from app.db import predictions, tables, tickets
 from app.db.engine import reading, writing
-from app.models import Field, Mode, StoredPrediction, TicketStatus, TrackRecord, Verdict
+from app.models.tickets import TicketStatus
+from app.models.triage import Field, Mode, StoredPrediction, TrackRecord, Verdict
 from app.simulator import Instance
 from tests.conftest import Clock, soup
 from tests.desk import Desk

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from app.copilot.knowledge import starter_priorities
-from app.copilot.measures import priority_quality
+from app.copilot.metrics import priority_quality
+from app.copilot.phrase_lexicon import Signs
 from app.copilot.priority import PriorityModel, train_priority
-from app.copilot.signs import Signs
-from app.copilot.values import PRIORITY_OF, LabelledPriority
-from app.models import Priority
+from app.copilot.types import PRIORITY_OF, LabelledPriority
+from app.models.tickets import Priority
 
 DATA = Path(__file__).resolve().parent / "data"
 

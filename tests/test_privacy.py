@@ -8,7 +8,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.models import Role, TicketStatus
+from app.models.accounts import Role
+from app.models.tickets import TicketStatus
 from app.simulator import Instance
 from app.worker import tick
 from tests.conftest import HTMX, Clock, SignIn, soup

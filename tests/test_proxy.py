@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.connecting import make_client
 from app.errors import Kind, LanguageModelError, ServiceNowUnavailable, SettingsError
 from app.integrations.llm_client import LLMClient
 from app.integrations.servicenow_client import ServiceNowClient
 from app.settings import ProxySettings, Settings
 from app.simulator import Instance, RunningSimulator
+from app.wiring import make_client
 from tests.language_model import LanguageModel
 from tests.recording_proxy import CERTIFICATE, RecordingProxy
 

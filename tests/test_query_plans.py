@@ -14,8 +14,9 @@ from sqlalchemy import Connection, Engine, event, text
 from app.db import tickets
 from app.db.engine import reading
 from app.db.tables import metadata
-from app.models import TicketFilter, TicketStatus
-from app.routing import ROUTERS
+from app.models.tickets import TicketStatus
+from app.models.views import TicketFilter
+from app.routes.table import ROUTERS
 from tests.both_sides import BothSides
 
 # Tables without a row for each ticket, incident, push or event.

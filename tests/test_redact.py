@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.copilot.redact import PLACEHOLDER, masked, masked_for_llm, secrets_in
-from app.copilot.secret_labels import BEGINNING, PATTERN, STEM, labels_in
-from app.copilot.secret_shapes import GIVEN, KNOWN, MANY_DIGITS, is_card, may_hold_a_key
-from app.copilot.values import SecretKind
+from app.copilot.secrets.labels import BEGINNING, PATTERN, STEM, labels_in
+from app.copilot.secrets.patterns import GIVEN, KNOWN, MANY_DIGITS, is_card, may_hold_a_key
+from app.copilot.secrets.redact import PLACEHOLDER, masked, masked_for_llm, secrets_in
+from app.copilot.types import SecretKind
 from app.models.characters import lowered, plain
 
 DATA = Path(__file__).parent / "data"

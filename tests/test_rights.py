@@ -6,8 +6,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.models import Role
-from app.routing import ROUTERS
+from app.models.accounts import Role
+from app.routes.table import ROUTERS
 from tests.conftest import SAME_ORIGIN, SignIn, soup
 from tests.desk import Desk
 

@@ -11,7 +11,8 @@ from sqlalchemy import update
 
 from app.db.engine import writing
 from app.db.tables import outbox
-from app.models import OutboxState, TicketStatus
+from app.models.servicenow import OutboxState
+from app.models.tickets import TicketStatus
 from tests.world import JOURNAL, World, a_world, check_exactly_once, check_in_step
 
 pytestmark = [

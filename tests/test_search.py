@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete
 from sqlalchemy.exc import OperationalError
 
-from app.copilot.redact import masked
-from app.copilot.words import Term, asked, other_words, words
+from app.copilot.secrets.redact import masked
+from app.copilot.tokenizer import Term, asked, other_words, words
 from app.db import search
 from app.db.engine import reading, writing
 from app.db.tables import ticket_terms, tickets
-from app.models import ArticleDraft, TicketStatus
+from app.models.knowledge import ArticleDraft
+from app.models.tickets import TicketStatus
 from app.simulator import Instance
 from tests.conftest import HTMX, soup
 from tests.desk import Desk

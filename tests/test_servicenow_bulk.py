@@ -9,15 +9,16 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from app.db import incidents, incoming
+from app.db import change_cursor, incidents
 from app.db.engine import reading
 from app.errors import Kind, ServiceNowRejected, ServiceNowUnavailable
-from app.integrations import servicenow_mapping as mapping
-from app.integrations.servicenow_bulk import SMALLEST_PAGE, BulkReader, Stream, streams
+from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow.bulk import SMALLEST_PAGE, BulkReader, Stream, streams
 from app.integrations.servicenow_client import BasicAuth, Query, ServiceNowClient, build_slots
-from app.models import RunState, SyncRun, TicketFilter
+from app.models.sync_runs import RunState, SyncRun
+from app.models.views import TicketFilter
 from app.services.servicenow import ServiceNowService
-from app.services.servicenow.pulls import pause_after
+from app.services.servicenow.pull.import_runs import pause_after
 from app.settings import Settings
 from app.simulator import Instance
 from tests.conftest import HTMX, Clock, soup
@@ -67,7 +68,7 @@ def known(engine: Engine, settings: Settings) -> dict[str, object]:
 
 def watermark(engine: Engine, settings: Settings) -> datetime | None:
     with reading(engine) as conn:
-        return incoming.find(conn, settings.servicenow.host).watermark
+        return change_cursor.find(conn, settings.servicenow.host).watermark
 
 
 def words(html: str) -> str:
@@ -413,7 +414,7 @@ def test_the_card_tells_the_rate_and_the_time_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Of several streams a short last page may come second.
-    monkeypatch.setattr("app.services.servicenow.scanning.STREAMS", 1)
+    monkeypatch.setattr("app.services.servicenow.pull.import_worker.STREAMS", 1)
     fill(instance, 300)
     run = start(service)
 

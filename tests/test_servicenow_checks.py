@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from app.copilot.engine import Engine as TriageEngine
-from app.db import checks
+from app.copilot.engine import TriageEngine
+from app.db import connection_tests
 from app.db.engine import writing
 from app.main import create_app
 from app.settings import Settings
@@ -174,7 +174,7 @@ def test_each_failure_has_its_own_sentence_and_next_step(
         instance.faults.clear()
 
 
-def seen(app: FastAPI) -> tuple[checks.Check, ...]:
+def seen(app: FastAPI) -> tuple[connection_tests.Check, ...]:
     test = app.state.services.servicenow.connection.view().test
     assert test is not None
     assert not test.running
@@ -247,9 +247,9 @@ def test_the_card_polls_while_the_test_runs_and_stops_at_its_end(
 ) -> None:
     host = settings.servicenow.host
     with writing(engine) as conn:
-        assert checks.claim(conn, host, now=clock(), dead_before=clock())
-        done = [checks.Check("configuration", "passed", "basic")]
-        checks.store(conn, host, done, finished_at=None)
+        assert connection_tests.claim(conn, host, now=clock(), dead_before=clock())
+        done = [connection_tests.Check("configuration", "passed", "basic")]
+        connection_tests.store(conn, host, done, finished_at=None)
     card = soup(press(agent, "/servicenow/test")).select_one("#connection-card")
     assert (card["hx-get"], card["hx-trigger"]) == ("/servicenow/test", "load delay:1s")
     assert "Running" in card.get_text()

@@ -18,10 +18,10 @@ from app.errors import (
     ServiceNowRejected,
     ServiceNowUnavailable,
 )
-from app.integrations.servicenow_answers import http_date
-from app.integrations.servicenow_auth import BasicAuth, OAuth
+from app.integrations.servicenow.answers import http_date
+from app.integrations.servicenow.auth import BasicAuth, OAuth
+from app.integrations.servicenow.rate_limiter import Pace
 from app.integrations.servicenow_client import Query, ServiceNowClient, build_slots
-from app.integrations.servicenow_pace import Pace
 from app.simulator import Instance, RunningSimulator
 
 

@@ -7,15 +7,16 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Connection, Engine, insert
 from sqlalchemy.exc import IntegrityError
 
-from app.db import runs
+from app.db import import_runs
 from app.db.engine import writing
 from app.db.tables import sync_runs
 from app.errors import Conflict
-from app.integrations.servicenow_mapping import format_stamp, parse_stamp
-from app.models import IncomingState, RunState, SyncRun
+from app.integrations.servicenow.mapping import format_stamp, parse_stamp
+from app.models.incoming_changes import IncomingState
+from app.models.sync_runs import RunState, SyncRun
 from app.services.servicenow import ServiceNowService
-from app.services.servicenow.clocks import ahead, reached
-from app.services.servicenow.incoming import LONG_OVERLAP, OVERLAP
+from app.services.servicenow.connection.instance_clock import ahead, reached
+from app.services.servicenow.pull.change_poller import LONG_OVERLAP, OVERLAP
 from app.simulator import Instance
 from tests.both_sides import BothSides
 from tests.conftest import Clock, soup
@@ -262,16 +263,16 @@ def test_two_processes_that_queue_a_pull_at_once_share_it(
 ) -> None:
     if engine.dialect.name != "postgresql":
         pytest.skip("one process per SQLite file; set TEST_DATABASE_URL")
-    look, others = runs.find_open, iter(["faster", *[""] * 100])
+    look, others = import_runs.find_open, iter(["faster", *[""] * 100])
 
     def seen_too_early(conn: Connection) -> SyncRun | None:
         found = look(conn)
         if next(others):
             with engine.connect() as other, other.begin():
-                runs.add(other, now=now(), created_by="other@example.com", **WANTED)
+                import_runs.add(other, now=now(), created_by="other@example.com", **WANTED)
         return found
 
-    monkeypatch.setattr(runs, "find_open", seen_too_early)
+    monkeypatch.setattr(import_runs, "find_open", seen_too_early)
     joined = both.service.pulls.start(by="admin@example.com")
     assert joined.created_by == "other@example.com"
     with pytest.raises(Conflict):

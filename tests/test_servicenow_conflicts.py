@@ -8,7 +8,9 @@ from sqlalchemy import Engine, update
 from app.db.engine import writing
 from app.db.tables import ticket_events
 from app.errors import Conflict, Invalid
-from app.models import EventKind, PushState, Role
+from app.models.accounts import Role
+from app.models.servicenow import PushState
+from app.models.tickets import EventKind
 from app.simulator import Instance
 from app.worker import tick
 from tests.both_sides import BETH, HARDWARE, BothSides

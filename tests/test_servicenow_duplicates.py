@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.models import Ticket
+from app.models.tickets import Ticket
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 from app.worker import tick

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from app.models import PushState, TicketStatus
+from app.models.servicenow import PushState
+from app.models.tickets import TicketStatus
 from app.services.servicenow import ServiceNowService
 from app.settings import Settings
 from app.simulator import Instance

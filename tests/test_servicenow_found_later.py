@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.models import PushState, TicketStatus
+from app.models.servicenow import PushState
+from app.models.tickets import TicketStatus
 from app.simulator import Instance
 from app.worker import tick
 from tests.both_sides import BETH, HARDWARE, NETWORK

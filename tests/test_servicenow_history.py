@@ -9,11 +9,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from app.db import exchanges
+from app.db import sync_history
 from app.db.engine import writing
-from app.integrations.servicenow_listening import Call
-from app.models import Exchange, HistoryFilter, TicketStatus
-from app.services.servicenow.history import field_changes
+from app.integrations.servicenow.call_listeners import Call
+from app.models.servicenow_pages import Exchange, HistoryFilter
+from app.models.tickets import TicketStatus
+from app.services.servicenow.sync_history import field_changes
 from app.simulator import Instance
 from app.worker import tick
 from tests.both_sides import BothSides
@@ -138,7 +139,7 @@ def test_the_page_searches_pages_and_belongs_to_the_ticket(
     second = linked(desk, subject="Two")
     with writing(engine) as conn:
         for _ in range(51):
-            exchanges.add(
+            sync_history.add(
                 conn,
                 at=clock(),
                 direction="push",
@@ -204,7 +205,7 @@ def test_a_secret_in_what_the_instance_said_is_hidden(
     agent: TestClient, engine: Engine, clock: Clock
 ) -> None:
     with writing(engine) as conn:
-        exchanges.add(
+        sync_history.add(
             conn,
             at=clock(),
             direction="push",

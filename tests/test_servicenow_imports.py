@@ -8,9 +8,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.errors import Conflict, Invalid
-from app.integrations.servicenow_bulk import SMALLEST_PAGE
-from app.models import RunState, SyncRun, TicketFilter, TicketStatus
-from app.services.servicenow import ServiceNowService, imports
+from app.integrations.servicenow.bulk import SMALLEST_PAGE
+from app.models.sync_runs import RunState, SyncRun
+from app.models.tickets import TicketStatus
+from app.models.views import TicketFilter
+from app.services.servicenow import ServiceNowService
+from app.services.servicenow.pull import import_undo
 from app.simulator import Instance
 from app.simulator.base import sys_id_of
 from tests.conftest import HTMX, Clock, SignIn, soup
@@ -153,8 +156,8 @@ def test_a_long_undo_goes_on_in_the_worker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = pull(service)
-    monkeypatch.setattr(imports, "CHUNK", 4)
-    monkeypatch.setattr(imports, "CLICK_SECONDS", 0)
+    monkeypatch.setattr(import_undo, "CHUNK", 4)
+    monkeypatch.setattr(import_undo, "CLICK_SECONDS", 0)
     answer = api.post(f"/api/sn/sync/runs/{run.id}/undo")
     assert (answer.status_code, answer.json()["removed"]) == (202, 0)
     assert answer.headers["Location"] == f"/api/sn/sync/runs/{run.id}"

@@ -9,18 +9,21 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, update
 
-from app.connecting import make_client
 from app.db import predictions
 from app.db.engine import reading, writing
 from app.db.tables import ticket_events
+from app.integrations.servicenow.mapping import FIELDS, parse_stamp
 from app.integrations.servicenow_client import ServiceNowClient
-from app.integrations.servicenow_mapping import FIELDS, parse_stamp
-from app.models import EventKind, Field, IncomingState, TicketEvent, TicketFilter
+from app.models.incoming_changes import IncomingState
+from app.models.tickets import EventKind, TicketEvent
+from app.models.triage import Field
+from app.models.views import TicketFilter
 from app.services.servicenow import ServiceNowService
-from app.services.servicenow.following import Followed, Following
-from app.services.servicenow.incoming import PAGE
+from app.services.servicenow.pull.change_cursor import Followed, Following
+from app.services.servicenow.pull.change_poller import PAGE
 from app.settings import Settings
 from app.simulator import Instance
+from app.wiring import make_client
 from app.worker import tick
 from tests.both_sides import BETH, BothSides
 from tests.conftest import HTMX, Clock, soup

@@ -9,14 +9,15 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Connection
 
-from app.connecting import make_servicenow
 from app.db import links, outbox
 from app.db.engine import reading, writing
 from app.errors import Kind
-from app.integrations.servicenow_mapping import create_keys
-from app.models import OutboxItem, OutboxKind, OutboxState, PushState, TicketStatus
+from app.integrations.servicenow.mapping import create_keys
+from app.models.servicenow import OutboxItem, OutboxKind, OutboxState, PushState
+from app.models.tickets import TicketStatus
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
+from app.wiring import make_servicenow
 from app.worker import tick
 from tests.conftest import Clock
 from tests.desk import Desk

@@ -2,7 +2,7 @@
 
 from fastapi.testclient import TestClient
 
-from app.models import TicketStatus
+from app.models.tickets import TicketStatus
 from app.simulator import Instance
 from app.worker import tick
 from tests.conftest import soup

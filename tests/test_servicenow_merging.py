@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.integrations.servicenow_mapping import (
+from app.integrations.servicenow.mapping import (
     Merge,
     agreed_at_first,
     agreed_when_found,
@@ -12,8 +12,9 @@ from app.integrations.servicenow_mapping import (
     recognised,
     same,
 )
-from app.integrations.servicenow_mapping.writing import short_description
-from app.models import CLEARABLE, RESOLUTION, SYNCED, Agreed, Priority, TicketStatus, Values
+from app.integrations.servicenow.mapping.to_incident import short_description
+from app.models.conflicts import CLEARABLE, RESOLUTION, SYNCED, Agreed, Values
+from app.models.tickets import Priority, TicketStatus
 
 PEOPLE = st.sampled_from(["beth@example.com", "fred@example.com", "ABEL@example.com"])
 WORDS = st.sampled_from(["Mail", "Mail is down", "word " * 40, "[code]x[/code]"])

@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.models import TicketStatus
+from app.models.tickets import TicketStatus
 from app.simulator import Instance
 from app.worker import tick
 from tests.conftest import HTMX, Clock, soup

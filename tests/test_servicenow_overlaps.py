@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.models import PushState
+from app.models.servicenow import PushState
 from app.worker import tick
 from tests.both_sides import BETH, HARDWARE, BothSides
 from tests.conftest import Clock, soup

@@ -6,14 +6,15 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.connecting import make_client
 from app.errors import HeldBack, Kind
+from app.integrations.servicenow.rate_limiter import Pace
 from app.integrations.servicenow_client import ServiceNowClient
-from app.integrations.servicenow_pace import Pace
-from app.models import OutboxState, TicketStatus
+from app.models.servicenow import OutboxState
+from app.models.tickets import TicketStatus
 from app.services.servicenow import ServiceNowService
 from app.settings import Settings
 from app.simulator import Instance
+from app.wiring import make_client
 from app.worker import tick
 from tests.conftest import Clock
 from tests.desk import Desk

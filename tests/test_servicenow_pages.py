@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.copilot.engine import Engine as TriageEngine
+from app.copilot.engine import TriageEngine
 from app.main import create_app
 from app.settings import Settings
 from app.simulator import Instance

@@ -10,8 +10,10 @@ from sqlalchemy import update
 from app.db.engine import writing
 from app.db.tables import tickets as tickets_table
 from app.errors import Conflict, Invalid
-from app.integrations.servicenow_bulk import SMALLEST_PAGE
-from app.models import RunState, SyncRun, TicketFilter, TicketStatus
+from app.integrations.servicenow.bulk import SMALLEST_PAGE
+from app.models.sync_runs import RunState, SyncRun
+from app.models.tickets import TicketStatus
+from app.models.views import TicketFilter
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 from app.simulator.base import sys_id_of

@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 
-from app.copilot.engine import Engine as TriageEngine
+from app.copilot.engine import TriageEngine
 from app.errors import Conflict
 from app.main import create_app
-from app.models import NotePush, PushState, TicketStatus
+from app.models.servicenow import PushState
+from app.models.tickets import NotePush, TicketStatus
 from app.services.servicenow import ServiceNowService
 from app.settings import Settings
 from app.simulator import Instance

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import ServiceNowRejected
-from app.integrations.servicenow_query import OPERATORS, Query
+from app.integrations.servicenow.query import OPERATORS, Query
 from app.simulator.query import matches, parse
 
 VALUES = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=30)

@@ -12,7 +12,8 @@ from app.db import migrate
 from app.db.engine import make_engine, reading, writing
 from app.db.tables import outbox
 from app.errors import Kind
-from app.models import OutboxState, PushState, TicketStatus
+from app.models.servicenow import OutboxState, PushState
+from app.models.tickets import TicketStatus
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 from app.worker import tick

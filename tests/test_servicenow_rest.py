@@ -6,7 +6,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.models import PushState, RunState
+from app.models.servicenow import PushState
+from app.models.sync_runs import RunState
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 from app.worker import tick

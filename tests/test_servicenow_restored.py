@@ -10,7 +10,8 @@ from sqlalchemy import select
 from app.db import links
 from app.db.engine import reading
 from app.db.tables import spent_keys
-from app.models import HistoryFilter, PushState
+from app.models.servicenow import PushState
+from app.models.servicenow_pages import HistoryFilter
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 from app.worker import tick

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.errors import AnswerLost, Kind, ServiceNowError
-from app.integrations.servicenow_auth import OAuth
+from app.integrations.servicenow.auth import OAuth
 from app.integrations.servicenow_client import Query, Record, ServiceNowClient, build_slots
 
 SYS_ID = "0123456789abcdef0123456789abcdef"

@@ -9,9 +9,10 @@ from sqlalchemy import Engine
 
 from app.db import links
 from app.db.engine import writing
-from app.integrations.servicenow_mapping import Maps
-from app.models import PushState, RunState
-from app.services.servicenow.arriving import Arrival
+from app.integrations.servicenow.mapping import Maps
+from app.models.servicenow import PushState
+from app.models.sync_runs import RunState
+from app.services.servicenow.pull.apply_changes import Arrival
 from app.simulator import Instance
 from app.worker import tick
 from tests.both_sides import BothSides

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.models import PushState, PushStatus
+from app.models.servicenow import PushState, PushStatus
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 from app.worker import tick

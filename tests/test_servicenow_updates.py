@@ -7,7 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.errors import Conflict
-from app.models import PushState, TicketStatus
+from app.models.servicenow import PushState
+from app.models.tickets import TicketStatus
 from app.simulator.base import sys_id_of
 from app.worker import tick
 from tests.both_sides import BETH, HARDWARE, NETWORK, BothSides

@@ -10,13 +10,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
-from app.copilot.engine import Engine as TriageEngine
+from app.copilot.engine import TriageEngine
 from app.db import migrate
 from app.db.engine import make_engine, reading, writing
 from app.main import create_app
-from app.models import Role
+from app.models.accounts import Role
 from app.security import SECURE_PREFIX, SESSION_COOKIE
-from app.services.sessions import browser_name
+from app.services.accounts.sessions import browser_name
 from app.settings import Settings
 from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, account, soup
 

@@ -11,11 +11,11 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from app.copilot.engine import Engine as TriageEngine
+from app.copilot.engine import TriageEngine
 from app.errors import AnswerLost, HeldBack, ServiceNowError
 from app.integrations.servicenow_client import ServiceNowClient as Client
 from app.main import create_app
-from app.models import RunState
+from app.models.sync_runs import RunState
 from app.services.servicenow import ServiceNowService
 from app.settings import Settings
 from tests.test_bounded_calls import client_of, create, page

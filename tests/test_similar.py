@@ -4,9 +4,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.copilot.similar import Vocabulary, calibrate, cosine, pairs_among, starter_calibration
-from app.models import SourceKind
-from app.services.similar import SimilarService
+from app.copilot.similarity import Vocabulary, calibrate, cosine, pairs_among, starter_calibration
+from app.models.knowledge import SourceKind
+from app.services.copilot.similar import SimilarService
 from app.simulator import Instance
 from tests.conftest import HTMX, Clock, soup
 from tests.desk import Desk
@@ -143,7 +143,7 @@ def test_too_few_pairs_say_nothing() -> None:
 def test_the_starter_examples_speak_until_the_desk_can(
     similar: SimilarService, desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.services.similar.ENOUGH_PAIRS", 5)
+    monkeypatch.setattr("app.services.copilot.similar.ENOUGH_PAIRS", 5)
     ticket = desk.ticket(*JAM)
     assert similar.of_ticket(ticket.id).basis == "starter"
     assert starter_calibration().pairs > 1000

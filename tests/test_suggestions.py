@@ -9,7 +9,8 @@ from sqlalchemy import Engine, select
 
 from app.db.engine import reading
 from app.db.tables import deflections, suggestion_uses
-from app.models import SourceKind, Ticket
+from app.models.knowledge import SourceKind
+from app.models.tickets import Ticket
 from app.simulator import Instance
 from tests.conftest import HTMX, soup
 from tests.desk import Desk

@@ -5,13 +5,13 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.copilot.engine import Engine
+from app.copilot.engine import TriageEngine
 from app.copilot.html_text import as_text
 from app.copilot.text import cleaned, says_something
 from app.db import tickets
 from app.db.engine import reading
-from app.models import PushState
 from app.models.characters import plain
+from app.models.servicenow import PushState
 from app.simulator import Instance
 from app.worker import tick
 from tests.desk import Desk
@@ -88,11 +88,11 @@ def test_any_html_ends_and_scripts_and_styles_never_show(text: str) -> None:
     [
         "--\nJo Doe\nDatabase Administrator, Printers Ltd",
         "-- \nJo Doe\nDatabase Administrator, Printers Ltd",
-        "—\nJo Doe, Database Administrator",
-        "_______________\nJo Doe, Database Administrator",
+        "—\nJo Doe, Engine Administrator",
+        "_______________\nJo Doe, Engine Administrator",
         "Best regards\nJo Doe\nDatabase Administrator",
-        "Mit freundlichen Grüßen\nJo Doe, Database Administrator",
-        "Cordiali saluti\nJo Doe, Database Administrator",
+        "Mit freundlichen Grüßen\nJo Doe, Engine Administrator",
+        "Cordiali saluti\nJo Doe, Engine Administrator",
         "Gesendet von meinem iPhone",
         "Envoyé de mon iPhone",
         "Sent from my phone",
@@ -119,13 +119,13 @@ def test_dashes_inside_a_text_cut_nothing(text: str) -> None:
     assert cleaned(text).startswith(text[:9])
 
 
-def test_triage_does_not_read_the_signature(triage: Engine) -> None:
+def test_triage_does_not_read_the_signature(triage: TriageEngine) -> None:
     trouble = "VPN does not connect from home since this morning"
     signed = f"{trouble}\n--\nDatabase Administrator | Printers and Laptops Ltd"
     assert triage.triage("VPN", signed).category == triage.triage("VPN", trouble).category
 
 
-def test_triage_reads_the_words_of_an_html_mail(triage: Engine) -> None:
+def test_triage_reads_the_words_of_an_html_mail(triage: TriageEngine) -> None:
     html = "<html><body><p>VPN does not connect from home</p><br></body></html>"
     found = triage.triage("VPN", html).category
     assert (found.value, found) == (
@@ -143,7 +143,7 @@ NOTHING_TO_GO_ON = """the and of|it is what it is|to be or not to be|with or wit
 
 
 @pytest.mark.parametrize("text", NOTHING_TO_GO_ON.replace("\n", "").split("|"))
-def test_of_small_words_and_pleas_alone_triage_is_not_sure(triage: Engine, text: str) -> None:
+def test_of_small_words_and_pleas_alone_triage_is_not_sure(triage: TriageEngine, text: str) -> None:
     found = triage.triage(text, "").category
     assert (found.value, found.confidence) == (None, 0.0)
 

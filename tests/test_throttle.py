@@ -16,10 +16,10 @@ from app.db.engine import writing
 from app.db.tables import login_attempts
 from app.errors import Invalid, TooManyAttempts
 from app.logs import JsonLines
-from app.models import Role
+from app.models.accounts import Role
 from app.routes import account as account_routes
 from app.security import DEVICE_COOKIE, SESSION_COOKIE
-from app.services.throttle import Source, Throttle
+from app.services.accounts.throttle import Source, Throttle
 from tests.conftest import PASSWORD, SAME_ORIGIN, Clock, account, signed_in
 
 HERE = Source("203.0.113.7")

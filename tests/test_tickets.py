@@ -6,7 +6,7 @@ import pytest
 from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
 
-from app.models import Role
+from app.models.accounts import Role
 from tests.conftest import HTMX, soup
 from tests.desk import Desk
 

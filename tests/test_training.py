@@ -9,12 +9,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, update
 
-from app.copilot.engine import Engine as TriageEngine
-from app.copilot.task import read_task, write_task
+from app.copilot.engine import TriageEngine
+from app.copilot.training_task import read_task, write_task
 from app.db import tables, trained_models
 from app.db.engine import reading, writing
 from app.main import create_app
-from app.models import ModelState
+from app.models.triage import ModelState
 from app.settings import Settings
 from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, signed_in, soup
 from tests.desk import Desk

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from app.copilot.engine import Engine as TriageEngine
+from app.copilot.engine import TriageEngine
 from app.db import events, predictions, suggestions, tickets
 from app.db.engine import reading, utc_now, writing
-from app.models import EventKind, Field, StoredPrediction, Ticket, Verdict
-from app.services.copilot import CopilotService
-from app.services.triage import TriageService
+from app.models.tickets import EventKind, Ticket
+from app.models.triage import Field, StoredPrediction, Verdict
+from app.services.copilot.service import CopilotService
+from app.services.copilot.triage import TriageService
 from app.simulator import Instance
 from tests.conftest import soup
 from tests.desk import Desk

@@ -7,7 +7,9 @@ from bs4 import BeautifulSoup, Tag
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.models import Basis, Role, TicketStatus
+from app.models.accounts import Role
+from app.models.form_basis import Basis
+from app.models.tickets import TicketStatus
 from app.security import SESSION_COOKIE
 from app.simulator import Instance
 from app.worker import tick

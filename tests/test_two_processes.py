@@ -15,7 +15,7 @@ import pytest
 
 from app.db import migrate
 from app.db.engine import make_engine, utc_now
-from app.models import OutboxState
+from app.models.servicenow import OutboxState
 from app.settings import Settings
 from app.simulator import Instance, RunningSimulator
 from tests import pusher

@@ -10,7 +10,8 @@ from sqlalchemy import update
 from app.db.engine import writing
 from app.db.tables import connections, outbox, ticket_events, tickets
 from app.errors import STATUS_OF_KIND, Kind
-from app.models import NOTES, EventKind, OutboxItem, PushState
+from app.models.servicenow import OutboxItem, PushState
+from app.models.tickets import NOTES, EventKind
 from app.simulator import Instance
 from app.worker import tick
 from tests.both_sides import BothSides

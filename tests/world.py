@@ -11,20 +11,12 @@ from sqlalchemy import Engine, select
 from app.db import outbox_list, tickets
 from app.db.engine import make_engine, reading
 from app.db.tables import outbox as outbox_table
-from app.integrations.servicenow_mapping import STATE_OF_STATUS
+from app.integrations.servicenow.mapping import STATE_OF_STATUS
 from app.main import make_services
-from app.models import (
-    NewTicket,
-    OutboxFilter,
-    OutboxItem,
-    OutboxState,
-    Priority,
-    PushStatus,
-    Role,
-    TicketEvent,
-    TicketStatus,
-    User,
-)
+from app.models.accounts import Role, User
+from app.models.servicenow import OutboxItem, OutboxState, PushStatus
+from app.models.servicenow_pages import OutboxFilter
+from app.models.tickets import NewTicket, Priority, TicketEvent, TicketStatus
 from app.settings import Settings
 from app.simulator import Instance, RunningSimulator
 from app.worker import tick

@@ -2,9 +2,9 @@
 
 import re
 
-from app.copilot.redact import masked
+from app.copilot.secrets.redact import masked
 from app.copilot.text import cleaned
-from app.copilot.values import Article
+from app.copilot.types import Article
 
 NUMBERED = re.compile(r"\d{1,3}[.)]\s+(.*)")
 BULLET = re.compile(r"[-*+]\s+(.*)")

@@ -16,14 +16,14 @@ import sklearn
 
 from app.copilot.explain import Reasons, reasons
 from app.copilot.features import Features
-from app.copilot.figures import CategoryFigures
-from app.copilot.held_back import FEW, MANY, MANY_ROWS, Task, hold_back
+from app.copilot.held_out import FEW, MANY, MANY_ROWS, Task, hold_back
 from app.copilot.linear import Linear
-from app.copilot.measures import (
+from app.copilot.metrics import (
     Floats,
 )
+from app.copilot.model_card import CategoryFigures
 from app.copilot.text import cleaned, says_something
-from app.copilot.values import CategoryPrediction, LabelledText
+from app.copilot.types import CategoryPrediction, LabelledText
 
 # From so many own tickets of a category on, its starter examples count for nothing.
 ENOUGH_OF_A_CATEGORY = 50

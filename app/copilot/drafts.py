@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.copilot.redact import MaskedText, masked, masked_for_llm
-from app.models import DraftKind
+from app.copilot.secrets.redact import MaskedText, masked, masked_for_llm
+from app.models.drafts import DraftKind
 
 LONGEST_ENTRY = 2_000
 LONGEST_MATERIAL = 12_000

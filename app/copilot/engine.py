@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from app.copilot.values import PRIORITY_OF, TriageResult
-from app.models import Matrix
+from app.copilot.types import PRIORITY_OF, TriageResult
+from app.models.triage import Matrix
 
 if TYPE_CHECKING:
     from app.copilot.classifier import CategoryModel
     from app.copilot.priority import PriorityModel
 
 
-class Engine:
+class TriageEngine:
     """Made once, then only read: safe to share between threads."""
 
     def __init__(self, *, category: "CategoryModel", priority: "PriorityModel") -> None:
@@ -19,7 +19,7 @@ class Engine:
         self._priority = priority
 
     @classmethod
-    def from_starter(cls) -> "Engine":
+    def from_starter(cls) -> "TriageEngine":
         """Train on the starter examples; takes seconds."""
         # scikit-learn takes a second to import: beside the start, not before it.
         from app.copilot.classifier import train
@@ -32,7 +32,7 @@ class Engine:
         )
 
     @classmethod
-    def from_bytes(cls, models: bytes) -> "Engine":
+    def from_bytes(cls, models: bytes) -> "TriageEngine":
         """With models that a training process left; check their signature first.
 
         Raises ValueError for what another version wrote.

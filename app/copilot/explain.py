@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from app.copilot.features import EDGES, Features, bare
-from app.copilot.measures import Floats
+from app.copilot.metrics import Floats
 from app.copilot.text import EMPTY_WORDS
 
 # Named at most: six words in all, two of them against.

@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.svm import LinearSVC
 
-from app.copilot.measures import Floats, Labels
+from app.copilot.metrics import Floats, Labels
 
 SEED = 7
 # Searched between these; outside of them no model is of use.

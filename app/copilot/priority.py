@@ -19,12 +19,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
-from app.copilot.figures import PriorityFigures
-from app.copilot.measures import Floats, PriorityQuality, priority_quality
-from app.copilot.signs import LEVELS, Sign, Signs
+from app.copilot.metrics import Floats, PriorityQuality, priority_quality
+from app.copilot.model_card import PriorityFigures
+from app.copilot.phrase_lexicon import LEVELS, Sign, Signs
 from app.copilot.text import EMPTY_WORDS, cleaned
-from app.copilot.values import PRIORITY_OF, LabelledPriority, Level, PriorityPrediction
-from app.models import Matrix
+from app.copilot.types import PRIORITY_OF, LabelledPriority, Level, PriorityPrediction
+from app.models.triage import Matrix
 
 SEED = 7
 PENALTY = 1.0

@@ -17,8 +17,8 @@ from typing import Any
 from app.copilot.classifier import CategoryModel, train
 from app.copilot.knowledge import starter_categories, starter_priorities
 from app.copilot.priority import PriorityModel, train_priority
-from app.copilot.task import FIGURES, read_task
-from app.copilot.values import LabelledPriority, LabelledText
+from app.copilot.training_task import FIGURES, read_task
+from app.copilot.types import LabelledPriority, LabelledText
 
 NICENESS = 10
 CATEGORY, PRIORITY = "category.model", "priority.model"

@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from app.db.tables import password_resets, sessions, users
 from app.errors import NotFound
-from app.models import Role, Session, User
+from app.models.accounts import Role, Session, User
 
 PUBLIC = (
     users.c.id,

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, func, select, update
 from app.db import search
 from app.db.tables import article_terms, articles
 from app.errors import NotFound
-from app.models import Article, ArticleDraft
+from app.models.knowledge import Article, ArticleDraft
 
 NAMES = tuple(Article.__dataclass_fields__)
 COLUMNS = tuple(articles.c[name] for name in NAMES)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, select
 
 from app.db.tables import copilot_settings
-from app.models import SettingChange
+from app.models.triage import SettingChange
 
 
 def _change(row: RowMapping) -> SettingChange:

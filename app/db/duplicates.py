@@ -6,7 +6,7 @@ from sqlalchemy import Connection, RowMapping, select, update
 
 from app.db.tables import duplicates
 from app.db.upserts import upsert
-from app.models import Duplicate
+from app.models.servicenow import Duplicate
 
 
 def _duplicate(row: RowMapping) -> Duplicate:

@@ -13,8 +13,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.types import TypeDecorator
 
+from app.db.database_errors import not_writable, passes
 from app.db.files import private_database
-from app.db.trouble import not_writable, passes
 from app.errors import DatabaseAway, SettingsError
 
 # Up to the microseconds, the zone left out: it is always UTC.

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, Select, func, select, update
 
-from app.db import bulk, keys
+from app.db import bulk, create_keys
 from app.db.tables import ticket_events
-from app.models import NOTES, EventKind, JournalEntry, NotePush, TicketChange, TicketEvent
+from app.models.servicenow import JournalEntry
+from app.models.tickets import NOTES, EventKind, NotePush, TicketChange, TicketEvent
 
 NAMES = tuple(name for name in TicketEvent.__dataclass_fields__ if name != "hidden")
 
@@ -54,7 +55,7 @@ def add(
             created_at=now,
             push=push,
             changes=_stored(changes),
-            sn_mark=keys.draw() if kind in NOTES else None,
+            sn_mark=create_keys.draw() if kind in NOTES else None,
         )
         .returning(ticket_events)
     )

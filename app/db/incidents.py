@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Dialect, RowMapping, func, or_
 from app.db import bulk, search
 from app.db.tables import choices, connections, incident_terms, incidents, tickets
 from app.db.upserts import upsert
-from app.models import Incident, MirroredIncident
+from app.models.servicenow import Incident, MirroredIncident
 
 COLUMNS = Incident._fields
 NOTES = COLUMNS.index("close_notes")

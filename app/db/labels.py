@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import Connection, func, select
 
 from app.db.tables import predictions, tickets
-from app.models import Field, Priority
+from app.models.tickets import Priority
+from app.models.triage import Field
 
 # The newest of a desk's labels; more would teach little and take long.
 MOST = 50_000

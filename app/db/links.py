@@ -5,19 +5,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
-from app.db import events, keys, outbox
+from app.db import create_keys, events, outbox
 from app.db.tables import installation, tickets
-from app.models import (
-    SYNCED,
-    NotePush,
-    OutboxItem,
-    OutboxKind,
-    OutboxState,
-    SyncStatus,
-    Ticket,
-    TicketEvent,
-    Values,
-)
+from app.models.conflicts import SYNCED, Values
+from app.models.servicenow import OutboxItem, OutboxKind, OutboxState
+from app.models.tickets import NotePush, SyncStatus, Ticket, TicketEvent
 
 
 def installation_id(conn: Connection) -> str:
@@ -120,8 +112,8 @@ def unlink(conn: Connection, ticket: Ticket, *, now: datetime) -> None:
 
 def renew_key(conn: Connection, ticket: Ticket, *, now: datetime) -> str:
     """Draw the key of the ticket's next create; the one before is spent."""
-    keys.spend(conn, [ticket.sn_key] if ticket.sn_key else [], now=now)
-    key = keys.draw()
+    create_keys.spend(conn, [ticket.sn_key] if ticket.sn_key else [], now=now)
+    key = create_keys.draw()
     conn.execute(update(tickets).where(tickets.c.id == ticket.id).values(sn_key=key))
     return key
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, select
 
 from app.db.tables import mapping_changes, mappings
 from app.db.upserts import upsert
-from app.models import FieldChange, MapsChange, StoredMaps
+from app.models.servicenow_pages import FieldChange, MapsChange, StoredMaps
 
 
 def find(conn: Connection, host: str) -> StoredMaps | None:

@@ -13,7 +13,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.db.trouble import cause_of
+from app.db.database_errors import cause_of
 from app.errors import SettingsError
 
 # What the statements of the app and its migrations need.

@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from app.db.tables import outbox, tickets
 from app.errors import Kind, NotFound
-from app.models import OutboxItem, OutboxKind, OutboxState
+from app.models.servicenow import OutboxItem, OutboxKind, OutboxState
 
 CLAIMABLE = (OutboxState.PENDING, OutboxState.UNCONFIRMED)
 WAITING = (*CLAIMABLE, OutboxState.SENDING, OutboxState.BLOCKED)

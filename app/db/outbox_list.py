@@ -4,7 +4,8 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from app.db.outbox import WAITING, item_of_row
 from app.db.tables import outbox
-from app.models import OutboxFilter, OutboxItem, OutboxState
+from app.models.servicenow import OutboxItem, OutboxState
+from app.models.servicenow_pages import OutboxFilter
 
 
 def _matching(wanted: OutboxFilter) -> list[ColumnElement[bool]]:

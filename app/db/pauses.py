@@ -4,7 +4,7 @@ from sqlalchemy import Connection, select
 
 from app.db.incidents import remember_connection
 from app.db.tables import connections
-from app.models import Pause
+from app.models.servicenow import Pause
 
 
 def find(conn: Connection, host: str) -> Pause | None:

@@ -9,13 +9,13 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, null, 
 
 from app.db import bulk
 from app.db.tables import predictions, tickets
-from app.models import (
+from app.models.tickets import Ticket
+from app.models.triage import (
     Field,
     Mode,
     Neighbour,
     Prediction,
     StoredPrediction,
-    Ticket,
     TrackRecord,
     Verdict,
 )

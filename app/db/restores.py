@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select
 
 from app.db.incidents import connection, remember_connection
 from app.db.tables import connections
-from app.models import KeptKeys, Restore
+from app.models.servicenow import KeptKeys, Restore
 
 
 def find(conn: Connection, host: str) -> Restore | None:

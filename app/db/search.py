@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.schema import Column, Table
 
-from app.copilot.words import Group, asked, asked_before, other_words, problem_words
+from app.copilot.tokenizer import Group, asked, asked_before, other_words, problem_words
 from app.db import bulk
 from app.db.tables import (
     article_terms,

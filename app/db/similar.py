@@ -18,7 +18,7 @@ from app.db.tables import (
     ticket_terms,
     tickets,
 )
-from app.models import Candidate, Source, SourceKind, StoredCalibration
+from app.models.knowledge import Candidate, Source, SourceKind, StoredCalibration
 
 ENDED = ("resolved", "closed")
 # Of what is found, the newest so many times the limit are looked at for what can be shown.

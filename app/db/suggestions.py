@@ -14,7 +14,8 @@ from app.db.tables import (
     tickets,
 )
 from app.db.upserts import upsert
-from app.models import SourceFigures, SourceKind, Suggestion, Vote
+from app.models.knowledge import SourceFigures, SourceKind, Vote
+from app.models.tickets import Suggestion
 
 
 def store(conn: Connection, ticket_id: int, steps: Sequence[Suggestion]) -> None:

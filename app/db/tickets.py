@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from app.db import keys, search
+from app.db import create_keys, search
 from app.db.joins import in_order
 from app.db.tables import (
     TICKET_TURN,
@@ -37,7 +37,9 @@ from app.db.tables import (
     users,
 )
 from app.errors import NotFound
-from app.models import Priority, Role, SyncStatus, Ticket, TicketFilter, TicketStatus
+from app.models.accounts import Role
+from app.models.tickets import Priority, SyncStatus, Ticket, TicketStatus
+from app.models.views import TicketFilter
 
 NUMBER = re.compile(r"[A-Za-z]{2,8}\d{4,20}")
 NAMES = tuple(name for name in Ticket.__dataclass_fields__ if name != "hidden")
@@ -97,7 +99,9 @@ def linked(conn: Connection, sys_ids: Sequence[str], *, for_update: bool) -> dic
 
 
 def add(conn: Connection, **values: Any) -> Ticket:
-    row = conn.execute(tickets.insert().values(sn_key=keys.draw(), **values).returning(tickets))
+    row = conn.execute(
+        tickets.insert().values(sn_key=create_keys.draw(), **values).returning(tickets)
+    )
     ticket = ticket_of_row(row.mappings().one())
     search.index_tickets(conn, [ticket.id])
     return ticket

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, Select, or_, select, update
 from app.db.accounts import get_user
 from app.db.tables import api_tokens, users
 from app.errors import NotFound
-from app.models import ApiToken, Scope, User
+from app.models.accounts import ApiToken, Scope, User
 
 NAMES = tuple(name for name in ApiToken.__dataclass_fields__ if name != "user_email")
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, RowMapping, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.db.tables import trained_models
-from app.models import ModelState, TrainedModel
+from app.models.triage import ModelState, TrainedModel
 
 KEPT = 5
 NAMES = tuple(TrainedModel.__dataclass_fields__)

@@ -12,8 +12,8 @@ from app.db.files import private_folder
 from app.demo import sample
 from app.errors import SettingsError
 from app.main import create_app, kept_secret, offline_services
-from app.models import Role
-from app.serving import listen
+from app.models.accounts import Role
+from app.server import listen
 from app.settings import ServiceNowSettings, Settings
 from app.simulator import Instance, RunningSimulator
 from app.simulator.sample import fill as fill_instance

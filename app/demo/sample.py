@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from app.deps import Services
-from app.models import NewTicket, Role, Ticket, User
+from app.models.accounts import Role, User
+from app.models.tickets import NewTicket, Ticket
 from app.simulator import Instance
 
 TEXTS = Path(__file__).resolve().parent / "tickets.csv"

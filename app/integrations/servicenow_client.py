@@ -15,13 +15,13 @@ from urllib.parse import quote
 import httpx
 
 from app.errors import AnswerLost, Kind, ServiceNowRejected
-from app.integrations.servicenow_answers import Record, record_of, result_of, unreadable
-from app.integrations.servicenow_auth import BasicAuth, OAuth
-from app.integrations.servicenow_calls import Calls
-from app.integrations.servicenow_listening import answered
-from app.integrations.servicenow_pace import Pace
-from app.integrations.servicenow_query import Query
-from app.integrations.servicenow_slots import Slots, build_slots
+from app.integrations.servicenow.answers import Record, record_of, result_of, unreadable
+from app.integrations.servicenow.auth import BasicAuth, OAuth
+from app.integrations.servicenow.call_listeners import answered
+from app.integrations.servicenow.calls import Calls
+from app.integrations.servicenow.pool import Slots, build_slots
+from app.integrations.servicenow.query import Query
+from app.integrations.servicenow.rate_limiter import Pace
 
 __all__ = [
     "BasicAuth",

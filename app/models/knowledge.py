@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from app.models.basis import Basis
+from app.models.form_basis import Basis
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
-from app.models.basis import Basis
+from app.models.form_basis import Basis
 from app.models.servicenow import OutboxItem, OutboxKind
 from app.models.tickets import Ticket, TicketEvent
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from app.models.basis import Basis
+from app.models.form_basis import Basis
 from app.models.knowledge import SourceKind, href_of
 
 SUBJECT_LENGTH = 255

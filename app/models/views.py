@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.models.knowledge import Vote
-from app.models.pulls import PulledRow, SyncRun
 from app.models.servicenow import (
     Incident,
     JournalEntry,
@@ -13,6 +12,7 @@ from app.models.servicenow import (
     Rest,
     Restore,
 )
+from app.models.sync_runs import PulledRow, SyncRun
 from app.models.tickets import Suggestion, Ticket, TicketEvent, TicketStatus
 from app.models.triage import PredictionView
 

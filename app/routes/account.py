@@ -21,14 +21,14 @@ from app.deps import (
     session_cookie_name,
 )
 from app.errors import AppError, Invalid, NotFound, TooManyAttempts
-from app.models import Role, Scope, User
+from app.models.accounts import Role, Scope, User
 from app.models.time_zones import zone_names
 from app.routes.forms import DraftNote
 from app.routes.ticket_page import TicketParts
-from app.schemas import HIGHEST_ID
+from app.schemas.tickets import HIGHEST_ID
 from app.security import DEVICE_COOKIE, DEVICE_LASTS, local_path
-from app.services.accounts import AccountService
-from app.services.sessions import SESSION_LASTS
+from app.services.accounts.service import AccountService
+from app.services.accounts.sessions import SESSION_LASTS
 from app.web import fragment, is_partial, page, see_other
 
 HASH_WAIT_SECONDS = 2.0

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends, Form, Path, Request, Response
 
 from app.deps import Accounts, CurrentUser, require
 from app.errors import Conflict, Invalid
-from app.models import Role
-from app.services.accounts import AccountService
+from app.models.accounts import Role
+from app.services.accounts.service import AccountService
 from app.web import fragment, is_partial, page, see_other
 
 pages = APIRouter(

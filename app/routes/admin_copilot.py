@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict
 
 from app.deps import Copilot, CopilotRules, CurrentUser, Models, Training, require
 from app.errors import Conflict, Invalid
-from app.models import Basis, Field, Mode, Role
-from app.schemas import HIGHEST_ID
+from app.models.accounts import Role
+from app.models.form_basis import Basis
+from app.models.triage import Field, Mode
+from app.schemas.tickets import HIGHEST_ID
 from app.web import announce, fragment, is_partial, page, see_other
 
 pages = APIRouter(

@@ -8,9 +8,11 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.deps import Copilot, CurrentUser, Knowledge, Suggesting, require
 from app.errors import Conflict, Invalid
-from app.models import ArticleDraft, Basis, Role
+from app.models.accounts import Role
+from app.models.form_basis import Basis
+from app.models.knowledge import ArticleDraft
 from app.routes.forms import Seen, Typed, checked
-from app.schemas import HIGHEST_ID, ArticleIn, Wanted
+from app.schemas.tickets import HIGHEST_ID, ArticleIn, Wanted
 from app.web import fragment, is_partial, page, see_other
 
 pages = APIRouter(prefix="/articles", include_in_schema=False)

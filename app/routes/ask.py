@@ -7,9 +7,9 @@ from fastapi import APIRouter, Form, Request, Response
 
 from app.deps import CurrentUser, Suggesting, Tickets
 from app.errors import Invalid
-from app.models import SUBJECT_LENGTH, NewTicket
+from app.models.tickets import SUBJECT_LENGTH, NewTicket
 from app.routes.forms import Typed, checked
-from app.schemas import Storable, TicketIn
+from app.schemas.tickets import Storable, TicketIn
 from app.web import fragment, is_partial, page, see_other
 
 pages = APIRouter(prefix="/ask", include_in_schema=False)

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 
 from app.deps import AccuracyFigures, Copilot, Decisions, require
-from app.models import Accuracy, Role
+from app.models.accounts import Role
+from app.models.accuracy import Accuracy
 from app.routes.ticket_page import Desk
-from app.schemas import HIGHEST_ID, PROBLEMS, Word
-from app.services.accuracy import SPANS
+from app.schemas.tickets import HIGHEST_ID, PROBLEMS, Word
+from app.services.copilot.accuracy import SPANS
 from app.web import page
 
 agents = [Depends(require(Role.AGENT))]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 
 from app.deps import CurrentUser, Dashboard, ServiceNow, Tickets
-from app.models import Counts, Role, TicketFilter
+from app.models.accounts import Role
+from app.models.views import Counts, TicketFilter
 from app.web import page
 
 pages = APIRouter(include_in_schema=False)

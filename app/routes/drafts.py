@@ -5,8 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Path, Request, Response
 
 from app.deps import CurrentUser, Drafting, LiveDrafting, require
-from app.models import RESOLUTION_CODES, DraftKind, Role
-from app.schemas import HIGHEST_ID
+from app.models.accounts import Role
+from app.models.drafts import DraftKind
+from app.models.tickets import RESOLUTION_CODES
+from app.schemas.tickets import HIGHEST_ID
 from app.web import fragment, is_partial, page
 
 pages = APIRouter(

@@ -8,7 +8,7 @@ from fastapi import Form, Request
 from pydantic import BaseModel, ValidationError
 
 from app.errors import Invalid, sentence
-from app.schemas import HIGHEST_ID, id_in
+from app.schemas.tickets import HIGHEST_ID, id_in
 
 # Longer than what is accepted, so that a text too long comes back in its form.
 Typed = Annotated[str, Form(max_length=1_500_000)]

@@ -10,16 +10,17 @@ from app.deps import (
     ServiceNow,
     require,
 )
-from app.models import ConnectionView, Role
+from app.models.accounts import Role
+from app.models.views import ConnectionView
 from app.routes.ticket_page import Desk
-from app.schemas import PROBLEMS, Storable, Wanted
-from app.schemas_servicenow import (
+from app.schemas.servicenow import (
     HealthOut,
     IncidentDetailsOut,
     IncidentsOut,
     PushOut,
     SyncTicketIn,
 )
+from app.schemas.tickets import PROBLEMS, Storable, Wanted
 from app.web import fragment, is_partial, page, see_other
 
 agents = [Depends(require(Role.AGENT))]

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Path, Request, Response
 
 from app.deps import CurrentUser, ServiceNow, require
-from app.models import Role
+from app.models.accounts import Role
 from app.routes.ticket_page import Desk
-from app.schemas import HIGHEST_ID, PROBLEMS
-from app.schemas_conflicts import ChoicesForm, ChoicesIn, ConflictsOut
+from app.schemas.conflicts import ChoicesForm, ChoicesIn, ConflictsOut
+from app.schemas.tickets import HIGHEST_ID, PROBLEMS
 from app.web import page
 
 agents = [Depends(require(Role.AGENT))]

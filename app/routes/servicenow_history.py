@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.deps import ServiceNow, require
-from app.models import Exchange, FieldChange, HistoryFilter, Role
+from app.models.accounts import Role
+from app.models.servicenow_pages import Exchange, FieldChange, HistoryFilter
 from app.routes.csv_answers import csv_answer
-from app.schemas import Wanted, id_in
-from app.schemas_pulls import FIRST_DAY, LAST_DAY
+from app.schemas.imports import FIRST_DAY, LAST_DAY
+from app.schemas.tickets import Wanted, id_in
 from app.web import fragment, is_partial, page, zone_of
 
 agents = [Depends(require(Role.AGENT))]

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request, Response
 
 from app.deps import ServiceNow, require
-from app.models import Role
-from app.schemas import PROBLEMS
-from app.schemas_incoming import IncomingOut
+from app.models.accounts import Role
+from app.schemas.incoming import IncomingOut
+from app.schemas.tickets import PROBLEMS
 from app.services.servicenow import ServiceNowService
 from app.web import fragment, is_partial, see_other
 

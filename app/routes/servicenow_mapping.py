@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from app.deps import CurrentUser, LiveServiceNow, ServiceNow, require
 from app.errors import Conflict
-from app.models import Role
-from app.schemas import storable
+from app.models.accounts import Role
+from app.schemas.tickets import storable
 from app.services.servicenow import ServiceNowService
 from app.web import page, see_other
 

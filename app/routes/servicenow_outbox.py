@@ -8,12 +8,15 @@ from pydantic import AfterValidator
 
 from app.deps import CurrentUser, LiveServiceNow, ServiceNow, require
 from app.errors import Conflict, Invalid
-from app.models import Basis, OutboxFilter, OutboxKind, OutboxState, PushEdit, PushStatus, Role
+from app.models.accounts import Role
+from app.models.form_basis import Basis
+from app.models.servicenow import OutboxKind, OutboxState, PushStatus
+from app.models.servicenow_pages import OutboxFilter, PushEdit
 from app.routes.forms import Seen
 from app.routes.ticket_page import Desk, TicketDesk
-from app.schemas import HIGHEST_ID, PROBLEMS, TEXT_LENGTH, Storable, Wanted, id_in
-from app.schemas_outbox import DiscardIn, OutboxOut
-from app.schemas_servicenow import HealthOut, PushOut
+from app.schemas.outbox import DiscardIn, OutboxOut
+from app.schemas.servicenow import HealthOut, PushOut
+from app.schemas.tickets import HIGHEST_ID, PROBLEMS, TEXT_LENGTH, Storable, Wanted, id_in
 from app.services.servicenow import ServiceNowService
 from app.web import announce, fragment, is_partial, page, see_other
 

@@ -9,11 +9,12 @@ from fastapi.responses import StreamingResponse
 
 from app.deps import CurrentUser, ServiceNow, WaitingServiceNow, require
 from app.errors import Invalid
-from app.models import PulledRow, Role, SyncRun
+from app.models.accounts import Role
+from app.models.sync_runs import PulledRow, SyncRun
 from app.routes.csv_answers import csv_answer
 from app.routes.forms import checked
-from app.schemas import HIGHEST_ID, PROBLEMS
-from app.schemas_pulls import PullForm, PullIn, RunOut, UndoOut
+from app.schemas.imports import PullForm, PullIn, RunOut, UndoOut
+from app.schemas.tickets import HIGHEST_ID, PROBLEMS
 from app.web import fragment, is_partial, page, see_other
 
 PULL_WAIT_SECONDS = 25

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Form, Path
 from fastapi.responses import Response
 
 from app.deps import Suggesting
-from app.models import SourceKind, Vote
+from app.models.knowledge import SourceKind, Vote
 from app.routes.ticket_page import Desk
-from app.schemas import HIGHEST_ID, Storable
+from app.schemas.tickets import HIGHEST_ID, Storable
 
 pages = APIRouter(prefix="/tickets", include_in_schema=False)
 

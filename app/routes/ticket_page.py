@@ -8,9 +8,12 @@ from fastapi import Depends, Request, Response
 
 from app.deps import Copilot, CurrentUser, Privacy, ServiceNow, Tickets
 from app.errors import Conflict, Invalid
-from app.models import RESOLUTION_CODES, Basis, PushStatus, Role, User
+from app.models.accounts import Role, User
+from app.models.form_basis import Basis
+from app.models.servicenow import PushStatus
+from app.models.tickets import RESOLUTION_CODES
 from app.routes.forms import checked
-from app.schemas import TicketChange
+from app.schemas.tickets import TicketChange
 from app.web import announce, fragment, is_partial, page, see_other, shows
 
 

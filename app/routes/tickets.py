@@ -8,10 +8,12 @@ from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 
 from app.deps import Copilot, CurrentUser, Similar, Tickets, require
 from app.errors import Invalid
-from app.models import NewTicket, Role, TicketFilter
+from app.models.accounts import Role
+from app.models.tickets import NewTicket
+from app.models.views import TicketFilter
 from app.routes.forms import Seen, Typed, checked, keep_note
 from app.routes.ticket_page import Desk
-from app.schemas import HIGHEST_ID, NoteIn, Storable, TicketIn, Wanted
+from app.schemas.tickets import HIGHEST_ID, NoteIn, Storable, TicketIn, Wanted
 from app.web import fragment, is_partial, page, see_other
 
 pages = APIRouter(include_in_schema=False)

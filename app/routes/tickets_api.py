@@ -6,8 +6,11 @@ from fastapi import APIRouter, Header, Path, Query, Response
 
 from app.deps import CurrentUser, ServiceNow, Tickets
 from app.errors import NotAllowed
-from app.models import NewTicket, Role, TicketFilter
-from app.schemas import (
+from app.models.accounts import Role
+from app.models.tickets import NewTicket
+from app.models.views import TicketFilter
+from app.schemas.copilot import TicketDetailOut
+from app.schemas.tickets import (
     HIGHEST_ID,
     PROBLEMS,
     NoteIn,
@@ -18,7 +21,6 @@ from app.schemas import (
     TicketQuery,
     TicketsOut,
 )
-from app.schemas_copilot import TicketDetailOut
 
 api = APIRouter(prefix="/api/tickets", responses=PROBLEMS, tags=["Tickets"])
 Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]

@@ -5,9 +5,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
-from app.db import deflections, outcomes, tickets
+from app.db import deflections, prediction_outcomes, tickets
 from app.db.engine import reading
-from app.models import Counts, Priority, Role, TicketStatus, TriageCounts, User
+from app.models.accounts import Role, User
+from app.models.accuracy import TriageCounts
+from app.models.tickets import Priority, TicketStatus
+from app.models.views import Counts
 
 DAYS = 30
 AGES = (("today", 1), ("this week", 7), ("this month", 30), ("older", None))
@@ -24,8 +27,8 @@ class DashboardService:
         """What triage did for the tickets of the last days."""
         since = self._now() - timedelta(days=DAYS)
         with reading(self._engine) as conn:
-            triaged = outcomes.triaged(conn, since=since)
-            untouched = outcomes.left_untouched(conn, since=since)
+            triaged = prediction_outcomes.triaged(conn, since=since)
+            untouched = prediction_outcomes.left_untouched(conn, since=since)
             deflected = deflections.count(conn, since=since)
         return TriageCounts(DAYS, triaged, untouched, deflected)
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from app.db import migrate
 from app.db.engine import reading
 from app.errors import DatabaseAway
-from app.models import Check
+from app.models.views import Check
 
 LEAST_PATIENCE = 60.0
 

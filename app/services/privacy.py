@@ -12,22 +12,15 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine
 
 from app.copilot.html_text import as_text
-from app.copilot.redact import masked, secrets_in, unmasked
+from app.copilot.secrets.redact import masked, secrets_in, unmasked
 from app.db import events, tickets
 from app.db.engine import utc_now, writing
 from app.errors import NotAllowed
-from app.models import (
-    EventKind,
-    Incident,
-    Role,
-    Suggestion,
-    Ticket,
-    TicketChange,
-    TicketDetail,
-    TicketEvent,
-    User,
-)
+from app.models.accounts import Role, User
 from app.models.characters import plain
+from app.models.servicenow import Incident
+from app.models.tickets import EventKind, Suggestion, Ticket, TicketChange, TicketEvent
+from app.models.views import TicketDetail
 
 # Looking again so soon is told once.
 SAME_LOOK = timedelta(minutes=10)

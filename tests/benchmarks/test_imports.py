@@ -23,16 +23,17 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, update
 
-from app.copilot.engine import Engine as TriageEngine
+from app.copilot.engine import TriageEngine
 from app.db import search
 from app.db import tickets as db_tickets
 from app.db.engine import reading, utc_now, writing
 from app.db.tables import tickets
-from app.integrations import servicenow_mapping as mapping
-from app.integrations.servicenow_bulk import PAGE, BulkReader, streams
+from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow.bulk import PAGE, BulkReader, streams
 from app.integrations.servicenow_client import BasicAuth, Query, ServiceNowClient, build_slots
 from app.main import create_app
-from app.models import RunState, Ticket
+from app.models.sync_runs import RunState
+from app.models.tickets import Ticket
 from app.settings import Settings
 from tests.conftest import servicenow_settings
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from app.copilot.redact import masked_for_llm
+from app.copilot.secrets.redact import masked_for_llm
 
 pytestmark = pytest.mark.benchmark
 # Beginnings of everything that is looked for, over and over: what backtracks would show here.

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from app.db import search, similar
 from app.db.engine import reading
 from app.db.tables import ticket_terms
-from app.services.similar import SimilarService
+from app.services.copilot.similar import SimilarService
 from tests.benchmarks.crowd import SEED, fill, sentences, word
 from tests.benchmarks.test_pages import measured
 

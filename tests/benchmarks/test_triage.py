@@ -17,7 +17,7 @@ from app.copilot.classifier import CategoryModel, train
 from app.copilot.evaluation.export import read_export
 from app.copilot.evaluation.measure import evaluate
 from app.copilot.knowledge import starter_categories, starter_priorities
-from app.copilot.measures import quality
+from app.copilot.metrics import quality
 from app.copilot.priority import train_priority
 
 pytestmark = pytest.mark.benchmark

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from app.copilot.evaluation.leaks import ColumnWatch
 from app.copilot.text import READ_AT_MOST
-from app.copilot.values import LabelledText
+from app.copilot.types import LabelledText
 from app.errors import Invalid
 
 # Longer is no field: a closing quote is missing.

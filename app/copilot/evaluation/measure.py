@@ -17,8 +17,8 @@ from app.copilot.classifier import (
     train,
 )
 from app.copilot.evaluation.export import Export
-from app.copilot.measures import Floats, Labels, Quality, quality
-from app.copilot.values import LabelledText
+from app.copilot.metrics import Floats, Labels, Quality, quality
+from app.copilot.types import LabelledText
 from app.errors import Invalid
 
 SEED = 42

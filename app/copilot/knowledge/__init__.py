@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.copilot.articles import article_of
 from app.copilot.categories import CATEGORIES
-from app.copilot.values import Article, Example, LabelledPriority, LabelledText
+from app.copilot.types import Article, Example, LabelledPriority, LabelledText
 
 HERE = Path(__file__).resolve().parent
 ARTICLES = HERE / "articles"

@@ -8,7 +8,7 @@ from app.db.tables.copilot import (
     predictions,
     trained_models,
 )
-from app.db.tables.desk import (
+from app.db.tables.core import (
     TICKET_TURN,
     TICKET_UNEXPLAINED,
     TICKET_UNTRIAGED,

@@ -1,6 +1,6 @@
 """THE ServiceNow module; its one door is ServiceNowService."""
 
+from app.services.servicenow.context import Defaults, Setup
 from app.services.servicenow.service import ServiceNowService
-from app.services.servicenow.setup import Defaults, Setup
 
 __all__ = ["Defaults", "ServiceNowService", "Setup"]

@@ -7,26 +7,19 @@ from typing import Any
 from sqlalchemy import Connection as DbConnection
 
 from app import errors
-from app.copilot.redact import masked
+from app.copilot.secrets.redact import masked
 from app.db import events, incidents, links, predictions, tickets
 from app.db.engine import reading, writing
-from app.integrations import servicenow_mapping as mapping
-from app.models import (
-    CLEARABLE,
-    RESOLUTION,
-    Conflict,
-    ConflictCard,
-    OutboxItem,
-    Side,
-    Ticket,
-    TicketFilter,
-    label_of,
-)
+from app.integrations.servicenow import mapping as mapping
+from app.models.conflicts import CLEARABLE, RESOLUTION, Conflict, ConflictCard, Side
+from app.models.servicenow import OutboxItem
+from app.models.tickets import Ticket, label_of
+from app.models.views import TicketFilter
 from app.services.privacy import changes_of, masked_ticket
-from app.services.servicenow.delivery import Delivery
-from app.services.servicenow.lookups import Lookups
-from app.services.servicenow.reconciling import agreeing, shown
-from app.services.servicenow.setup import Setup
+from app.services.servicenow.connection.lookups import Lookups
+from app.services.servicenow.context import Setup
+from app.services.servicenow.merge.reconcile import agreeing, shown
+from app.services.servicenow.push.delivery import Delivery
 
 OURS, THEIRS = "ours", "theirs"
 NOT_MAPPED = "a value that is not mapped here"

@@ -2,25 +2,25 @@
 
 from app.db import outbox_list
 from app.db.engine import reading
-from app.services.clock import ClockWatch
-from app.services.servicenow.checking import Checking
+from app.services.clock_watch import ClockWatch
 from app.services.servicenow.conflicts import Conflicts
-from app.services.servicenow.connection import Connection
-from app.services.servicenow.delivery import Delivery
-from app.services.servicenow.duplicates import Duplicates
-from app.services.servicenow.history import History
-from app.services.servicenow.imports import Imports
-from app.services.servicenow.incoming import Incoming
-from app.services.servicenow.linking import Linking
-from app.services.servicenow.lookups import Lookups
-from app.services.servicenow.mapping_page import MappingPage
-from app.services.servicenow.owed import Owed
-from app.services.servicenow.preview import Previews
-from app.services.servicenow.pulls import Pulls
-from app.services.servicenow.pushes import Pushes
-from app.services.servicenow.reads import Reads
-from app.services.servicenow.restored import Restores
-from app.services.servicenow.setup import Setup
+from app.services.servicenow.connection.connection_test import Checking
+from app.services.servicenow.connection.lookups import Lookups
+from app.services.servicenow.connection.status import Connection
+from app.services.servicenow.context import Setup
+from app.services.servicenow.incidents import Reads
+from app.services.servicenow.mapping_admin import MappingPage
+from app.services.servicenow.merge.linking import Linking
+from app.services.servicenow.pull.change_poller import Incoming
+from app.services.servicenow.pull.import_runs import Pulls
+from app.services.servicenow.pull.import_undo import Imports
+from app.services.servicenow.push.delivery import Delivery
+from app.services.servicenow.push.duplicates import Duplicates
+from app.services.servicenow.push.held_creates import Restores
+from app.services.servicenow.push.outbox import Owed
+from app.services.servicenow.push.preview import Previews
+from app.services.servicenow.push.requests import Pushes
+from app.services.servicenow.sync_history import History
 
 
 class ServiceNowService:

@@ -1,0 +1,1 @@
+"""Secrets in ticket text: found by labels and patterns, then redacted. Pure."""

@@ -1,0 +1,1 @@
+"""JSON in and out of /api, one module per noun."""

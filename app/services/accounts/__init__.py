@@ -1,0 +1,1 @@
+"""Accounts, sessions, passwords and the throttle of log-ins."""

@@ -1,0 +1,1 @@
+"""Triage, suggestions, training and drafts."""

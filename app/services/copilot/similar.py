@@ -1,0 +1,256 @@
+"""Similar: resolved tickets, resolved incidents and articles that resemble a ticket."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import combinations
+
+from sqlalchemy import Connection, Engine
+
+from app.copilot.articles import article_of
+from app.copilot.secrets.redact import masked
+from app.copilot.similarity import (
+    LEAST_SCORE,
+    Bin,
+    Calibration,
+    Vocabulary,
+    calibrate,
+    cosine,
+    pairs_among,
+    starter_calibration,
+    starter_vocabulary,
+)
+from app.copilot.tokenizer import problem_words
+from app.db import similar, tickets
+from app.db.engine import reading, utc_now, writing
+from app.models.knowledge import (
+    Candidate,
+    Match,
+    SimilarView,
+    Source,
+    SourceKind,
+    StoredCalibration,
+)
+from app.models.triage import Neighbour
+
+SHOWN = 5
+# The like that have the same title and resolution are shown once.
+LOOKED_AT = 15
+NEIGHBOURS = 3
+# A source is shown when most texts as much alike had the same category.
+LEAST_SHARE = 0.5
+CANDIDATES = 150
+RAREST_WORDS = 6
+# A search that would find more than this is narrowed.
+MOST_HOLDERS = 3_000
+SAMPLE = 3_000
+FRESH = timedelta(minutes=10)
+CALIBRATED_FROM = 500
+ENOUGH_PAIRS = 500
+CALIBRATED_EVERY = timedelta(days=1)
+TOLD = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What likeness is measured with, and what it has meant."""
+
+    vocabulary: Vocabulary
+    calibration: Calibration
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What lies near a text: what may be shown of it, and what a prediction may be held against."""
+
+    matches: tuple[Match, ...]
+    """The likest first."""
+    labelled: tuple[Neighbour, ...]
+    """The nearest resolved tickets whose category a person confirmed, at most three."""
+
+
+class SimilarService:
+    """Candidates come from the database's full-text index; memory does not grow with it."""
+
+    def __init__(self, engine: Engine, *, now: Callable[[], datetime] = utc_now) -> None:
+        self._engine = engine
+        self._now = now
+        self._measure: Measure | None = None
+        self._beside = False
+
+    def start(self) -> None:
+        """From now on the worker reads the measure; requests before that find nothing similar."""
+        self._beside = True
+
+    @property
+    def ready(self) -> bool:
+        """False while a request would have to count words first."""
+        return self._measure is not None or not self._beside
+
+    def of_ticket(self, ticket_id: int) -> SimilarView:
+        """For staff. Raises NotFound."""
+        with reading(self._engine) as conn:
+            ticket = tickets.get(conn, ticket_id)
+        if not self.ready:
+            return SimilarView(ticket_id, (), starter_calibration().basis)
+        matches = self.to_text(ticket.subject, ticket.description, but=ticket_id)
+        return SimilarView(ticket_id, matches, self._current().calibration.basis)
+
+    def to_text(
+        self, subject: str, description: str, *, but: int | None = None
+    ) -> tuple[Match, ...]:
+        """What resembles a text, the likest first, and was right often enough."""
+        measure = self._current()
+        with reading(self._engine) as conn:
+            scored = _scored(conn, problem_words(subject, description), measure, but=but)
+            return _with_sources(conn, _likest(scored, measure))
+
+    def around(self, subject: str, description: str, *, but: int | None = None) -> Around:
+        """As `to_text`, and the labelled tickets that the same search finds."""
+        measure = self._current()
+        with reading(self._engine) as conn:
+            scored = _scored(conn, problem_words(subject, description), measure, but=but)
+            matches = _with_sources(conn, _likest(scored, measure))
+            known = similar.confirmed(conn, [one.ref for _, one in scored if _is_ticket(one)])
+        near = _likest([pair for pair in scored if pair[1].ref in known], measure)
+        labelled = tuple(
+            Neighbour(int(one.ref), masked(known[one.ref][0]), known[one.ref][1], alike.share)
+            for one, _, alike in near[:NEIGHBOURS]
+        )
+        return Around(matches, labelled)
+
+    def keep_fresh(self) -> None:
+        """For the worker: count words anew every ten minutes, and calibrate once a day."""
+        now = self._now()
+        if self._measure and now - FRESH < self._measure.since <= now:
+            return
+        with reading(self._engine) as conn:
+            last = similar.find_calibration(conn)
+        if last is None or last.created_at <= now - CALIBRATED_EVERY:
+            self._calibrate(now)
+        self._measure = self._read()
+
+    def _calibrate(self, now: datetime) -> None:
+        """See what scores mean among the tickets whose category people confirmed."""
+        with reading(self._engine) as conn:
+            texts = similar.labelled(conn, limit=CALIBRATED_FROM)
+        pairs = pairs_among(texts, Vocabulary(words for _, words in texts))
+        if len(pairs) < ENOUGH_PAIRS:
+            return
+        bins = calibrate(pairs, basis="desk").bins
+        with writing(self._engine) as conn:
+            stored = tuple((one.low, one.share, one.pairs) for one in bins)
+            similar.store_calibration(conn, StoredCalibration(stored, now))
+
+    def _current(self) -> Measure:
+        measure = self._measure or self._read()
+        self._measure = measure
+        return measure
+
+    def _read(self) -> Measure:
+        with reading(self._engine) as conn:
+            sampled, total = similar.sample(conn, limit=SAMPLE)
+            stored = similar.find_calibration(conn)
+        calibration = (
+            Calibration("desk", tuple(Bin(*one) for one in stored.bins))
+            if stored
+            else starter_calibration()
+        )
+        starter = starter_vocabulary() if len(sampled) < SAMPLE else None
+        vocabulary = Vocabulary(sampled, total=total, beside=starter)
+        return Measure(vocabulary, calibration, since=self._now())
+
+
+def _candidates(
+    conn: Connection, asked: Sequence[str], vocabulary: Vocabulary, *, but: int | None
+) -> list[Candidate]:
+    """First what holds several of the rarest words, then what holds one of the very rare ones."""
+    rarest = vocabulary.rarest(asked, limit=RAREST_WORDS)
+    singles = [(word,) for word in _within_bounds(rarest, vocabulary)]
+    found: dict[tuple[SourceKind, str], Candidate] = {}
+    for groups in (_together(rarest, vocabulary), singles):
+        for one in (
+            *similar.resolved_tickets(conn, groups, but=but, limit=CANDIDATES),
+            *similar.resolved_incidents(conn, groups, limit=CANDIDATES),
+            *similar.matching_articles(conn, groups, internal=True, limit=CANDIDATES),
+        ):
+            found.setdefault((one.kind, one.ref), one)
+        if len(found) >= CANDIDATES:
+            break
+    return list(found.values())
+
+
+def _is_ticket(candidate: Candidate) -> bool:
+    return candidate.kind is SourceKind.TICKET
+
+
+def _together(rarest: Sequence[str], vocabulary: Vocabulary) -> list[tuple[str, ...]]:
+    """Pairs of words; more words at once where so many texts would hold a pair."""
+    groups: list[tuple[str, ...]] = []
+    for size in range(2, len(rarest) + 1):
+        groups = list(combinations(rarest, size))
+        if sum(vocabulary.holders(*group) for group in groups) <= MOST_HOLDERS:
+            break
+    return groups
+
+
+def _within_bounds(rarest: Iterable[str], vocabulary: Vocabulary) -> list[str]:
+    chosen, holders = [], 0
+    for word in rarest:
+        holders += vocabulary.holders(word)
+        if holders > MOST_HOLDERS:
+            break
+        chosen.append(word)
+    return chosen
+
+
+def _scored(
+    conn: Connection, asked: Sequence[str], measure: Measure, *, but: int | None
+) -> list[tuple[float, Candidate]]:
+    """The candidates for a text, the likest first."""
+    mine = measure.vocabulary.vector(asked)
+    found = _candidates(conn, asked, measure.vocabulary, but=but)
+    scored = [(cosine(mine, measure.vocabulary.vector(one.words)), one) for one in found]
+    return sorted(scored, key=lambda pair: pair[0], reverse=True)
+
+
+def _likest(
+    scored: Sequence[tuple[float, Candidate]], measure: Measure
+) -> list[tuple[Candidate, float, Bin]]:
+    found = []
+    for score, one in scored[:LOOKED_AT]:
+        alike = measure.calibration.of(score) if score >= LEAST_SCORE else None
+        if alike and alike.share >= LEAST_SHARE:
+            found.append((one, score, alike))
+    return found
+
+
+def _with_sources(
+    conn: Connection, best: Sequence[tuple[Candidate, float, Bin]]
+) -> tuple[Match, ...]:
+    found = {
+        kind: similar.sources(conn, kind, [one.ref for one, _, _ in best if one.kind is kind])
+        for kind in SourceKind
+    }
+    shown: dict[tuple[str, str], Match] = {}
+    for one, score, alike in best:
+        source = found[one.kind].get(one.ref)
+        told = (source.title, source.resolution) if source else None
+        if source and told and told not in shown and len(shown) < SHOWN:
+            shown[told] = Match(_shareable(source), score, alike.share, alike.pairs)
+    return tuple(shown.values())
+
+
+def _shareable(source: Source) -> Source:
+    """As other people may see it: masked, and no longer than a look takes."""
+    text = source.resolution
+    if source.kind is SourceKind.ARTICLE:
+        read = article_of(
+            slug="", title="", category="", audience="", keywords="", body=source.resolution
+        )
+        text = " ".join(read.steps[:3])
+    text = masked(text[: 2 * TOLD])
+    if len(text) > TOLD:
+        text = text[: TOLD - 1].rstrip() + "…"
+    return replace(source, title=masked(source.title), resolution=text)

@@ -1,0 +1,1 @@
+"""The connection to the instance: its status, its test, its small lists."""

@@ -1,0 +1,79 @@
+"""The connection test: started by anybody, run once at a time, its steps kept as they end."""
+
+import time
+from dataclasses import replace
+
+from app.db import connection_tests, links, pauses
+from app.db.engine import reading, writing
+from app.models.views import Check, ConnectionView
+from app.services.servicenow.connection.key_steps import KeySteps
+from app.services.servicenow.connection.lookups import Lookups
+from app.services.servicenow.connection.status import TEST_DEAD_AFTER, Connection
+from app.services.servicenow.connection.test_steps import Steps
+from app.services.servicenow.context import Setup
+from app.services.servicenow.push.held_creates import Restores
+
+
+class Checking:
+    """`start` claims the test and `run` does it; the connection's view shows its steps."""
+
+    def __init__(
+        self, setup: Setup, lookups: Lookups, connection: Connection, restores: Restores
+    ) -> None:
+        self._setup = setup
+        self._lookups = lookups
+        self._connection = connection
+        self._restores = restores
+
+    def start(self) -> bool:
+        """True when the test is the caller's to run; False while another one runs, or without
+        a configured connection.
+        """
+        setup = self._setup
+        if setup.client is None:
+            return False
+        now = setup.now()
+        with writing(setup.engine) as conn:
+            return connection_tests.claim(
+                conn, setup.host, now=now, dead_before=now - TEST_DEAD_AFTER
+            )
+
+    def run(self) -> None:
+        """Every step, each kept as it ends. Never raises for the instance."""
+        done: list[Check] = []
+        try:
+            for check in self._steps().run():
+                done.append(check)
+                self._keep(done)
+        finally:
+            self._keep(done, finished=True)
+
+    def test_now(self, *, seconds: float) -> ConnectionView:
+        """The connection with the steps of a test that has just run.
+
+        While another one runs, its steps after at most `seconds`.
+        """
+        if self.start():
+            self.run()
+        view = self._connection.view()
+        until = time.monotonic() + seconds
+        while view.test and view.test.running and time.monotonic() < until:
+            time.sleep(0.1)
+            view = self._connection.view()
+        return replace(view, checks=view.test.checks) if view.test else view
+
+    def _steps(self) -> Steps:
+        setup = self._setup
+        with reading(setup.engine) as conn:
+            linked = links.newest_linked(conn, setup.host)
+            pause = pauses.find(conn, setup.host)
+        held = "The connection is paused: nothing is written." if pause else ""
+        if setup.read_only:
+            held = "The connection is read-only (SN_READ_ONLY): nothing is written."
+        keys = KeySteps(setup, self._restores)
+        return Steps(setup, self._lookups, self._connection, keys, linked=linked, held=held)
+
+    def _keep(self, done: list[Check], *, finished: bool = False) -> None:
+        finished_at = self._setup.now() if finished else None
+        with writing(self._setup.engine) as conn:
+            connection_tests.store(conn, self._setup.host, done, finished_at=finished_at)

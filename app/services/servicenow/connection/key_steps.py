@@ -1,0 +1,55 @@
+"""Steps of the connection test about creates: their keys, and signs of a restored database."""
+
+from app.integrations.servicenow_client import Query
+from app.models.servicenow import KeptKeys
+from app.models.views import Check
+from app.services.servicenow.context import Setup
+from app.services.servicenow.push.create_lookup import Finder
+from app.services.servicenow.push.held_creates import Restores
+
+NOTHING_TO_TRY = "No incident is visible, so this could not be checked."
+KEYS_HINT = "Let the account read correlation_id and correlation_display of incident."
+HELD_HINT = "Compare both sides, then press Release creates on the ServiceNow page."
+
+
+class KeySteps:
+    """Each asks the instance one thing and says what it means."""
+
+    def __init__(self, setup: Setup, restores: Restores) -> None:
+        self._setup = setup
+        self._restores = restores
+        self._finder = Finder(setup)
+
+    def kept(self, name: str) -> Check:
+        """By which keys a create can be found again, tried on the newest one made from here."""
+        kept = self._finder.try_newest_create() or self._by_a_sample()
+        if kept.correlation_id is None and kept.sys_id is None:
+            return Check(name, "skipped", "No incident is visible, so this could not be checked.")
+        if not kept.correlation_id and not kept.sys_id:
+            said = (
+                "An incident cannot be found by the keys of its create. After a lost answer the "
+                "work notes are searched; if they show nothing, the create waits for a person."
+            )
+            return Check(name, "failed", said, KEYS_HINT)
+        ways = {"correlation id": kept.correlation_id, "sys_id": kept.sys_id}
+        found = " and ".join(way for way, known in ways.items() if known)
+        return Check(name, "passed", f"An incident can be found by the {found} of its create.")
+
+    def _by_a_sample(self) -> KeptKeys:
+        """Whether the field is shown. Only a create shows whether a chosen sys_id is kept."""
+        fields = ("sys_id", "correlation_id")
+        page = self._setup.connected_client().sample("incident", fields, Query())
+        if not page.records:
+            return KeptKeys()
+        return KeptKeys(correlation_id=any("correlation_id" in row for row in page.records))
+
+    def known(self, name: str) -> Check:
+        """Whether the newest incidents made from here are known here."""
+        readable = self._restores.check()
+        found = self._restores.find()
+        if found is not None and found.held:
+            said = f"{found.number} was created by another copy of this database: creates are held."
+            return Check(name, "failed", said, HELD_HINT)
+        if not readable:
+            return Check(name, "skipped", "The account may not read correlation ids.")
+        return Check(name, "passed", "The newest incidents created from here are known here.")

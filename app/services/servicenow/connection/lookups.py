@@ -1,0 +1,104 @@
+"""Small facts of the instance that a push needs: people, groups, choices."""
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from app.db import incidents, mappings
+from app.db.engine import reading, writing
+from app.errors import Kind, ServiceNowRejected
+from app.integrations.servicenow.mapping import Maps, People
+from app.models.tickets import Ticket
+from app.services.servicenow.context import Setup
+
+FRESH = timedelta(hours=1)
+GROUPS = "assignment_group"
+# The account may not see these lists; a push works without them.
+HIDDEN = (Kind.PERMISSION, Kind.NOT_FOUND, Kind.INVALID)
+
+
+NOT_FOUND = "was not found in ServiceNow"
+AMBIGUOUS = "matches more than one active user in ServiceNow"
+
+
+class UserMatch(NamedTuple):
+    """`sys_id` is empty when there is no single user; then `trouble` is the end of a sentence."""
+
+    sys_id: str
+    trouble: str
+
+
+class Lookups:
+    """Reads small lists once an hour and people when they are needed."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+
+    def known_choices(self, element: str) -> tuple[tuple[str, str], ...]:
+        """(value, label) pairs as last read, without a call; empty when never read."""
+        since = self._setup.now() - timedelta(days=365)
+        with reading(self._setup.engine) as conn:
+            known = incidents.known_choices(conn, self._setup.host, element, since=since)
+        return known or ()
+
+    def choices(self, element: str) -> tuple[tuple[str, str], ...]:
+        """(value, label) pairs of an incident field; empty when the account may not read them."""
+        setup = self._setup
+        with reading(setup.engine) as conn:
+            known = incidents.known_choices(conn, setup.host, element, since=setup.now() - FRESH)
+        return known if known is not None else self.read_choices(element)
+
+    def groups(self) -> tuple[tuple[str, str], ...]:
+        """(sys_id, name) of the active assignment groups; empty when they are hidden."""
+        return self.choices(GROUPS)
+
+    def maps(self) -> Maps:
+        """What states, priorities and categories translate by, as an admin left it."""
+        with reading(self._setup.engine) as conn:
+            found = mappings.find(conn, self._setup.host)
+        return Maps.of(found.maps if found else None)
+
+    def read_choices(self, element: str) -> tuple[tuple[str, str], ...]:
+        """As `choices`, read from the instance this moment."""
+        setup = self._setup
+        try:
+            pairs = self._fetch(element)
+        except ServiceNowRejected as exc:
+            if exc.kind not in HIDDEN:
+                raise
+            pairs = ()
+        with writing(setup.engine) as conn:
+            incidents.store_choices(conn, setup.host, element, pairs, now=setup.now())
+        return pairs
+
+    def _fetch(self, element: str) -> tuple[tuple[str, str], ...]:
+        client = self._setup.connected_client()
+        if element == GROUPS:
+            return tuple((row["sys_id"], row.get("name", "")) for row in client.groups())
+        return tuple((row["value"], row.get("label", "")) for row in client.choices(element))
+
+    def people(self, ticket: Ticket) -> People:
+        """Caller and assignee of a ticket on the instance: exactly one active user or nobody."""
+        notes: list[str] = []
+        caller, trouble = self.find_user(ticket.requester_email)
+        if not caller:
+            caller = self._setup.defaults.caller
+            whom = "the default caller is set" if caller else "the caller is left empty"
+            notes.append(f"Requester {ticket.requester_email} {trouble}; {whom}.")
+        assigned_to, trouble = self.find_user(ticket.assignee)
+        if ticket.assignee and not assigned_to:
+            notes.append(f"Assignee {ticket.assignee} {trouble}.")
+        return People(caller=caller, assigned_to=assigned_to, notes=tuple(notes))
+
+    def find_user(self, email: str | None) -> UserMatch:
+        """The one active user with this address, or why there is none."""
+        if not email:
+            return UserMatch("", NOT_FOUND)
+        try:
+            found = self._setup.connected_client().find_users_by_email(email)
+        except ServiceNowRejected as exc:
+            if exc.kind not in HIDDEN:
+                raise
+            found = []
+        if len(found) > 1:
+            return UserMatch("", AMBIGUOUS)
+        return UserMatch(found[0]["sys_id"], "") if found else UserMatch("", NOT_FOUND)

@@ -1,0 +1,215 @@
+"""How the connection to the instance stands: configured, reachable, and since when not."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.db import circuit_breaker, incidents, outbox_releases, restores
+from app.db.engine import reading, writing
+from app.errors import AnswerLost, HeldBack, Kind, ServiceNowError, ServiceNowUnavailable
+from app.models.servicenow import Pause, Rest
+from app.models.views import Check, ConnectionTest, ConnectionView
+from app.services.servicenow.context import Setup
+
+KEPT = timedelta(seconds=30)
+# A full test that was not over by then has died with its process.
+TEST_DEAD_AFTER = timedelta(minutes=3)
+STEPS = ("configuration", "reach", "sign_in", "read_incident")
+# The kinds that concern the connection, and the step at which each stops the test. All others
+# concern one record or request.
+STEP_OF_KIND = {
+    Kind.NETWORK: "reach",
+    Kind.BUSY: "reach",
+    Kind.RATE: "reach",
+    Kind.HIBERNATING: "reach",
+    Kind.UNEXPECTED: "reach",
+    Kind.AUTH: "sign_in",
+    Kind.PERMISSION: "read_incident",
+}
+BASIC_HINT = "OAuth is the preferred way to sign in: basic authentication is being phased out."
+
+
+class Connection:
+    """Remembers each exchange with the instance and tells how it stands."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Whatever is asked of the instance inside tells how the connection stands."""
+        started = time.monotonic()
+        try:
+            yield
+        except HeldBack:
+            raise
+        except ServiceNowError as exc:
+            if exc.kind in STEP_OF_KIND:
+                self.remember_failure(exc)
+            if isinstance(exc, ServiceNowUnavailable | AnswerLost):
+                self._count_failure(exc)
+            raise
+        self._remember_success(int(1000 * (time.monotonic() - started)))
+
+    def rest(self) -> Rest | None:
+        """The rest that many failures brought, while it lasts."""
+        with reading(self._setup.engine) as conn:
+            return circuit_breaker.find(conn, self._setup.host, now=self._setup.now())
+
+    def view(self) -> ConnectionView:
+        """How it stands as last seen, without a call."""
+        setup = self._setup
+        with reading(setup.engine) as conn:
+            row = incidents.connection(conn, setup.host)
+            rest = circuit_breaker.find(conn, setup.host, now=setup.now())
+            restore = restores.find(conn, setup.host)
+        seen = dict(row) if row else {}
+        state, sentence, hint = self._words(seen)
+        return ConnectionView(
+            state=state,
+            sentence=sentence,
+            hint=hint,
+            missing=setup.missing,
+            instance_url=setup.instance_url,
+            auth_type=setup.auth_type,
+            read_only=setup.read_only,
+            checked_at=seen.get("checked_at"),
+            last_ok_at=seen.get("last_ok_at"),
+            failed_since=seen.get("last_failed_at") if seen.get("last_error_kind") else None,
+            last_error=seen.get("last_error"),
+            last_error_kind=seen.get("last_error_kind"),
+            latency_ms=seen.get("latency_ms"),
+            fetched_at=seen.get("fetched_at"),
+            checks=self._checks(seen),
+            pause=_pause(seen),
+            rest=rest,
+            restore=restore,
+            test=_test(seen, setup.now()),
+        )
+
+    def try_again(self) -> None:
+        """After a start: what failed may have been a setting that was put right."""
+        with reading(self._setup.engine) as conn:
+            row = incidents.connection(conn, self._setup.host)
+        if row and row["last_error_kind"]:
+            self.test()
+
+    def test(self) -> ConnectionView:
+        """Ask the instance once, now, and tell what was found. Never raises for the instance."""
+        if self._setup.client is not None:
+            try:
+                with self.watch(), self._setup.client.click():
+                    self._setup.client.whoami()
+            except ServiceNowError as exc:
+                if exc.kind not in STEP_OF_KIND:
+                    self.remember_failure(exc)
+        return self.view()
+
+    def health(self) -> ConnectionView:
+        """As `test`, with an answer of the last 30 seconds kept."""
+        view = self.view()
+        now = self._setup.now()
+        fresh = view.checked_at and now - KEPT < view.checked_at <= now
+        return view if fresh or not view.configured else self.test()
+
+    def remember_fetch(self) -> None:
+        """The newest incidents have just been read into the mirror."""
+        with writing(self._setup.engine) as conn:
+            now = self._setup.now()
+            incidents.remember_connection(conn, self._setup.host, fetched_at=now)
+
+    def _remember_success(self, latency_ms: int) -> None:
+        now = self._setup.now()
+        with writing(self._setup.engine) as conn:
+            row = incidents.connection(conn, self._setup.host)
+            recovered = {"recovered_at": now} if row and row["last_error_kind"] else {}
+            incidents.remember_connection(
+                conn,
+                self._setup.host,
+                checked_at=now,
+                last_ok_at=now,
+                **recovered,
+                latency_ms=latency_ms,
+                last_failed_at=None,
+                last_error=None,
+                last_error_kind=None,
+                last_hint=None,
+            )
+            circuit_breaker.end(conn, self._setup.host)
+            if recovered:
+                outbox_releases.release(conn, self._setup.host, now=now)
+        if recovered:
+            self._setup.wake()
+
+    def remember_failure(self, exc: ServiceNowError) -> None:
+        """The connection does not work, and since when; until something succeeds."""
+        now = self._setup.now()
+        with writing(self._setup.engine) as conn:
+            row = incidents.connection(conn, self._setup.host)
+            since = row["last_failed_at"] if row and row["last_error_kind"] else now
+            incidents.remember_connection(
+                conn,
+                self._setup.host,
+                checked_at=now,
+                last_failed_at=since,
+                last_error=exc.message,
+                last_error_kind=exc.kind,
+                last_hint=exc.hint,
+            )
+
+    def _count_failure(self, exc: ServiceNowError) -> None:
+        now, host = self._setup.now(), self._setup.host
+        with writing(self._setup.engine) as conn:
+            circuit_breaker.note_failure(conn, host, kind=exc.kind, reason=exc.message, now=now)
+
+    def _words(self, seen: dict[str, object]) -> tuple[str, str, str]:
+        setup = self._setup
+        if setup.missing:
+            names = ", ".join(setup.missing)
+            return "not_configured", f"ServiceNow not configured. Missing: {names}.", ""
+        if seen.get("last_error_kind"):
+            return "not_connected", str(seen["last_error"]), str(seen.get("last_hint") or "")
+        if seen.get("last_ok_at"):
+            return "connected", f"Connected to {setup.host}.", ""
+        return "unknown", f"{setup.host} has not been asked yet. Test the connection.", ""
+
+    def _checks(self, seen: dict[str, object]) -> tuple[Check, ...]:
+        setup = self._setup
+        if setup.missing:
+            names = ", ".join(setup.missing)
+            first = Check("configuration", "failed", f"Missing: {names}.", "Set these variables.")
+            return (first, *(Check(name, "skipped", "") for name in STEPS[1:]))
+        hint = BASIC_HINT if setup.auth_type == "basic" else ""
+        checks = [Check("configuration", "passed", f"{setup.auth_type} for {setup.host}", hint)]
+        if not seen.get("checked_at"):
+            return (*checks, *(Check(name, "skipped", "Not tested yet.") for name in STEPS[1:]))
+        broken = None
+        if seen.get("last_error_kind"):
+            kind = Kind(str(seen["last_error_kind"]))
+            broken = STEP_OF_KIND.get(kind, "read_incident")
+        for name in STEPS[1:]:
+            if broken is None or STEPS.index(name) < STEPS.index(broken):
+                checks.append(Check(name, "passed", ""))
+            elif name == broken:
+                hint = str(seen.get("last_hint") or "")
+                checks.append(Check(name, "failed", str(seen["last_error"]), hint))
+            else:
+                checks.append(Check(name, "skipped", ""))
+        return tuple(checks)
+
+
+def _pause(seen: Mapping[str, Any]) -> Pause | None:
+    if not seen.get("paused_at"):
+        return None
+    return Pause(seen["paused_at"], seen["paused_by"], seen["paused_reason"])
+
+
+def _test(seen: Mapping[str, Any], now: datetime) -> ConnectionTest | None:
+    started_at = seen.get("test_started_at")
+    if started_at is None:
+        return None
+    running = not seen["test_finished_at"] and now - started_at < TEST_DEAD_AFTER
+    checks = tuple(Check(**check) for check in seen["test_checks"] or ())
+    return ConnectionTest(started_at, running, checks)

@@ -1,0 +1,1 @@
+"""Links between tickets and incidents, and their three-way merge."""

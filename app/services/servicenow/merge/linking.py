@@ -1,0 +1,137 @@
+"""Tying a ticket to an incident that exists, and undoing a tie."""
+
+from sqlalchemy import Connection as DbConnection
+from sqlalchemy.exc import IntegrityError
+
+from app.db import connection_switches, events, links, outbox, tickets
+from app.db.engine import writing
+from app.errors import Conflict, Invalid, NotFound
+from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow.call_listeners import listening
+from app.models.servicenow import OutboxItem, OutboxState
+from app.services.servicenow.connection.lookups import Lookups
+from app.services.servicenow.context import Setup, checked_reason
+from app.services.servicenow.merge.reconcile import reconcile, write
+from app.services.servicenow.sync_history import History
+
+
+class Linking:
+    """Changes ties; what waited for the old tie is discarded with the reason."""
+
+    def __init__(self, setup: Setup, lookups: Lookups, history: History) -> None:
+        self._setup = setup
+        self._history = history
+        self._lookups = lookups
+
+    def link(self, ticket_id: int, number: str, *, by: str) -> None:
+        """Tie the ticket to the incident of this number. One call to the instance.
+
+        Raises NotConfigured, NotFound, Conflict, Invalid and ServiceNowError.
+        """
+        client = self._setup.connected_client()
+        wanted = number.strip().upper()
+        if not wanted or len(wanted) > 40:
+            raise Invalid("Which incident?", fields={"number": "Write its number."})
+        with listening() as calls, client.click():
+            found = client.find_incidents("number", wanted, fields=mapping.FIELDS)
+        if not found:
+            raise NotFound(f"{wanted} was not found, or the integration account may not see it.")
+        if len(found) > 1:
+            raise Conflict(f"Several incidents carry the number {wanted}; none was linked.")
+        maps = self._lookups.maps()
+        try:
+            with writing(self._setup.engine) as conn:
+                self._tie(conn, ticket_id, found[0], maps, by=by)
+                self._compare(conn, ticket_id, found[0], maps, by=by)
+                self._history.add_link(conn, ticket_id, number=wanted, by=by, calls=calls)
+        except IntegrityError as exc:
+            raise Conflict(f"{wanted} is linked to another ticket already.") from exc
+        self._setup.wake()
+
+    def _tie(
+        self,
+        conn: DbConnection,
+        ticket_id: int,
+        record: mapping.Record,
+        maps: mapping.Maps,
+        *,
+        by: str,
+    ) -> None:
+        setup = self._setup
+        number = record["number"]
+        ticket = tickets.get(conn, ticket_id, for_update=True)
+        if ticket.linked:
+            raise Conflict(f"Ticket {ticket_id} is linked to {ticket.sn_number} already.")
+        owed = outbox.find_create(conn, ticket.id, ticket.sn_generation)
+        if owed:
+            self._refuse_unless_given_up(owed, record)
+        if other := links.ticket_of(conn, record["sys_id"]):
+            raise Conflict(f"{number} is linked to ticket {other} already.")
+        reason = f"Linked to {number} instead."
+        outbox.discard_waiting(conn, ticket.id, now=setup.now(), reason=reason)
+        ours, theirs = links.values_of(ticket), mapping.ticket_values(record, maps)
+        agreed = mapping.agreed_at_first(ours, theirs, record)
+        links.link(
+            conn,
+            ticket.id,
+            sys_id=record["sys_id"],
+            number=number,
+            host=setup.host,
+            ours={name: ours[name] for name in agreed},
+            theirs={name: theirs[name] for name in agreed if name in theirs},
+            seen=mapping.seen_of(record),
+            now=setup.now(),
+        )
+        events.tell(conn, ticket.id, f"Linked to incident {number}.", by=by, now=setup.now())
+
+    def _compare(
+        self,
+        conn: DbConnection,
+        ticket_id: int,
+        record: mapping.Record,
+        maps: mapping.Maps,
+        *,
+        by: str,
+    ) -> None:
+        """What one side alone says goes to the other; what differs waits for a person."""
+        setup = self._setup
+        ticket = tickets.get(conn, ticket_id)
+        pulling = connection_switches.pulling(conn, setup.host)
+        found = reconcile(ticket, record, maps=maps, pulling=pulling, now=setup.now())
+        after = write(conn, ticket, found, now=setup.now())
+        if found.verdict.send:
+            links.owe_update(conn, after, host=setup.host, by=by, now=setup.now())
+        links.owe_waiting_notes(conn, after, host=setup.host, now=setup.now())
+
+    def _refuse_unless_given_up(self, owed: OutboxItem, record: mapping.Record) -> None:
+        """A create may be dropped when it made nothing here, made this very record, or when only a
+        person can tell which record it made.
+        """
+        if owed.state is not OutboxState.BLOCKED:
+            raise Conflict("An incident is being created for this ticket. Wait for its end.")
+        its_own = owed.correlation_id == record.get("correlation_id")
+        known = its_own or owed.wants_proof
+        if owed.unconfirmed_since and owed.host == self._setup.host and not known:
+            raise Conflict(
+                "An earlier push may have created an incident of this ticket. "
+                "Press Retry now to find out, or link that incident."
+            )
+
+    def unlink(self, ticket_id: int, reason: str, *, by: str) -> None:
+        """Undo the link; the next create of this ticket is a new incident.
+
+        Raises NotFound, Invalid without a reason, Conflict while something is being sent.
+        """
+        setup = self._setup
+        reason = checked_reason(reason, "Undoing a link needs a reason.")
+        with writing(setup.engine) as conn:
+            ticket = tickets.get(conn, ticket_id, for_update=True)
+            if not ticket.linked:
+                raise Conflict(f"Ticket {ticket_id} is not linked.")
+            items = outbox.of_ticket(conn, ticket_id)
+            if any(item.state is OutboxState.SENDING for item in items):
+                raise Conflict("Something is being sent this moment. Try again.")
+            outbox.discard_waiting(conn, ticket_id, now=setup.now(), reason=reason)
+            links.unlink(conn, ticket, now=setup.now())
+            told = f"Link to {ticket.sn_number} undone: {reason}"
+            events.tell(conn, ticket_id, told, by=by, now=setup.now())

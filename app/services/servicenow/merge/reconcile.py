@@ -1,0 +1,275 @@
+"""What a record read from the instance makes of its ticket: one way for pulls and for pushes."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection as DbConnection
+
+from app.copilot.secrets.redact import masked
+from app.db import events, links, outbox, predictions, search, sync_history, tickets
+from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow.call_listeners import Call
+from app.models.conflicts import RESOLUTION, Agreed, Values
+from app.models.servicenow import OutboxState
+from app.models.servicenow_pages import FieldChange
+from app.models.tickets import Ticket, label_of
+from app.services.privacy import changes_of
+from app.services.servicenow.sync_history import told
+
+Record = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """The verdict and the columns of the ticket that it changes; none when nothing moved."""
+
+    verdict: mapping.Merge = field(default_factory=lambda: mapping.Merge((), {}, (), ()))
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    # Fields that are in conflict now and were not, or not with this value.
+    asked: tuple[str, ...] = ()
+    # A conflict that held a push back is over.
+    released: bool = False
+    # The record is in a lower state than was seen: a late answer, of which nothing is used,
+    late: bool = False
+    # or the incident itself went back, for example with a backup of the instance.
+    turned_back: bool = False
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """The fields whose values are taken over from the incident."""
+        return tuple(name for name in self.verdict.take if name in self.columns)
+
+
+def reconcile(
+    ticket: Ticket,
+    record: Record,
+    *,
+    maps: mapping.Maps,
+    pulling: bool,
+    now: datetime,
+    before: Record | None = None,
+    known: Values | None = None,
+    overwritten: Mapping[str, Values] | None = None,
+) -> Reconciled:
+    """Compare a linked ticket with its incident. Nothing is written.
+
+    A record in a lower state than was seen before says nothing, unless what was seen is what was
+    `known` before this one was read. While `pulling` is off their changes stay where they are, and
+    are never overwritten. `before` is the record as it was before a write of ours: it says who
+    changed it there. `overwritten` are conflicts that the merge cannot see.
+    """
+    seen = mapping.seen_of(record)
+    if is_late(seen, ticket, known):
+        return Reconciled(late=True)
+    theirs, ours = mapping.ticket_values(record, maps), links.values_of(ticket)
+    verdict = mapping.merge(ticket.sn_agreed, ours, theirs)
+    take = verdict.take if pulling else {}
+    agreed = agreeing(
+        ticket.sn_agreed,
+        ours={**ours, **take},
+        theirs=theirs,
+        names=(*take, *verdict.settled),
+        seen=seen,
+    )
+    conflicts = {
+        **_overwritten(ticket, theirs, overwritten or {}),
+        **_conflicts(ticket, verdict, theirs, mapping.seen_of(before or record)),
+    }
+    columns = _taken(take, record) | _standing(ticket, agreed, conflicts, now)
+    asked = tuple(name for name in conflicts if conflicts[name] != ticket.sn_conflicts.get(name))
+    released = bool(set(ticket.sn_conflicts) - set(conflicts))
+    turned_back = is_turned_back(seen, ticket, theirs)
+    return Reconciled(verdict, columns, asked, released, turned_back=turned_back)
+
+
+def _standing(
+    ticket: Ticket, agreed: Agreed, conflicts: Mapping[str, Values], now: datetime
+) -> dict[str, Any]:
+    """The columns of what both sides agree on and differ in, where that has changed."""
+    columns: dict[str, Any] = {}
+    if agreed != ticket.sn_agreed:
+        columns["sn_agreed"] = agreed
+    if conflicts != ticket.sn_conflicts:
+        columns["sn_conflicts"] = conflicts or None
+        columns["sn_conflict_since"] = now if conflicts else None
+    return columns
+
+
+def _taken(take: Values, record: Record) -> dict[str, Any]:
+    """The columns of the values that are taken over, and of what the record says beside them."""
+    columns: dict[str, Any] = dict(take)
+    if "assignment_group" in take:
+        columns["assignment_group_name"] = record.get("assignment_group.name") or None
+    if "priority" in take:
+        columns |= {name: _severity(record, name) for name in ("impact", "urgency")}
+    return columns
+
+
+def _severity(record: Record, name: str) -> int | None:
+    value = record.get(name, "")
+    return int(value) if value in ("1", "2", "3") else None
+
+
+def older(seen: Values, before: Values) -> bool:
+    """True when an incident was seen in a later state than this one."""
+    ours, known = seen.get("mod_count") or "", before.get("mod_count") or ""
+    return ours.isdigit() and known.isdigit() and int(ours) < int(known)
+
+
+def is_late(seen: Values, ticket: Ticket, known: Values | None) -> bool:
+    """True for a record in a lower state than was seen of the ticket's incident since `known`."""
+    latest = ticket.sn_agreed.get("seen", {})
+    return older(seen, latest) and latest != known
+
+
+def is_turned_back(seen: Values, ticket: Ticket, theirs: Values) -> bool:
+    """True for an incident whose count of updates went down and that says something else."""
+    known = ticket.sn_agreed.get("theirs", {})
+    moved = any(theirs[name] != known[name] for name in theirs if name in known)
+    return moved and older(seen, ticket.sn_agreed.get("seen", {}))
+
+
+def agreeing(
+    agreed: Agreed, *, ours: Values, theirs: Values, names: tuple[str, ...], seen: Values
+) -> dict[str, dict[str, str | None]]:
+    """The agreed values with the named fields as both sides have them now.
+
+    What is under way in other fields stays noted.
+    """
+    after = {side: dict(agreed.get(side, {})) for side in ("ours", "theirs")}
+    for name in names:
+        after["ours"][name] = ours.get(name)
+        if name in theirs:
+            after["theirs"][name] = theirs[name]
+    under_way = {n: value for n, value in agreed.get("sent", {}).items() if n not in names}
+    kept = {"sent": under_way, "read": dict(agreed.get("read", {}))}
+    return after | {"seen": dict(seen)} | {name: one for name, one in kept.items() if one}
+
+
+def _conflicts(
+    ticket: Ticket, verdict: mapping.Merge, theirs: Values, seen: Values
+) -> dict[str, Mapping[str, str | None]]:
+    """Their side of each conflict; who and when stay those of the first sight of a value."""
+    found: dict[str, Mapping[str, str | None]] = {}
+    for name in verdict.conflicts:
+        before = ticket.sn_conflicts.get(name)
+        if before and "overwritten" not in before and before.get("theirs") == theirs.get(name):
+            found[name] = before
+        else:
+            by, at = seen.get("updated_by"), seen.get("updated_on")
+            found[name] = {"theirs": theirs.get(name), "by": by, "at": at}
+        if name == "status":
+            travelling = {one: theirs[one] for one in RESOLUTION if one in theirs}
+            found[name] = {**found[name], **travelling}
+    return found
+
+
+def _overwritten(
+    ticket: Ticket, theirs: Values, new: Mapping[str, Values]
+) -> dict[str, Mapping[str, str | None]]:
+    """Those that wait for a choice: nobody has changed the field there since our write."""
+    waiting = {name: one for name, one in ticket.sn_conflicts.items() if "overwritten" in one}
+    known = {**waiting, **new}
+    agreed = ticket.sn_agreed.get("theirs", {})
+    return {
+        name: one
+        for name, one in known.items()
+        if theirs.get(name) == agreed.get(name)
+        and not mapping.same(name, getattr(ticket, name), one.get("theirs"))
+    }
+
+
+def write(
+    conn: DbConnection,
+    ticket: Ticket,
+    found: Reconciled,
+    *,
+    now: datetime,
+    calls: Sequence[Call] = (),
+) -> Ticket:
+    """Write it to the ticket, which was read for update in this transaction, and tell of it.
+
+    `calls` are those that brought it, where that is known: a bulk run is a row of its own.
+    """
+    (after,) = write_all(conn, [(ticket, found)], now=now, calls=calls)
+    return after
+
+
+def write_all(
+    conn: DbConnection,
+    page: Iterable[tuple[Ticket, Reconciled]],
+    *,
+    now: datetime,
+    calls: Sequence[Call] = (),
+) -> list[Ticket]:
+    """As `write` for many tickets: what is told of them goes in together."""
+    written, changed, reworded = [], [], []
+    entries: list[events.NewEntry] = []
+    for ticket, found in page:
+        after = _write_columns(conn, ticket, found, now=now)
+        written.append(after)
+        changes = [
+            FieldChange(name, shown(ticket, name), shown(after, name)) for name in found.taken
+        ]
+        if changes:
+            number = ticket.sn_number or ""
+            changed.append({"ticket_id": ticket.id, "number": number, "changes": changes})
+        if not tickets.TOLD.isdisjoint(one.field for one in changes):
+            reworded.append(ticket.id)
+        entries += _entries(ticket, after, found)
+        if found.released:
+            release(conn, after, now=now)
+    if reworded:
+        search.index_tickets(conn, reworded)
+    sync_history.add_all(conn, changed, at=now, direction="pull", what="refresh", **told(calls))
+    events.tell_all(conn, entries, now=now)
+    return written
+
+
+def _write_columns(
+    conn: DbConnection, ticket: Ticket, found: Reconciled, *, now: datetime
+) -> Ticket:
+    if not found.columns:
+        return ticket
+    if not found.taken:
+        return tickets.annotate(conn, ticket, **found.columns)
+    after = tickets.change(
+        conn, ticket, now=now, reindex=False, sn_last_sync_at=now, **found.columns
+    )
+    predictions.follow_instance(conn, ticket, after, now=now)
+    return after
+
+
+def _entries(ticket: Ticket, after: Ticket, found: Reconciled) -> Iterator[events.NewEntry]:
+    """What the timeline tells of it."""
+    if found.turned_back:
+        yield events.NewEntry(ticket.id, turned_back_told(ticket))
+    if changes := changes_of(ticket, after, found.taken):
+        yield events.NewEntry(ticket.id, f"Taken from {ticket.sn_number}:", changes)
+    if found.asked:
+        names = ", ".join(label_of(name) for name in found.asked)
+        text = f"Different here and in {ticket.sn_number}: {names}. Choose which to keep."
+        yield events.NewEntry(ticket.id, text)
+
+
+def turned_back_told(ticket: Ticket) -> str:
+    return (
+        f"{ticket.sn_number} has an earlier state in ServiceNow than before. A backup may have "
+        "been restored there, or the incident created again. Both sides were compared again."
+    )
+
+
+def release(conn: DbConnection, ticket: Ticket, *, now: datetime) -> None:
+    """A push that waited for the end of a conflict may go now."""
+    waiting = outbox.find_update(conn, ticket.id)
+    if waiting is not None and waiting.state is OutboxState.BLOCKED:
+        outbox.revive(conn, waiting.id, now=now, solved=True)
+
+
+def shown(ticket: Ticket, name: str) -> str:
+    """A field of a ticket as people read it, secrets hidden."""
+    if name == "assignment_group" and ticket.assignment_group_name:
+        return ticket.assignment_group_name
+    return masked(str(getattr(ticket, name) or "none"))

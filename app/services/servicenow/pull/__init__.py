@@ -1,0 +1,1 @@
+"""Incidents from ServiceNow: imports and scheduled incoming changes."""

@@ -1,0 +1,374 @@
+"""Changes that come in by themselves: pulled by watermark, and swept by sys_id once a day."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection as DbConnection
+
+from app.db import change_cursor, connection_switches
+from app.db.engine import reading, writing
+from app.errors import (
+    DatabaseAway,
+    HeldBack,
+    Kind,
+    ServiceNowError,
+    ServiceNowRejected,
+    ServiceNowUnavailable,
+)
+from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow.call_listeners import latest, listening
+from app.integrations.servicenow_client import IncidentPage, Query
+from app.models.conflicts import Values
+from app.models.incoming_changes import IncomingState, IncomingView
+from app.services.servicenow.connection import instance_clock
+from app.services.servicenow.connection.lookups import Lookups
+from app.services.servicenow.connection.status import Connection
+from app.services.servicenow.context import Setup
+from app.services.servicenow.merge.reconcile import older
+from app.services.servicenow.pull.apply_changes import Arrival, Record
+from app.services.servicenow.pull.change_cursor import Following
+
+log = logging.getLogger("app.pulls")
+PAGE = 100
+INCIDENTS = "/api/now/table/incident"
+# Read again, for long transactions there commit late and the clocks of their nodes differ.
+OVERLAP = timedelta(minutes=3)
+# Now and then further back, for what was committed later still.
+LONG_OVERLAP = timedelta(minutes=15)
+BETWEEN_LONG_OVERLAPS = timedelta(minutes=10)
+BETWEEN_SWEEPS = timedelta(hours=24)
+# Pages of a sweep between two pulls.
+SWEPT_AT_ONCE = 50
+OUR_FAULT = "Something broke on our side during this pull. The log tells more."
+CLOSED = (Kind.PERMISSION, Kind.NOT_FOUND, Kind.INVALID)
+
+
+class Overtaken(Exception):
+    """Somebody else goes on with it."""
+
+
+class Incoming:
+    """One pull at a time per instance, page by page, each page with its watermark in one
+    transaction: whatever dies, the next one goes on from there.
+    """
+
+    def __init__(self, setup: Setup, lookups: Lookups, connection: Connection) -> None:
+        self._setup = setup
+        self._lookups = lookups
+        self._connection = connection
+
+    def view(self) -> IncomingView:
+        """How it stands, without a call."""
+        host = self._setup.host
+        with reading(self._setup.engine) as conn:
+            state, pulling = change_cursor.find(conn, host), connection_switches.pulling(conn, host)
+        return IncomingView(state, self._setup.pull_every, pulling, self._setup.now())
+
+    def ask(self) -> None:
+        """Pull as soon as the worker looks, scheduled or not. Raises NotConfigured."""
+        self._setup.connected_client()
+        with writing(self._setup.engine) as conn:
+            change_cursor.ask(conn, self._setup.host, now=self._setup.now())
+        self._setup.wake()
+
+    def switch(self, *, on: bool) -> None:
+        """Whether changes there are taken into tickets by themselves. Raises NotConfigured."""
+        self._setup.connected_client()
+        with writing(self._setup.engine) as conn:
+            connection_switches.switch_pulling(conn, self._setup.host, on=on)
+            if on:
+                # What changed meanwhile was not taken, and carries no new stamp.
+                change_cursor.sweep_again(conn, self._setup.host)
+
+    def recover(self) -> None:
+        """After a restart of the only process: nobody is pulling, whatever the row says."""
+        with writing(self._setup.engine) as conn:
+            change_cursor.release(conn, self._setup.host)
+
+    def run_due(self, *, stopping: Callable[[], bool] = lambda: False) -> bool:
+        """Pull what changed and sweep when that is due; False when nothing was, or it rests."""
+        setup = self._setup
+        if setup.client is None or self._connection.rest():
+            return False
+        with writing(setup.engine) as conn:
+            now = setup.now()
+            state = change_cursor.claim(
+                conn,
+                setup.host,
+                now=now,
+                claimed_before=now - 2 * setup.lease,
+                scheduled=setup.pull_every is not None,
+            )
+        if state is None:
+            return False
+        turn = Turn(setup, state)
+        try:
+            if refusal := self._work(turn, stopping):
+                self._fail(turn, refusal)
+                return True
+            # Cut short by the end of this process: the rest is due at once, scheduled or not.
+            due_at = setup.now() if stopping() else self._next(turn.state)
+            turn.end(error=None, due_at=due_at)
+        except Overtaken:
+            log.info("another process goes on with the pull of changes")
+        except ServiceNowError as exc:
+            self._fail(turn, exc.message, after=_asked_for(exc))
+        except DatabaseAway:  # Another turn goes on from the last page when the lease has ended.
+            raise
+        except Exception:  # A broken pull must not stop the next one.
+            log.exception("the pull of changes broke")
+            self._fail(turn, OUR_FAULT)
+        return True
+
+    def _work(self, turn: "Turn", stopping: Callable[[], bool]) -> str:
+        """Pull and sweep; why pulling by time is refused, for then the sweep is all there is."""
+        refusal = ""
+        try:
+            with listening():
+                try:
+                    self._pull(turn, stopping)
+                except instance_clock.NotUtc as exc:
+                    refusal = f"{exc.message} {exc.hint}"
+                self._sweep(turn, stopping)
+        except HeldBack:
+            if not stopping():
+                raise
+        return refusal
+
+    # -- pulling ------------------------------------------------------------------------------
+
+    def _pull(self, turn: "Turn", stopping: Callable[[], bool]) -> None:
+        """Everything since the watermark, a page at a time. Raises ServiceNowError."""
+        turn.write(rows=0, hidden=0, ahead_at=None)
+        start = turn.state.watermark or self._start(turn)
+        if start is None:
+            return
+        now, far = self._setup.now(), self._looks_far_back(turn.state)
+        since = mapping.format_stamp(start - (LONG_OVERLAP if far else OVERLAP))
+        matching = 0
+        for page in Following(self._page, page_size=PAGE).since(since):
+            if not page.matching or any(early(row, since) for row in page.records):
+                # The row at the watermark must be among them, and none from before.
+                instance_clock.ensure_utc(self._setup.connected_client(), self._newest().records)
+            self._store(turn, page.records, since=since)
+            matching = page.matching
+            if stopping():
+                return
+        hidden = max(0, matching - turn.state.rows)
+        done: dict[str, Any] = {"looked_back_at": now} if far else {}
+        self._follow_clock(turn, start)
+        turn.write(pulled_at=self._setup.now(), hidden=hidden, **done)
+
+    def _looks_far_back(self, state: IncomingState) -> bool:
+        last = state.looked_back_at
+        return last is None or self._setup.now() >= last + BETWEEN_LONG_OVERLAPS
+
+    def _follow_clock(self, turn: "Turn", start: datetime) -> None:
+        """When the instance's clock was set back, the next pull reads as much further back."""
+        theirs, before = instance_clock.date_of(latest(INCIDENTS)), turn.state.clock_ahead
+        if theirs is None:
+            return
+        now = round((theirs - self._setup.now()).total_seconds())
+        watermark = turn.state.watermark
+        if step := instance_clock.set_back(before, now):
+            watermark = min(filter(None, (watermark, start - step)))
+        turn.write(clock_ahead=now, watermark=watermark)
+
+    def _start(self, turn: "Turn") -> datetime | None:
+        """Where nothing was read yet, the newest stamp there is; the sweep looks at the rest."""
+        page = self._newest()
+        theirs = instance_clock.date_of(latest(INCIDENTS))
+        instance_clock.ensure_utc(self._setup.connected_client(), page.records)
+        stamps = stamps_of(page.records)
+        turn.write(watermark=instance_clock.reached(stamps, theirs=theirs, ours=self._setup.now()))
+        return turn.state.watermark
+
+    def _newest(self) -> IncidentPage:
+        newest = Query().order_by_descending("sys_updated_on").order_by_descending("sys_id")
+        return self._page(newest, limit=PAGE, offset=0)
+
+    def _page(self, query: Query, *, limit: int, offset: int) -> IncidentPage:
+        client = self._setup.connected_client()
+        with self._connection.watch():
+            return client.get_incidents(query, limit=limit, offset=offset, fields=mapping.FIELDS)
+
+    def _store(
+        self,
+        turn: "Turn",
+        records: Sequence[Record],
+        *,
+        since: str = "",
+        asked: Sequence[str] = (),
+    ) -> None:
+        """One page into the database; `asked` are the sys_ids of a page of a sweep."""
+        setup = self._setup
+        maps = self._lookups.maps()
+        stamps, date = stamps_of(records), instance_clock.date_of(latest(INCIDENTS))
+        records, seen = self._confirmed(records)
+        journal, standing = self._journal(turn.state, records, since)
+        page = latest(INCIDENTS)
+        progress: dict[str, Any] = {"journal": standing}
+        if asked:
+            progress["sweep_after"] = asked[-1]
+        else:
+            progress |= self._reached(turn.state, stamps, date)
+            progress["rows"] = turn.state.rows + len(records)
+        with writing(setup.engine) as conn:
+            arrival = Arrival(
+                conn,
+                setup.host,
+                setup.installation,
+                maps,
+                connection_switches.pulling(conn, setup.host),
+                setup.now(),
+                calls=(page,) if page else (),
+                known=seen,
+            )
+            arrival.store(records, journal)
+            shown = {row["sys_id"] for row in records}
+            arrival.miss([sys_id for sys_id in asked if sys_id not in shown])
+            turn.write_in(conn, claimed_at=setup.now(), **progress)
+
+    def _reached(
+        self, state: IncomingState, stamps: Sequence[datetime], date: datetime | None
+    ) -> dict[str, Any]:
+        """How far was read with this page, and the newest stamp of it that lies in the future."""
+        now = self._setup.now()
+        known = [state.watermark] if state.watermark else []
+        return {
+            "watermark": instance_clock.reached([*stamps, *known], theirs=date, ours=now),
+            "ahead_at": instance_clock.ahead(stamps, theirs=date, ours=now) or state.ahead_at,
+        }
+
+    def _confirmed(
+        self, records: Sequence[Record]
+    ) -> tuple[Sequence[Record], Mapping[str, Values]]:
+        """Rows in a lower state than was seen are read again, with what was seen by then.
+
+        Such a row is late, read before a push of ours; if it comes again, the incident went back.
+        """
+        with reading(self._setup.engine) as conn:
+            seen = change_cursor.seen(conn, self._setup.host, [row["sys_id"] for row in records])
+        lower = [
+            sys_id
+            for row in records
+            if older(mapping.seen_of(row), seen.get(sys_id := row["sys_id"], {}))
+        ]
+        if not lower:
+            return records, {}
+        query = Query().any_of("sys_id", lower).order_by("sys_id")
+        page = self._page(query, limit=PAGE, offset=0)
+        again = {row["sys_id"]: row for row in page.records}
+        confirmed = [again.get(row["sys_id"], row) for row in records]
+        return confirmed, {sys_id: seen[sys_id] for sys_id in lower if sys_id in again}
+
+    def _journal(
+        self, state: IncomingState, records: Sequence[Record], since: str
+    ) -> tuple[Sequence[Record], str]:
+        """The notes of the linked incidents among these, in one request, and whether the table
+        is open to us. A closed one often just answers no rows, where it counts some or where
+        the note of our own create must be.
+        """
+        with reading(self._setup.engine) as conn:
+            sys_ids = change_cursor.linked_ids(
+                conn, self._setup.host, [r["sys_id"] for r in records]
+            )
+        if not sys_ids:
+            return (), state.journal
+        try:
+            page = self._setup.connected_client().journal_of(sys_ids, since=since)
+        except ServiceNowRejected as exc:
+            if exc.kind not in CLOSED:
+                raise
+            return (), "closed"
+        if page.records:
+            return page.records, "open"
+        ours = not since and any(mapping.is_our_create(record) for record in records)
+        return (), "closed" if page.total or ours else state.journal
+
+    # -- sweeping -----------------------------------------------------------------------------
+
+    def _sweep(self, turn: "Turn", stopping: Callable[[], bool]) -> None:
+        """Look at what we know, by sys_id: some changes carry no new stamp, and what was deleted
+        leaves no trace.
+        """
+        setup, last = self._setup, turn.state.swept_at
+        due = last is None or setup.now() >= last + BETWEEN_SWEEPS
+        for _ in range(SWEPT_AT_ONCE if due or turn.state.sweep_after else 0):
+            if stopping():
+                return
+            with reading(setup.engine) as conn:
+                after = turn.state.sweep_after
+                known = change_cursor.known_ids(conn, setup.host, after=after, limit=PAGE)
+                gone = change_cursor.count_missing(conn, setup.host)
+            if not known:
+                turn.write(swept_at=setup.now(), sweep_after="", gone=gone)
+                return
+            query = Query().any_of("sys_id", known).order_by("sys_id")
+            page = self._page(query, limit=PAGE, offset=0)
+            wanted = set(known)
+            records = [row for row in page.records if row["sys_id"] in wanted]
+            self._store(turn, records, asked=known)
+
+    def _next(self, state: IncomingState) -> datetime | None:
+        """When to look again; never by itself where it is not scheduled."""
+        if state.sweep_after:
+            return self._setup.now()
+        every = self._setup.pull_every
+        return self._setup.now() + every if every else None
+
+    def _fail(self, turn: "Turn", error: str, *, after: timedelta = timedelta()) -> None:
+        setup = self._setup
+        wait = max(setup.pull_every or setup.first_retry, setup.first_retry, after)
+        try:
+            turn.end(error=error, due_at=setup.now() + wait)
+        except Overtaken:
+            log.info("another process goes on with the pull of changes")
+
+
+class Turn:
+    """The claim of one pull, and how far it has come."""
+
+    def __init__(self, setup: Setup, state: IncomingState) -> None:
+        self._setup = setup
+        self._due_at = state.due_at
+        self.state = state
+
+    def write(self, **values: Any) -> None:
+        """Raises Overtaken when somebody else has it by now."""
+        with writing(self._setup.engine) as conn:
+            self.write_in(conn, **values)
+
+    def write_in(self, conn: DbConnection, **values: Any) -> None:
+        """As `write`, in a transaction that is taken back when it is not ours any more."""
+        after = change_cursor.write(conn, self.state, **values)
+        if after is None:
+            raise Overtaken
+        self.state = after
+
+    def end(self, *, error: str | None, due_at: datetime | None) -> None:
+        """Whoever asked for a pull meanwhile is not forgotten."""
+        due = change_cursor.unless_asked(self._due_at, due_at)
+        self.write(error=error, due_at=due, claimed_at=None)
+
+
+def early(row: Record, since: str) -> bool:
+    """True for a row from before the time that was asked for."""
+    return "" < row.get("sys_updated_on", "") < since
+
+
+def stamps_of(records: Sequence[Record]) -> list[datetime]:
+    """When these were updated there; what is no moment is left out."""
+    found = []
+    for record in records:
+        with suppress(ValueError):
+            found.append(mapping.parse_stamp(record.get("sys_updated_on", "")))
+    return found
+
+
+def _asked_for(exc: ServiceNowError) -> timedelta:
+    seconds = exc.retry_after if isinstance(exc, ServiceNowUnavailable) else 0
+    return timedelta(seconds=seconds or 0)

@@ -1,0 +1,304 @@
+"""The work on one run: where it ends, its streams, and every page in one transaction."""
+
+import gc
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection as DbConnection
+from sqlalchemy.exc import IntegrityError
+
+from app.db import change_cursor, import_runs, incidents, run_rows
+from app.db.engine import reading, writing
+from app.errors import Kind, ServiceNowError, ServiceNowRejected
+from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow.bulk import Batch, BulkReader, Stream, streams
+from app.integrations.servicenow.call_listeners import latest
+from app.integrations.servicenow_client import Query
+from app.models.sync_runs import Outcome, RunState, SyncRun
+from app.services.servicenow.connection import instance_clock
+from app.services.servicenow.connection.lookups import Lookups
+from app.services.servicenow.connection.status import Connection
+from app.services.servicenow.context import Setup
+from app.services.servicenow.pull.import_page import Page, Record, Tally
+from app.services.servicenow.push.held_creates import notice
+
+INCIDENTS = "/api/now/table/incident"
+STREAMS = 3
+# Rows before the limit that are looked at: access rules may hide the very last one.
+EDGE = 50
+# Different reasons that are counted by themselves.
+REASONS = 50
+OTHER = "Other reasons: the report names them"
+DRY_RUNS_KEPT = 5
+VALUES_OF_A_PAGE = 10_000
+
+
+class Overtaken(Exception):
+    """The run was cancelled, or another worker goes on with it."""
+
+
+class Scan:
+    """One claimed run; whatever it has stored stays when it ends early."""
+
+    def __init__(
+        self, setup: Setup, connection: Connection, lookups: Lookups, run: SyncRun
+    ) -> None:
+        self._setup = setup
+        self._connection = connection
+        self._lookups = lookups
+        self.run = run
+
+    def work(self, *, stopping: Callable[[], bool]) -> None:
+        """Go on until everything is read, or until `stopping`: then others may go on.
+
+        Raises Overtaken, ServiceNowError.
+        """
+        if self.run.started_at is None:
+            self._begin()
+        with reading(self._setup.engine) as conn:
+            left = {
+                row["position"]: Stream(**row) for row in import_runs.streams(conn, self.run.id)
+            }
+        reader = BulkReader(
+            self._setup.connected_client(),
+            self._query(),
+            mapping.FIELDS,
+            self._page,
+            page_size=self._page_size(),
+        )
+        with _collector_spared():
+            for batch in self._watched(reader.batches(left.values())):
+                left[batch.stream.position] = batch.stream
+                self._store(batch, ended=all(stream.finished for stream in left.values()))
+                if not self.run.finished and stopping():
+                    self.let_go()
+                    return
+
+    def _watched(self, batches: Iterator[Batch[Page]]) -> Iterator[Batch[Page]]:
+        """The first page and a failure tell how the connection stands."""
+        with self._connection.watch():
+            first = next(batches)
+        yield first
+        try:
+            yield from batches
+        except ServiceNowError:
+            with self._connection.watch():
+                raise
+
+    # -- before the first page ------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Count, find the newest stamp and how far back the newest `row_limit` rows reach."""
+        run, base = self.run, self._filter()
+        newest_first = base.order_by_descending("sys_updated_on").order_by_descending("sys_id")
+        with self._connection.watch():
+            page = self._setup.connected_client().get_incidents(
+                newest_first, limit=EDGE, fields=("sys_id", "sys_updated_on", *base.fields)
+            )
+            _check_fields(base, page.records)
+            date = instance_clock.date_of(latest(INCIDENTS))
+            beyond = page.total is not None and page.total > run.row_limit
+            if beyond or run.updated_from or run.updated_until:
+                self._ensure_utc(page.records)
+            edge = self._edge(newest_first) if beyond else {}
+        total = page.total if page.total is None else min(page.total, run.row_limit)
+        wanted = STREAMS if total is None else -(-total // self._page_size())
+        now, stamps = self._setup.now(), [stamp for stamp in map(_stamp, page.records) if stamp]
+        with writing(self._setup.engine) as conn:
+            run_rows.forget_dry_runs(conn, before=run.id - DRY_RUNS_KEPT)
+            self._write_in(
+                conn,
+                started_at=now,
+                newest_stamp=instance_clock.reached(stamps, theirs=date, ours=now),
+                total=total,
+                **edge,
+            )
+            first = (asdict(one) for one in streams(max(1, min(STREAMS, wanted))))
+            import_runs.store_streams(conn, run.id, *first)
+
+    def _ensure_utc(self, rows: Sequence[Record]) -> None:
+        """A run that is bounded by times needs them to be understood. Raises NotUtc."""
+        client = self._setup.connected_client()
+        if not rows:
+            newest = Query().order_by_descending("sys_updated_on")
+            fields = ("sys_id", "sys_updated_on")
+            rows = client.get_incidents(newest, limit=EDGE, fields=fields).records
+        instance_clock.ensure_utc(client, rows)
+
+    def _edge(self, newest_first: Query) -> dict[str, object]:
+        """Where the newest `row_limit` rows end: the last of them that we may see."""
+        end, span = self.run.row_limit, EDGE
+        while end > 0:
+            start = max(0, end - span)
+            page = self._setup.connected_client().get_incidents(
+                newest_first,
+                limit=end - start,
+                offset=start,
+                fields=("sys_id", "sys_updated_on"),
+            )
+            for row in reversed(page.records):
+                if stamp := _stamp(row):
+                    return {"oldest_stamp": stamp, "oldest_sys_id": row["sys_id"]}
+            end, span = start, 10 * span
+        # None of them may be seen: only what changes from now on is within the limit.
+        return {"oldest_stamp": self._setup.now()}
+
+    def _filter(self) -> Query:
+        run = self.run
+        query = Query.parse(run.query)
+        if run.incident_state:
+            query = query.any_of("state", run.incident_state.split(","))
+        if run.updated_from:
+            query = query.at_least("sys_updated_on", mapping.format_stamp(run.updated_from))
+        if run.updated_until:
+            query = query.at_most("sys_updated_on", mapping.format_stamp(run.updated_until))
+        return query
+
+    def _query(self) -> Query:
+        query = self._filter()
+        if self.run.oldest_stamp:
+            stamp = mapping.format_stamp(self.run.oldest_stamp)
+            query = query.at_least("sys_updated_on", stamp)
+        return query
+
+    def _page_size(self) -> int:
+        """What this instance coped with before, else what is quickest with most."""
+        with reading(self._setup.engine) as conn:
+            row = incidents.connection(conn, self._setup.host)
+        known = row["page_size"] if row else None
+        return min(known or self._setup.page_size, self._setup.page_size)
+
+    # -- page after page ------------------------------------------------------------------------
+
+    def _page(self, records: Sequence[Record]) -> Page:
+        within = [record for record in records if not self._beyond_the_edge(record)]
+        dialect, importing = self._setup.engine.dialect, self.run.import_tickets
+        return Page(within, self._lookups.maps(), dialect, importing=importing)
+
+    def _store(self, batch: Batch[Page], *, ended: bool) -> None:
+        try:
+            self._store_once(batch, ended=ended)
+        except IntegrityError:
+            # Somebody linked one of these incidents meanwhile; a second look finds their ticket.
+            self._store_once(batch, ended=ended)
+
+    def _store_once(self, batch: Batch[Page], *, ended: bool) -> None:
+        setup, run = self._setup, self.run
+        now = setup.now()
+        with writing(setup.engine) as conn:
+            # Before they become tickets: an incident that is linked here is no sign any more.
+            notice(conn, setup.host, setup.installation, batch.page.records, now=now)
+            tally = batch.page.store(conn, run, host=setup.host, now=now)
+            counts = {one.value: getattr(run, one.value) + tally.counts[one] for one in Outcome}
+            self._write_in(
+                conn,
+                claimed_at=now,
+                fetched=run.fetched + len(batch.page),
+                hidden=run.hidden + batch.hidden,
+                reasons=_added(run.reasons, tally),
+                stumbles=0,
+                error=None,
+                **counts,
+                **({"state": RunState.DONE, "finished_at": now} if ended else {}),
+            )
+            import_runs.store_streams(conn, run.id, asdict(batch.stream))
+            if run.import_tickets or run.dry_run:
+                run_rows.add(conn, run.id, tally.rows)
+            self._remember(conn, batch, ended=ended)
+            after = import_runs.get(conn, run.id)
+        self.run = after
+
+    def _remember(self, conn: DbConnection, batch: Batch[Page], *, ended: bool) -> None:
+        """What the run tells of the instance."""
+        setup, run = self._setup, self.run
+        if batch.page_size < setup.page_size:
+            incidents.remember_connection(conn, setup.host, page_size=batch.page_size)
+        if ended and not run.dry_run:
+            incidents.remember_connection(conn, setup.host, fetched_at=setup.now())
+        if ended and run.whole and run.import_tickets and not run.dry_run and run.newest_stamp:
+            change_cursor.raise_watermark(conn, setup.host, run.newest_stamp)
+
+    def _beyond_the_edge(self, record: Record) -> bool:
+        """True for a row of the same second as the last one within the limit, but after it."""
+        run = self.run
+        if run.oldest_stamp is None or run.oldest_sys_id is None:
+            return False
+        same_second = record.get("sys_updated_on") == mapping.format_stamp(run.oldest_stamp)
+        return same_second and record["sys_id"].casefold() < run.oldest_sys_id.casefold()
+
+    # -- how it stands ----------------------------------------------------------------------------
+
+    def let_go(self) -> None:
+        """Leave the run for the next process."""
+        self._write(state=RunState.QUEUED)
+
+    def wait(self, exc: ServiceNowError, span: timedelta) -> None:
+        """Let go of the run until the instance may answer again."""
+        told = exc.kind is Kind.RATE and exc.retry_after
+        self._write(
+            waiting_until=self._setup.now() + span,
+            stumbles=self.run.stumbles if told else self.run.stumbles + 1,
+            error=exc.message,
+        )
+
+    def fail(self, sentence: str) -> None:
+        self._write(state=RunState.FAILED, error=sentence, finished_at=self._setup.now())
+
+    def _write(self, **values: object) -> None:
+        with writing(self._setup.engine) as conn:
+            self._write_in(conn, **values)
+
+    def _write_in(self, conn: DbConnection, **values: object) -> None:
+        """Raises Overtaken, which takes the transaction back, when the run is not ours any more."""
+        if not import_runs.write(conn, self.run, **values):
+            raise Overtaken
+        self.run = import_runs.get(conn, self.run.id)
+
+
+@contextmanager
+def _collector_spared() -> Iterator[None]:
+    """Python's collector looks less often while very many values are made, and not at what is
+    here already: to find nothing there took a tenth of an import (docs of `gc.freeze`).
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(VALUES_OF_A_PAGE, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+def _stamp(record: Record) -> datetime | None:
+    """When a row was last updated; None when that cannot be read."""
+    try:
+        return mapping.parse_stamp(record.get("sys_updated_on", ""))
+    except ValueError:
+        return None
+
+
+def _check_fields(query: Query, records: tuple[Record, ...]) -> None:
+    """An instance drops a condition on a field it does not know and answers every record.
+
+    Raises ServiceNowRejected when none of the rows has one of the query's fields.
+    """
+    for name in query.fields:
+        if records and not any(name in record for record in records):
+            raise ServiceNowRejected(
+                f"The query uses {name}, a field that is unknown or that the integration account "
+                "may not read.",
+                kind=Kind.INVALID,
+                hint="Check the spelling: ServiceNow would leave the condition out.",
+            )
+
+
+def _added(reasons: Mapping[str, int], tally: Tally) -> dict[str, int]:
+    """The counts of both; what is one reason too many is counted together."""
+    added = Counter(reasons)
+    for reason, count in tally.reasons.items():
+        added[reason if reason in added or len(added) < REASONS else OTHER] += count
+    return dict(added)

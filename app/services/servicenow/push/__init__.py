@@ -1,0 +1,1 @@
+"""Updates to ServiceNow: requested, queued in the outbox, delivered exactly once."""

@@ -1,0 +1,209 @@
+"""Making one incident of a ticket: sent, looked up when the answer was lost, linked."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection as DbConnection
+
+from app.db import (
+    connection_switches,
+    duplicates,
+    events,
+    links,
+    outbox,
+    restores,
+    suggestions,
+    tickets,
+)
+from app.db.engine import reading, writing
+from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
+from app.integrations.servicenow import mapping as mapping
+from app.models.conflicts import Values
+from app.models.servicenow import OutboxItem
+from app.models.tickets import Ticket
+from app.services.privacy import masked_steps, masked_ticket
+from app.services.servicenow.connection.lookups import Lookups
+from app.services.servicenow.context import Setup
+from app.services.servicenow.merge.reconcile import reconcile, write
+from app.services.servicenow.push.create_lookup import FIELDS, Finder, Found, keys_kept
+from app.services.servicenow.push.guards import (
+    refuse_if_too_early,
+    their_time,
+    write_ahead_of_create,
+)
+from app.services.servicenow.push.held_creates import Restores
+from app.services.servicenow.push.payload import Payloads
+
+Record = Mapping[str, str]
+
+
+class Creates:
+    """A first try is sent; any other looks first, by both keys, for what it may have made."""
+
+    def __init__(
+        self, setup: Setup, lookups: Lookups, payloads: Payloads, restores: Restores
+    ) -> None:
+        self._setup = setup
+        self._lookups = lookups
+        self._payloads = payloads
+        self._restores = restores
+        self._finder = Finder(setup)
+
+    def send(self, item: OutboxItem, ticket: Ticket) -> None:
+        """Raises ServiceNowError, or NotYet when it is too early to send again."""
+        setup = self._setup
+        again = item.sent_at is not None
+        found = Found(())
+        if self._restores.looks_first() or again:
+            found = self._finder.look(item, sent_at=item.sent_at)
+        ours, made = found.records, False
+        if not ours:
+            refuse_if_too_early(item, setup)
+            if not found.certain:
+                raise _unproven(ticket)
+            payload = self._payload(item, ticket)
+            refuse_if_too_early(item, setup)
+            said = mapping.values_sent(payload, ticket.assignee, self._lookups.maps())
+            write_ahead_of_create(item, setup, sent=links.values_of(ticket), said=said)
+            try:
+                record = setup.connected_client().create_incident(payload, fields=FIELDS)
+            except (AnswerLost, ServiceNowRejected) as exc:
+                # A refusal too: the instance takes no second record with our sys_id.
+                ours = self._find_or_raise(item, exc)
+            else:
+                made = not again
+                ours = (record,) if made else self._with_late_ones(item, record)
+        self._record_link(item, ticket, ours, found=not made)
+        self._setup.wake()
+
+    def _payload(self, item: OutboxItem, ticket: Ticket) -> dict[str, str]:
+        assert item.sys_id is not None
+        assert item.correlation_id is not None
+        setup = self._setup
+        setup.complete(ticket.id)
+        with reading(setup.engine) as conn:
+            steps = suggestions.of_ticket(conn, ticket.id)
+        return mapping.create_payload(
+            masked_ticket(ticket),
+            maps=self._lookups.maps(),
+            keys=mapping.CreateKeys(item.sys_id, item.correlation_id),
+            suggestions=masked_steps(steps),
+            people=self._lookups.people(ticket),
+            assignment_group=item.assignment_group
+            or ticket.assignment_group
+            or setup.defaults.assignment_group,
+            categories=[value for value, _ in self._lookups.choices("category")],
+            close_code=self._payloads.close_code(item, ticket) if ticket.status.ended else None,
+            link_back=setup.ticket_url(ticket.id),
+        )
+
+    def _find_or_raise(self, item: OutboxItem, cause: ServiceNowError) -> Sequence[Record]:
+        """A look that fails must not hide why it was made."""
+        try:
+            found = self._finder.look(item, sent_at=their_time(self._setup))
+        except ServiceNowError as exc:
+            raise cause from exc
+        if not found.records:
+            raise cause
+        return found.records
+
+    def _with_late_ones(self, item: OutboxItem, record: Record) -> Sequence[Record]:
+        """The incident just made, after any that an earlier try made later than it may."""
+        try:
+            return self._finder.look(item, sent_at=None).records or (record,)
+        except ServiceNowError:
+            return (record,)
+
+    def _record_link(
+        self, item: OutboxItem, ticket: Ticket, ours: Sequence[Record], *, found: bool
+    ) -> None:
+        """Link the oldest; `found`: not as the answer to this very call, it may have changed."""
+        now = self._setup.now()
+        maps = self._lookups.maps()
+        record, *twins = ours
+        number = record.get("number", "")
+        with writing(self._setup.engine) as conn:
+            current = tickets.get(conn, ticket.id, for_update=True)
+            if not outbox.finish(conn, item, now=now):
+                return
+            self._link(conn, current, record, maps, found=found)
+            suggestions.count_used(conn, ticket.id, None, way="description", now=now)
+            said = _priority_there(record, ticket, maps)
+            told = f"Incident {number} created in ServiceNow.{said}"
+            events.tell(conn, ticket.id, told, by=item.created_by, now=now)
+            restores.store_kept_keys(conn, self._setup.host, keys_kept(record, item))
+            for twin in twins:
+                self._note_twin(conn, item, twin, kept=number)
+            self._compare(conn, item, record, maps)
+
+    def _link(
+        self, conn: DbConnection, ticket: Ticket, record: Record, maps: mapping.Maps, *, found: bool
+    ) -> None:
+        theirs: Values = mapping.ticket_values(record, maps)
+        # An incident found again holds what an earlier try sent, not what the ticket says now.
+        ours: Values = ticket.sn_agreed.get("sent") or links.values_of(ticket)
+        if found and "sent" in ticket.sn_agreed:
+            untouched = record.get("sys_mod_count") == "0"
+            ours, theirs = mapping.agreed_when_found(ticket.sn_agreed, theirs, untouched=untouched)
+        elif found:
+            # Nothing here knows what was sent: it was sent before a backup was restored.
+            names = mapping.agreed_at_first(ours, theirs, record)
+            ours = {name: ours[name] for name in names}
+            theirs = {name: theirs[name] for name in names if name in theirs}
+        links.link(
+            conn,
+            ticket.id,
+            sys_id=record["sys_id"],
+            number=record.get("number", ""),
+            host=self._setup.host,
+            ours=ours,
+            theirs=theirs,
+            seen=mapping.seen_of(record),
+            group_name=record.get("assignment_group.name", ""),
+            now=self._setup.now(),
+        )
+
+    def _compare(
+        self, conn: DbConnection, item: OutboxItem, record: Record, maps: mapping.Maps
+    ) -> None:
+        """Take over or ask about what changed there, and queue what changed here."""
+        setup = self._setup
+        ticket = tickets.get(conn, item.ticket_id)
+        pulling = connection_switches.pulling(conn, setup.host)
+        compared = reconcile(ticket, record, maps=maps, pulling=pulling, now=setup.now())
+        after = write(conn, ticket, compared, now=setup.now())
+        differs = record.get("state", "") not in ("", maps.state_of_status[after.status])
+        asked = "status" in compared.verdict.conflicts
+        host, now = setup.host, setup.now()
+        if compared.verdict.send or (differs and not asked):
+            links.owe_update(conn, after, host=host, by=item.created_by, now=now)
+        links.owe_waiting_notes(conn, after, host=host, now=now)
+
+    def _note_twin(self, conn: DbConnection, item: OutboxItem, twin: Record, *, kept: str) -> None:
+        number = twin.get("number", "")
+        now, host = self._setup.now(), self._setup.host
+        duplicates.add(
+            conn, item.ticket_id, sys_id=twin["sys_id"], number=number, host=host, now=now
+        )
+        told = (
+            f"{number} is a second incident of this ticket; the older {kept} was kept. "
+            f"Cancel {number} on the ServiceNow card."
+        )
+        events.tell(conn, item.ticket_id, told, by=item.created_by, now=now)
+
+
+def _unproven(ticket: Ticket) -> ServiceNowRejected:
+    return ServiceNowRejected(
+        "The answer to the last attempt was lost, and the instance shows nothing by which its "
+        f"incident could be found. Search ServiceNow for “{mapping.ticket_mark(ticket.id)}”: link "
+        "that incident, or send again if there is none.",
+        kind=Kind.UNPROVEN,
+    )
+
+
+def _priority_there(record: Record, ticket: Ticket, maps: mapping.Maps) -> str:
+    """What the instance computed from impact and urgency, where it is not what was sent."""
+    theirs = record.get("priority", "")
+    ours = maps.their_priority.get(ticket.effective_priority) if ticket.effective_priority else None
+    if not theirs or theirs == ours:
+        return ""
+    return f" Its own rules made it {mapping.PRIORITY_LABELS.get(theirs, theirs)}."

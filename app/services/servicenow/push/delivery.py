@@ -1,0 +1,232 @@
+"""Paying what the outbox owes: claim, send once, write down how it went."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Unpack
+
+from app.db import circuit_breaker, events, links, outbox, outbox_releases, pauses, restores
+from app.db.engine import reading, writing
+from app.errors import (
+    AnswerLost,
+    DatabaseAway,
+    HeldBack,
+    Kind,
+    ServiceNowError,
+    ServiceNowUnavailable,
+)
+from app.integrations.servicenow.call_listeners import listening
+from app.models.servicenow import OutboxItem, OutboxState
+from app.services.servicenow.connection.lookups import Lookups
+from app.services.servicenow.connection.status import Connection
+from app.services.servicenow.context import Setup
+from app.services.servicenow.push.dispatcher import Sending
+from app.services.servicenow.push.guards import NotYet
+from app.services.servicenow.push.held_creates import Restores
+from app.services.servicenow.sync_history import History
+
+log = logging.getLogger("app.outbox")
+PUSHES_AT_ONCE = 4
+# The worker sends on one lane less: a slot is kept for people's clicks.
+LANES = PUSHES_AT_ONCE - 1
+BATCH = 100
+OUR_FAULT = "Something broke on our side while sending this. The log tells more."
+
+
+class Outcome(Enum):
+    """What became of one attempt."""
+
+    SENT = auto()
+    SOMEBODY_ELSES = auto()
+    FAILED = auto()
+    OUTAGE = auto()
+
+
+class Delivery:
+    """The way of one outbox item to the instance. A write is never blindly repeated."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        lookups: Lookups,
+        connection: Connection,
+        history: History,
+        restores: Restores,
+    ) -> None:
+        self._setup = setup
+        self._history = history
+        self._sending = Sending(setup, lookups, restores)
+        self._connection = connection
+        self._clicks = threading.BoundedSemaphore(PUSHES_AT_ONCE)
+
+    def try_now(self, item_id: int, *, probe: bool = False) -> Outcome:
+        """Send for a person who waits, if a call slot is free this moment; else the worker will.
+
+        A connection that rests is not called, unless the person wants just that: to `probe`.
+        """
+        resting = not probe and self._connection.rest() is not None
+        if self._setup.client is None or resting or not self._clicks.acquire(blocking=False):
+            self._setup.wake()
+            return Outcome.SOMEBODY_ELSES
+        try:
+            return self.deliver(item_id, waited_for=True)
+        finally:
+            self._clicks.release()
+
+    def recover(self) -> None:
+        """After a restart of the only process: nobody is sending, whatever the rows say."""
+        with writing(self._setup.engine) as conn:
+            now = self._setup.now()
+            outbox.release_stale(conn, claimed_before=now, now=now)
+
+    def deliver_due(self, *, stopping: Callable[[], bool] = lambda: False) -> int:
+        """Send what is due, oldest first, and say how many were tried. Stops at an outage.
+
+        Tickets go side by side; what one ticket owes goes out in order, one after the other.
+        """
+        tried = 0
+        while not stopping() and (due := self._due()):
+            outcomes = self._send_side_by_side(due, stopping)
+            tried += sum(outcome is not Outcome.SOMEBODY_ELSES for outcome in outcomes)
+            if Outcome.SENT not in outcomes or Outcome.OUTAGE in outcomes:
+                break
+        return tried
+
+    def _due(self) -> Sequence[int]:
+        """At most one item of each ticket: the first in its line."""
+        setup = self._setup
+        with writing(setup.engine) as conn:
+            now = setup.now()
+            outbox.release_stale(conn, claimed_before=now - setup.lease, now=now)
+            outbox_releases.block_old(conn, setup.host, now=now)
+        if setup.client is None or setup.read_only:
+            return ()
+        with reading(setup.engine) as conn:
+            if pauses.find(conn, setup.host) or circuit_breaker.find(
+                conn, setup.host, now=setup.now()
+            ):
+                return ()
+            held = restores.held(conn, setup.host)
+            return outbox.due(conn, now=setup.now(), limit=BATCH, held=held)
+
+    def _send_side_by_side(
+        self, due: Sequence[int], stopping: Callable[[], bool]
+    ) -> Sequence[Outcome]:
+        outage = threading.Event()
+
+        def send(item_id: int) -> Outcome:
+            if outage.is_set() or stopping():
+                return Outcome.SOMEBODY_ELSES
+            outcome = self.deliver(item_id)
+            if outcome is Outcome.OUTAGE:
+                outage.set()
+            return outcome
+
+        if len(due) == 1:
+            return [send(due[0])]
+        with ThreadPoolExecutor(LANES, thread_name_prefix="lane") as lanes:
+            return list(lanes.map(send, due))
+
+    def deliver(self, item_id: int, *, waited_for: bool = False) -> Outcome:
+        """Send one item and write down how it went. Raises DatabaseAway, never for the sending."""
+        setup = self._setup
+        if setup.read_only:
+            return Outcome.SOMEBODY_ELSES
+        with writing(setup.engine) as conn:
+            paused = pauses.find(conn, setup.host) is not None
+            held = restores.held(conn, setup.host)
+            item = None if paused else outbox.claim(conn, item_id, now=setup.now(), held=held)
+        if item is None:
+            return Outcome.SOMEBODY_ELSES
+        with listening() as calls:
+            outcome = self._attempt(item, waited_for=waited_for)
+        self._history.add_push(item, calls)
+        if outcome is Outcome.SENT:
+            self._release(wrote=any(call.writes for call in calls))
+        return outcome
+
+    def _attempt(self, item: OutboxItem, *, waited_for: bool) -> Outcome:
+        client = self._setup.connected_client()
+        try:
+            with self._connection.watch(), client.click(own_slot=waited_for):
+                self._sending.send(item)
+        except (NotYet, AnswerLost) as exc:
+            self._wait_for_certainty(item, exc)
+        except HeldBack as exc:
+            self._give_back(item, exc)
+            return Outcome.OUTAGE
+        except ServiceNowUnavailable as exc:
+            self._postpone(item, exc)
+            return Outcome.OUTAGE
+        except ServiceNowError as exc:
+            self._block(item, exc.message, exc.kind)
+        except DatabaseAway:
+            # The lease ends by itself; then it is looked up, for it may have been sent.
+            raise
+        except Exception:  # One broken row must not stop the queue behind it.
+            log.exception("outbox item %s broke", item.id)
+            self._block(item, OUR_FAULT, Kind.OUR_FAULT)
+        else:
+            return Outcome.SENT
+        return Outcome.FAILED
+
+    def _release(self, *, wrote: bool) -> None:
+        """A push arrived: what was held by a trouble that is over goes now."""
+        setup, now = self._setup, self._setup.now()
+        with reading(setup.engine) as conn:
+            held = outbox_releases.waiting(conn, setup.host, now=now, wrote=wrote)
+        if held:
+            with writing(setup.engine) as conn:
+                outbox_releases.release(conn, setup.host, now=now, wrote=wrote)
+            setup.wake()
+
+    # -- how it went ----------------------------------------------------------------------
+
+    def _wait_for_certainty(self, item: OutboxItem, exc: Exception) -> None:
+        """Unconfirmed: looked up again soon, sent again only after the settle time."""
+        setup = self._setup
+        now = setup.now()
+        since = now if isinstance(exc, AnswerLost) else item.unconfirmed_since or now
+        again = now + outbox.backoff(item.attempts, first=setup.first_retry)
+        self._fail(
+            item,
+            OutboxState.UNCONFIRMED,
+            str(exc),
+            Kind.UNCONFIRMED,
+            unconfirmed_since=since,
+            not_before=min(again, since + setup.settle),
+        )
+
+    def _give_back(self, item: OutboxItem, exc: HeldBack) -> None:
+        """No call was made for it, so it has not failed: it keeps its place."""
+        wait = timedelta(seconds=exc.retry_after) if exc.retry_after else self._setup.first_retry
+        with writing(self._setup.engine) as conn:
+            outbox.give_back(conn, item, not_before=self._setup.now() + wait)
+
+    def _postpone(self, item: OutboxItem, exc: ServiceNowUnavailable) -> None:
+        wait = outbox.backoff(item.attempts, first=self._setup.first_retry)
+        asked_for = timedelta(seconds=exc.retry_after or 0)
+        not_before = self._setup.now() + max(wait, min(asked_for, outbox.LONGEST_DELAY))
+        state = OutboxState.UNCONFIRMED if item.unconfirmed_since else OutboxState.PENDING
+        self._fail(item, state, exc.message, exc.kind, not_before=not_before)
+
+    def _block(self, item: OutboxItem, error: str, kind: Kind) -> None:
+        self._fail(item, OutboxState.BLOCKED, error, kind)
+
+    def _fail(
+        self,
+        item: OutboxItem,
+        state: OutboxState,
+        error: str,
+        kind: Kind,
+        **again: Unpack[outbox.NextTry],
+    ) -> None:
+        with writing(self._setup.engine) as conn:
+            if outbox.fail(conn, item, state, error=error, kind=kind, **again):
+                links.note_failure(conn, item.ticket_id, error)
+                if state is OutboxState.BLOCKED or item.attempts == 1:
+                    told = f"Not sent to ServiceNow: {error}"
+                    events.tell(conn, item.ticket_id, told, now=self._setup.now())

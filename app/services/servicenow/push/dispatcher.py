@@ -1,0 +1,101 @@
+"""What one outbox item asks of the instance: create, update or note, each exactly once."""
+
+import logging
+from collections.abc import Mapping
+
+from app.copilot.secrets.redact import masked
+from app.db import events, links, outbox, restores, tickets
+from app.db.engine import reading, writing
+from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
+from app.integrations.servicenow import mapping as mapping
+from app.models.servicenow import OutboxItem, OutboxKind
+from app.models.tickets import EventKind, Ticket, TicketEvent
+from app.services.servicenow.connection.lookups import Lookups
+from app.services.servicenow.context import Setup
+from app.services.servicenow.push.create import Creates
+from app.services.servicenow.push.guards import link_of, refuse_if_too_early
+from app.services.servicenow.push.held_creates import Restores
+from app.services.servicenow.push.payload import Payloads
+from app.services.servicenow.push.update import Updates
+
+log = logging.getLogger("app.outbox")
+JOURNAL = {EventKind.INTERNAL_NOTE: "work_notes", EventKind.COMMENT: "comments"}
+Record = Mapping[str, str]
+
+
+class Sending:
+    """Sends a claimed item and records its success; every failure is raised."""
+
+    def __init__(self, setup: Setup, lookups: Lookups, restores: Restores) -> None:
+        self._setup = setup
+        payloads = Payloads(setup, lookups)
+        self._creates = Creates(setup, lookups, payloads, restores)
+        self._updates = Updates(setup, lookups, payloads)
+
+    def send(self, item: OutboxItem) -> None:
+        """Raises ServiceNowError, or NotYet when it is too early to send again."""
+        with reading(self._setup.engine) as conn:
+            ticket = tickets.get(conn, item.ticket_id)
+        if item.host != self._setup.host:
+            raise ServiceNowRejected(
+                f"This belongs to {item.host}, and the app is now connected to {self._setup.host}.",
+                kind=Kind.OTHER_INSTANCE,
+            )
+        if item.kind is OutboxKind.CREATE:
+            self._creates.send(item, ticket)
+        elif item.kind is OutboxKind.UPDATE:
+            self._updates.send(item, ticket)
+        else:
+            self._note(item, ticket)
+
+    # -- notes ----------------------------------------------------------------------------
+
+    def _note(self, item: OutboxItem, ticket: Ticket) -> None:
+        sys_id = link_of(ticket)
+        assert item.event_id is not None
+        with reading(self._setup.engine) as conn:
+            note = events.get(conn, item.event_id)
+            restored = restores.find(conn, self._setup.host) is not None
+        assert note.sn_mark is not None
+        reference = mapping.note_reference(note.sn_mark)
+        client = self._setup.connected_client()
+        first = item.attempts == 1 and not restored
+        if first or not self._in_journal(sys_id, reference):
+            refuse_if_too_early(item, self._setup)
+            link_back = self._setup.ticket_url(ticket.id) if note.internal else ""
+            text = mapping.note_text(masked(note.body), reference=reference, link_back=link_back)
+            try:
+                client.update_incident(sys_id, {JOURNAL[note.kind]: text})
+            except AnswerLost as lost:
+                self._find_or_raise(sys_id, reference, lost)
+        self._record_sent(item, ticket, note)
+
+    def _find_or_raise(self, sys_id: str, reference: str, lost: AnswerLost) -> None:
+        """A look that fails must not hide that a write may be under way."""
+        try:
+            found = self._in_journal(sys_id, reference)
+        except ServiceNowError as exc:
+            raise lost from exc
+        if not found:
+            raise lost
+
+    def _in_journal(self, sys_id: str, reference: str) -> bool:
+        client = self._setup.connected_client()
+        try:
+            if any(reference in row.get("value", "") for row in client.journal(sys_id)):
+                return True
+        except ServiceNowRejected as exc:
+            log.info("the journal table is closed to us: %s", exc.kind)
+        # Closed to integrations it often just looks empty: the record itself shows its history.
+        shown = client.display_journal(sys_id)
+        return any(reference in text for text in shown.values())
+
+    def _record_sent(self, item: OutboxItem, ticket: Ticket, note: TicketEvent) -> None:
+        now = self._setup.now()
+        with writing(self._setup.engine) as conn:
+            if not outbox.finish(conn, item, now=now):
+                return
+            links.confirm(conn, ticket.id, now=now)
+            events.mark_pushed(conn, note.id, now=now)
+            told = f"Note sent to {ticket.sn_number}."
+            events.tell(conn, ticket.id, told, by=item.created_by, now=now)

@@ -1,0 +1,77 @@
+"""The second incident of a ticket, when there is one: cancelled there by a person's wish."""
+
+from app.db import duplicates, events, outbox, tickets
+from app.db.engine import reading, writing
+from app.errors import Conflict, Kind, NotFound, ServiceNowRejected
+from app.integrations.servicenow import mapping as mapping
+from app.models.servicenow import Duplicate
+from app.models.tickets import Ticket
+from app.services.servicenow.connection.status import Connection
+from app.services.servicenow.context import Setup
+
+FIELDS = (*mapping.FIELDS, "correlation_display")
+
+
+class Duplicates:
+    """Touches exactly the record that was found, and only while it carries our key."""
+
+    def __init__(self, setup: Setup, connection: Connection) -> None:
+        self._setup = setup
+        self._connection = connection
+
+    def cancel(self, ticket_id: int, sys_id: str, *, by: str) -> None:
+        """Cancel the duplicate in ServiceNow; one that is cancelled there is only noted here.
+
+        Raises NotConfigured, NotFound, Conflict when the record is not ours to cancel, and
+        ServiceNowError; asking again after that is safe.
+        """
+        setup = self._setup
+        client = setup.connected_client()
+        if setup.read_only:
+            raise Conflict("The connection is read-only: nothing is changed in ServiceNow.")
+        ticket, twin = self._twin(ticket_id, sys_id)
+        with self._connection.watch(), client.click():
+            record = client.get_incident(sys_id, fields=FIELDS)
+            self._refuse_foreign(record, ticket)
+            if record.get("state") != mapping.CANCELED:
+                said = f"Duplicate of {ticket.sn_number}."
+                payload = {"state": mapping.CANCELED, "close_notes": said}
+                record = client.update_incident(sys_id, payload, fields=FIELDS)
+        if record.get("state") != mapping.CANCELED:
+            raise ServiceNowRejected(
+                f"ServiceNow took the change, but {twin.number} is not canceled. "
+                "A rule of the instance may want more; cancel it there.",
+                kind=Kind.INVALID,
+            )
+        self._record(ticket, twin, by=by)
+
+    def _twin(self, ticket_id: int, sys_id: str) -> tuple[Ticket, Duplicate]:
+        with reading(self._setup.engine) as conn:
+            ticket = tickets.get(conn, ticket_id)
+            known = duplicates.of_ticket(conn, ticket_id)
+        twin = next((one for one in known if one.sys_id == sys_id), None)
+        if twin is None:
+            raise NotFound("This incident is not known as a duplicate of the ticket.")
+        if twin.host != self._setup.host:
+            raise Conflict(f"{twin.number} belongs to {twin.host}; cancel it there.")
+        return ticket, twin
+
+    def _refuse_foreign(self, record: mapping.Record, ticket: Ticket) -> None:
+        with reading(self._setup.engine) as conn:
+            made_by = outbox.find_create(conn, ticket.id, ticket.sn_generation)
+        ours = made_by is not None and record.get("correlation_id") == made_by.correlation_id
+        if not ours or record.get("correlation_display", mapping.DISPLAY) != mapping.DISPLAY:
+            raise Conflict(
+                f"{record.get('number')} does not carry this ticket's key any more. "
+                "Nothing was changed; look at it in ServiceNow."
+            )
+        if record["sys_id"] == ticket.sn_sys_id:
+            raise Conflict("The ticket is linked to this very incident. Undo the link first.")
+
+    def _record(self, ticket: Ticket, twin: Duplicate, *, by: str) -> None:
+        now = self._setup.now()
+        with writing(self._setup.engine) as conn:
+            if not duplicates.cancel(conn, twin.sys_id, by=by, now=now):
+                return
+            told = f"Duplicate {twin.number} canceled in ServiceNow."
+            events.tell(conn, ticket.id, told, by=by, now=now)

@@ -1,0 +1,78 @@
+"""When a write may go out: the ticket is linked, and no earlier try may still be on its way."""
+
+from datetime import datetime
+
+from app.db import outbox, tickets
+from app.db.engine import reading, writing
+from app.errors import Kind, ServiceNowRejected
+from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow.call_listeners import latest_date
+from app.models.conflicts import Values
+from app.models.servicenow import OutboxItem
+from app.models.tickets import Ticket
+from app.services.servicenow.context import Setup
+
+OVERTAKEN = "This took too long; another process goes on with it."
+
+
+class NotYet(Exception):
+    """A write whose end is unknown was not found, and it is too early to send it again."""
+
+
+def refuse_if_too_early(item: OutboxItem, setup: Setup) -> None:
+    """The last look before a write.
+
+    Raises NotYet before the settle time of an attempt whose answer was lost, and when this one
+    took so long that its lease is over and another process has gone on with the push.
+    """
+    if item.unconfirmed_since and setup.now() < item.unconfirmed_since + setup.settle:
+        raise NotYet("The last answer was lost; it is being checked before sending again.")
+    with reading(setup.engine) as conn:
+        if not outbox.is_ours(conn, item):
+            raise NotYet(OVERTAKEN)
+
+
+def write_ahead(
+    item: OutboxItem, setup: Setup, *, sent: Values, theirs: Values, read: Values
+) -> None:
+    """Note on the ticket what is about to be sent, so that it is known when it comes back.
+
+    `theirs` is what the instance said just before, `read` its raw fields that are about to be
+    written. Raises NotYet as the last look does.
+    """
+    with writing(setup.engine) as conn:
+        ticket = tickets.get(conn, item.ticket_id, for_update=True)
+        if not outbox.note_sending(conn, item, at=their_time(setup)):
+            raise NotYet(OVERTAKEN)
+        agreed = {
+            **mapping.recognised(ticket.sn_agreed, theirs),
+            "sent": dict(sent),
+            "read": dict(read),
+        }
+        tickets.annotate(conn, ticket, sn_agreed=agreed)
+
+
+def write_ahead_of_create(item: OutboxItem, setup: Setup, *, sent: Values, said: Values) -> None:
+    """As `write_ahead`; `said` is what the incident says as it is sent now."""
+    with writing(setup.engine) as conn:
+        ticket = tickets.get(conn, item.ticket_id, for_update=True)
+        if not outbox.note_sending(conn, item, at=their_time(setup)):
+            raise NotYet(OVERTAKEN)
+        before = ticket.sn_agreed
+        earlier = {**before.get("earlier", {}), **before.get("theirs", {})}
+        agreed = {"ours": {}, "theirs": dict(said), "sent": dict(sent), "earlier": earlier}
+        tickets.annotate(conn, ticket, sn_agreed=agreed)
+
+
+def their_time(setup: Setup) -> datetime:
+    """Now by the instance's clock, as far as this delivery has heard of it."""
+    return latest_date() or setup.now()
+
+
+def link_of(ticket: Ticket) -> str:
+    """The sys_id of the ticket's incident. Raises ServiceNowRejected when there is none."""
+    if ticket.sn_sys_id is None:
+        raise ServiceNowRejected(
+            "The ticket is not linked to an incident any more.", kind=Kind.NOT_LINKED
+        )
+    return ticket.sn_sys_id

@@ -1,0 +1,134 @@
+"""A database that was restored from a backup, or copied: noticed, said, and released."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection as DbConnection
+
+from app.db import create_keys, links, restores, sync_history
+from app.db.engine import reading, writing
+from app.errors import Conflict, HeldBack, Kind, ServiceNowError, ServiceNowRejected
+from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow_client import Query
+from app.models.servicenow import Restore
+from app.services.servicenow.context import Setup
+
+log = logging.getLogger("app.pulls")
+Record = Mapping[str, str]
+FIELDS = ("sys_id", "number", "correlation_id", "opened_at")
+NEWEST = 100
+HELD = "Creates are held: this database looks restored from a backup, or copied."
+
+
+class Restores:
+    """Creates are held from the first sign until an admin releases them."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._due = False
+
+    def begin(self) -> None:
+        """This process starts: it looks once before it sends its first create."""
+        self._due = self._setup.client is not None
+
+    def check_at_start(self) -> None:
+        """Look now, without waiting for a create; what fails is tried again then."""
+        try:
+            self.check_due()
+        except ServiceNowError as exc:
+            log.info("not looked for signs of a restored database yet: %s", exc.message)
+
+    def check_due(self) -> None:
+        """The look at start, if it was not taken yet. Raises ServiceNowError to try later."""
+        if not self._due:
+            return
+        try:
+            self.check()
+        except ServiceNowRejected as exc:
+            log.warning("cannot look for signs of a restored database: %s", exc.message)
+        self._due = False
+
+    def check(self) -> bool:
+        """Look at the newest incidents that were created from here: one page.
+
+        False when their correlation ids are hidden. Raises ServiceNowError.
+        """
+        setup = self._setup
+        query = Query().starts_with("correlation_id", mapping.own_prefix(setup.installation))
+        query = query.order_by_descending("sys_created_on").order_by_descending("sys_id")
+        page = setup.connected_client().get_incidents(
+            query, limit=NEWEST, fields=FIELDS, count=False
+        )
+        with writing(setup.engine) as conn:
+            notice(conn, setup.host, setup.installation, page.records, now=setup.now())
+        return not page.records or any("correlation_id" in row for row in page.records)
+
+    def looks_first(self) -> bool:
+        """Whether the first try of a create must look for its record too.
+
+        Raises HeldBack while creates are held, and ServiceNowError when that cannot be known.
+        """
+        self.check_due()
+        found = self.find()
+        if found is not None and found.held:
+            raise HeldBack(HELD, kind=Kind.RESTORED)
+        return found is not None
+
+    def find(self) -> Restore | None:
+        """The newest sign; None when there never was one."""
+        with reading(self._setup.engine) as conn:
+            return restores.find(conn, self._setup.host)
+
+    def release(self, *, by: str) -> None:
+        """Creates go on, each after a look for its record. Raises Conflict when none is held."""
+        setup, now = self._setup, self._setup.now()
+        with writing(setup.engine) as conn:
+            found = restores.find(conn, setup.host)
+            if found is None or not found.held:
+                raise Conflict("Creates are not held.")
+            restores.release(conn, setup.host, by=by, now=now)
+            sync_history.add(
+                conn,
+                at=now,
+                direction="push",
+                what="release",
+                number=found.number,
+                who=by,
+                detail="Creates released after this database was restored or copied.",
+            )
+        setup.wake()
+
+
+def notice(
+    conn: DbConnection, host: str, installation: str, records: Sequence[Record], *, now: datetime
+) -> None:
+    """Hold creates when a record carries a key of this installation that was never sent from it.
+
+    A key is sent only after it was written down, so another copy of this database did it, or this
+    one before it was restored. Records from before the last release were dealt with.
+    """
+    found = {}
+    for row in records:
+        if key := mapping.own_key(installation, row.get("correlation_id", "")):
+            found[key] = row
+    if not found:
+        return
+    unknown = create_keys.unknown(conn, {row["correlation_id"]: key for key, row in found.items()})
+    linked = links.tickets_of(conn, host, [found[key]["sys_id"] for key in unknown])
+    strange = [found[key] for key in sorted(unknown) if found[key]["sys_id"] not in linked]
+    create_keys.spend(conn, unknown, now=now)
+    before = restores.find(conn, host)
+    released = before.released_at if before else None
+    news = [row for row in strange if not (released and _opened_by(row, released))]
+    if news and not (before and before.held):
+        number = news[0].get("number", "")
+        restores.note(conn, host, number=number, now=now)
+        log.warning("%s was created by another copy of this database: creates are held", number)
+
+
+def _opened_by(row: Record, moment: datetime) -> bool:
+    try:
+        return mapping.parse_stamp(row.get("opened_at", "")) <= moment
+    except ValueError:
+        return False

@@ -1,0 +1,196 @@
+"""The outbox as people see it, and its levers: pause, resume, edit and send."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection as DbConnection
+
+from app.copilot.secrets.redact import unmasked
+from app.db import events, outbox, outbox_list, pauses, restores, tickets
+from app.db.engine import reading, writing
+from app.errors import Conflict, Invalid, ServiceNowError
+from app.models.form_basis import Basis
+from app.models.servicenow import OutboxItem, OutboxKind, Pause, Restore
+from app.models.servicenow_pages import OutboxFilter, OutboxList, OutboxRow, PushEdit
+from app.models.tickets import Ticket, TicketEvent
+from app.services.privacy import masked_event, masked_ticket
+from app.services.servicenow.connection.lookups import Lookups
+from app.services.servicenow.context import Setup, checked_reason
+from app.services.servicenow.push.delivery import Delivery
+from app.services.tickets.edit_conflict import overtaken
+
+PAGE_SIZE = 50
+NOT_CERTAIN = "This push cannot be edited: it is being sent, may have arrived, or is over."
+
+
+class Owed:
+    """Looks at the outbox and changes what waits in it."""
+
+    def __init__(self, setup: Setup, lookups: Lookups, delivery: Delivery) -> None:
+        self._setup = setup
+        self._lookups = lookups
+        self._delivery = delivery
+
+    # -- looking --------------------------------------------------------------------------
+
+    def shown(self, wanted: OutboxFilter, *, page: int = 1, limit: int = PAGE_SIZE) -> OutboxList:
+        """One page of what matches, each item with what it is about."""
+        with reading(self._setup.engine) as conn:
+            total = outbox_list.count(conn, wanted)
+            pages = max(1, -(-total // limit))
+            page = min(max(1, page), pages)
+            items = outbox_list.page(conn, wanted, limit=limit, offset=(page - 1) * limit)
+            rows = _rows(conn, items, restores.find(conn, self._setup.host))
+        return OutboxList(rows, total=total, page=page, pages=pages, wanted=wanted)
+
+    def row(self, item_id: int) -> OutboxRow:
+        """One push. Raises NotFound."""
+        with reading(self._setup.engine) as conn:
+            restore = restores.find(conn, self._setup.host)
+            return _rows(conn, [outbox.get(conn, item_id)], restore)[0]
+
+    def pause(self) -> Pause | None:
+        """Who paused the pushes, when and why; None while they flow."""
+        with reading(self._setup.engine) as conn:
+            return pauses.find(conn, self._setup.host)
+
+    # -- pausing --------------------------------------------------------------------------
+
+    def pause_pushes(self, reason: str, *, by: str) -> None:
+        """Pushes wait from now on. Raises NotConfigured, and Invalid without a reason."""
+        self._setup.connected_client()
+        said = checked_reason(reason, "Pausing needs a reason.")
+        with writing(self._setup.engine) as conn:
+            if pauses.find(conn, self._setup.host) is None:
+                pauses.store(conn, self._setup.host, Pause(self._setup.now(), by, said))
+
+    def resume_pushes(self) -> None:
+        """What waited is sent, the worker does not wait for its next look."""
+        with writing(self._setup.engine) as conn:
+            pauses.store(conn, self._setup.host, None)
+        self._setup.wake()
+
+    # -- editing --------------------------------------------------------------------------
+
+    def edit(self, item_id: int, *, live: bool = True) -> PushEdit:
+        """What may be changed of a push; `live` asks the instance for its choices if it answers.
+
+        Raises NotFound, and Conflict for a push that cannot be edited.
+        """
+        row = self.row(item_id)
+        if not row.editable:
+            raise Conflict(NOT_CERTAIN)
+        item = row.item
+        creates = item.kind is OutboxKind.CREATE
+        choices = self._choices if live else self._lookups.known_choices
+        return PushEdit(
+            row=row,
+            close_codes=choices("close_code") if row.closes else (),
+            close_code=item.close_code or row.ticket.resolution_code or "",
+            groups=choices("assignment_group") if creates else (),
+            group=item.assignment_group or self._setup.defaults.assignment_group,
+        )
+
+    def edit_and_send(
+        self,
+        item_id: int,
+        *,
+        by: str,
+        note: str,
+        close_code: str,
+        assignment_group: str,
+        basis: Basis,
+    ) -> None:
+        """Change a push that waits and try it now; what its kind does not have is ignored.
+
+        An empty close code means the ticket's own, an empty group is left to the instance. A
+        note's text is changed on the ticket too. Raises NotFound, Invalid for an empty note or
+        a choice that the instance does not have, and Conflict for a push that may have arrived or
+        a text that another person changed since the form was filled, as `basis` tells.
+        """
+        row = self.row(item_id)
+        values = self._checked(row, close_code, assignment_group)
+        changed = [name for name, value in values.items() if value != getattr(row.item, name)]
+        text = note.strip()
+        if row.note and not text:
+            raise Invalid("The note is empty.", fields={"note": "Write something."})
+        body = row.note.body if row.note else ""
+        if basis.contested(basis.own({"note": text}), {"note": body}):
+            raise overtaken("note", "Another agent", {"note": body})
+        with writing(self._setup.engine) as conn:
+            if not outbox.amend(conn, item_id, now=self._setup.now(), **values):
+                raise Conflict(NOT_CERTAIN)
+            if row.note and text != body and basis.touched("note", text):
+                written = events.get(conn, row.note.id).body
+                events.rewrite(conn, row.note.id, unmasked(text, written))
+                changed.append("note")
+            self._tell(conn, row.ticket.id, changed, by=by)
+        self._delivery.try_now(item_id)
+
+    def _tell(self, conn: DbConnection, ticket_id: int, changed: list[str], *, by: str) -> None:
+        what = ", ".join(name.replace("_", " ") for name in changed) or "nothing"
+        told = f"Push edited (changed: {what}) and tried again."
+        events.tell(conn, ticket_id, told, by=by, now=self._setup.now())
+
+    def _checked(self, row: OutboxRow, close_code: str, assignment_group: str) -> outbox.Choices:
+        """The columns that this kind of push has, each a choice of the instance."""
+        values: outbox.Choices = {}
+        if row.closes:
+            known = self._lookups.known_choices("close_code")
+            values["close_code"] = _known("close_code", close_code, known)
+        if row.item.kind is OutboxKind.CREATE:
+            known = self._lookups.known_choices("assignment_group")
+            if default := self._setup.defaults.assignment_group:
+                known = (*known, (default, "The default"))
+            group = _known("assignment_group", assignment_group, known)
+            values["assignment_group"] = group
+        return values
+
+    def _choices(self, element: str) -> tuple[tuple[str, str], ...]:
+        """As the instance has them now; as last read while it cannot be asked."""
+        client = self._setup.client
+        if client is not None:
+            try:
+                with client.click():
+                    return self._lookups.choices(element)
+            except ServiceNowError:
+                pass  # The page is still of use with what was read before.
+        return self._lookups.known_choices(element)
+
+
+def _rows(
+    conn: DbConnection, items: Sequence[OutboxItem], restore: Restore | None
+) -> tuple[OutboxRow, ...]:
+    by_ticket = tickets.of_ids(conn, {item.ticket_id for item in items})
+    notes = events.of_ids(conn, {item.event_id for item in items if item.event_id is not None})
+    rows = []
+    for item in items:
+        note = notes.get(item.event_id) if item.event_id is not None else None
+        note = masked_event(note) if note else None
+        ticket = masked_ticket(by_ticket[item.ticket_id])
+        held = restore is not None and restore.holds(item)
+        rows.append(OutboxRow(item, ticket, note, _summary(item, ticket, note), held))
+    return tuple(rows)
+
+
+def _summary(item: OutboxItem, ticket: Ticket, note: TicketEvent | None) -> str:
+    """What it sends, in words; what is over is not described by what the ticket says now."""
+    if note is not None:
+        line = " ".join(note.body.split())
+        return f"{note.kind.label.capitalize()}: {line[:120]}{'…' if len(line) > 120 else ''}"
+    if not item.waiting:
+        return ""
+    if item.kind is OutboxKind.CREATE:
+        return f"{ticket.subject} ({ticket.status.label})"
+    code = item.close_code or ticket.resolution_code
+    closing = f", resolution code “{code}”" if ticket.status.ended and code else ""
+    return f"Status “{ticket.status.label}”{closing}"
+
+
+def _known(name: str, value: str, known: tuple[tuple[str, str], ...]) -> str | None:
+    """The value, or None for an empty one. Raises Invalid for no choice of the instance."""
+    if value and known and value not in dict(known):
+        words = name.replace("_", " ")
+        raise Invalid(
+            f"The instance has no such {words}.", fields={name: "Choose one of the instance's."}
+        )
+    return value or None

@@ -1,0 +1,200 @@
+"""Bringing one incident up to its ticket: read, compare, send what differs, look at the echo."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection as DbConnection
+
+from app.db import connection_switches, events, links, outbox, tickets
+from app.db.engine import writing
+from app.errors import Kind, ServiceNowRejected
+from app.integrations.servicenow import mapping as mapping
+from app.models.conflicts import RESOLUTION, SYNCED
+from app.models.servicenow import OutboxItem
+from app.models.tickets import Ticket, label_of
+from app.services.privacy import masked_ticket
+from app.services.servicenow.connection.lookups import Lookups
+from app.services.servicenow.context import Setup
+from app.services.servicenow.merge.reconcile import (
+    agreeing,
+    is_late,
+    is_turned_back,
+    reconcile,
+    shown,
+    turned_back_told,
+    write,
+)
+from app.services.servicenow.push.concurrent_edits import Overlap, Overlaps, read_of, written_since
+from app.services.servicenow.push.guards import link_of, refuse_if_too_early, write_ahead
+from app.services.servicenow.push.payload import Payload, Payloads
+
+Record = Mapping[str, str]
+
+
+class Updates:
+    """Sends what the outbox owes of a linked ticket's own fields.
+
+    The ticket is sent as it is now, not as it was when the push was owed, and the pushes of a
+    ticket go one after the other: an older state never follows a newer one.
+    """
+
+    def __init__(self, setup: Setup, lookups: Lookups, payloads: Payloads) -> None:
+        self._setup = setup
+        self._lookups = lookups
+        self._payloads = payloads
+        self._overlaps = Overlaps(setup, lookups)
+
+    def send(self, item: OutboxItem, ticket: Ticket) -> None:
+        """Raises ServiceNowError, or NotYet when it is too early to send again.
+
+        A field that both sides changed is not sent: the push is blocked (conflict) after the
+        other fields went.
+        """
+        sys_id = link_of(ticket)
+        client = self._setup.connected_client()
+        record = client.get_incident(sys_id, fields=mapping.FIELDS)
+        theirs = mapping.ticket_values(record, self._lookups.maps())
+        verdict = mapping.merge(ticket.sn_agreed, links.values_of(ticket), theirs)
+        if "status" in verdict.send:
+            _refuse_reopening(record, ticket)
+        payload = self._payloads.of(item, masked_ticket(ticket), verdict, record=record)
+        before, overlap = record, None
+        if payload.fields or not verdict.settled:
+            # Without a trace of a lost write, that may still be under way.
+            refuse_if_too_early(item, self._setup)
+        if payload.fields:
+            ours = links.values_of(ticket)
+            sent = {name: ours[name] for name in verdict.send}
+            read = read_of(before, payload.fields)
+            write_ahead(item, self._setup, sent=sent, theirs=theirs, read=read)
+            record = client.update_incident(sys_id, payload.fields, fields=mapping.FIELDS)
+            overlap = self._overlaps.after(before, record, payload.fields)
+        elif kept := ticket.sn_agreed.get("read"):
+            # An earlier write may have arrived, whose answer was lost.
+            lost = {name: value or "" for name, value in kept.items()}
+            overlap = self._overlaps.after(lost, record, written_since(lost, record))
+        turned_back = is_turned_back(mapping.seen_of(before), ticket, theirs)
+        sent_now = _Sent(verdict, payload, before, turned_back, overlap)
+        trouble = self._record(item, ticket, record, sent=sent_now)
+        if trouble:
+            raise trouble
+
+    def _record(
+        self, item: OutboxItem, ticket: Ticket, record: Record, *, sent: "_Sent"
+    ) -> ServiceNowRejected | None:
+        """Write what both sides agree on now; answers what a person must look at."""
+        now = self._setup.now()
+        with writing(self._setup.engine) as conn:
+            current = tickets.get(conn, ticket.id, for_update=True)
+            if not outbox.is_ours(conn, item):
+                return None
+            agreed = self._agree(conn, current, ticket, record, sent)
+            if sent.turned_back:
+                events.tell(conn, ticket.id, turned_back_told(ticket), now=now)
+            after = self._compare(conn, agreed, sent.overlap or Overlap(record), sent)
+            trouble = sent.trouble(record, after)
+            if not trouble:
+                outbox.finish(conn, item, now=now)
+                links.confirm(conn, ticket.id, now=now)
+            if told := sent.told(record, ticket, in_step=not trouble):
+                events.tell(conn, ticket.id, told, now=now, by=item.created_by)
+        return trouble
+
+    def _agree(
+        self, conn: DbConnection, current: Ticket, ticket: Ticket, record: Record, sent: "_Sent"
+    ) -> Ticket:
+        """The ticket after both sides agree on what was sent; unchanged by a late answer."""
+        seen = mapping.seen_of(record)
+        if is_late(seen, current, ticket.sn_agreed.get("seen", {})):
+            return current
+        theirs = mapping.ticket_values(record, self._lookups.maps())
+        values = agreeing(
+            mapping.recognised(current.sn_agreed, theirs),
+            ours=links.values_of(ticket),
+            theirs=theirs,
+            names=sent.agreed_by(record),
+            seen=seen,
+        )
+        return tickets.annotate(conn, current, sn_agreed=values)
+
+    def _compare(
+        self, conn: DbConnection, ticket: Ticket, overlap: Overlap, sent: "_Sent"
+    ) -> Ticket:
+        """Take over or ask about what was not sent, and warn of what may be overwritten."""
+        now = self._setup.now()
+        found = reconcile(
+            ticket,
+            overlap.record,
+            maps=self._lookups.maps(),
+            pulling=connection_switches.pulling(conn, self._setup.host),
+            now=now,
+            before=sent.before,
+            overwritten=overlap.overwritten,
+        )
+        after = write(conn, ticket, found, now=now)
+        warning = overlap.told(ticket.sn_number)
+        if not warning:
+            return after
+        events.tell(conn, ticket.id, warning, now=now)
+        return tickets.annotate(conn, after, sn_notice=warning)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What one update set out to send, and what went."""
+
+    verdict: mapping.Merge
+    payload: Payload
+    before: Record
+    turned_back: bool
+    overlap: Overlap | None
+
+    def agreed_by(self, record: Record) -> tuple[str, ...]:
+        """Fields that the echo settles; the resolution goes with the status.
+
+        A state that was not kept settles nothing: the next try sends it again.
+        """
+        names = {*self.verdict.send, *(RESOLUTION if "status" in self.verdict.send else ())}
+        names -= {*self.verdict.take, *self.verdict.conflicts}
+        if self._state_was_changed_back(record):
+            names -= {"status", *RESOLUTION}
+        return tuple(name for name in SYNCED if name in names)
+
+    def _state_was_changed_back(self, record: Record) -> bool:
+        wanted = self.payload.fields.get("state")
+        return wanted is not None and record.get("state", wanted) != wanted
+
+    def told(self, record: Record, ticket: Ticket, *, in_step: bool) -> str:
+        """What went and what did not, in sentences; empty when there is nothing to tell."""
+        went = [
+            f"{label_of(name)} {shown(ticket, name)}"
+            for name in self.verdict.send
+            if mapping.FIELD_OF[name] in self.payload.fields
+        ]
+        head = f"Sent to {ticket.sn_number}: {', '.join(went)}." if went else ""
+        said = (head, *self.payload.unsent, *self.payload.refused_by(record))
+        silent = f"In step with {ticket.sn_number}." if in_step else ""
+        return " ".join(part for part in said if part) or silent
+
+    def trouble(self, record: Record, ticket: Ticket) -> ServiceNowRejected | None:
+        """What holds the push: a state that was not kept, or fields that both sides changed."""
+        if self._state_was_changed_back(record):
+            return ServiceNowRejected(" ".join(self.payload.refused_by(record)), kind=Kind.NOT_KEPT)
+        if not ticket.sn_conflicts:
+            return None
+        names = ", ".join(label_of(name) for name in ticket.sn_conflicts)
+        return ServiceNowRejected(
+            f"Different here and in {ticket.sn_number}: {names}. "
+            "Choose on the ticket which to keep.",
+            kind=Kind.CONFLICT,
+        )
+
+
+def _refuse_reopening(record: Record, ticket: Ticket) -> None:
+    state = record.get("state")
+    if state in (mapping.CLOSED, mapping.CANCELED) and not ticket.status.ended:
+        raise ServiceNowRejected(
+            f"{record.get('number')} is {mapping.STATE_LABELS[state].lower()} in ServiceNow "
+            "and cannot be reopened there. Undo the link and create a new incident.",
+            kind=Kind.CLOSED,
+        )

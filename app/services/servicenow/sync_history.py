@@ -1,0 +1,168 @@
+"""The history: what was exchanged about a ticket or a run, kept for HISTORY_DAYS."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection as DbConnection
+
+from app.copilot.secrets.redact import masked
+from app.db import outbox, sync_history, tickets
+from app.db.engine import reading, writing
+from app.integrations.servicenow.call_listeners import Call
+from app.models.servicenow import OutboxItem, OutboxState
+from app.models.servicenow_pages import Exchange, FieldChange, HistoryFilter, HistoryPage
+from app.models.sync_runs import SyncRun
+from app.services.servicenow.context import Setup
+
+PAGE_SIZE = 50
+CHUNK = 500
+SHOWN = 2_000
+JOURNALS = ("comments", "work_notes")
+BETWEEN_PURGES = timedelta(hours=1)
+# The state in which an attempt left its push, as the outcome of that attempt.
+OUTCOMES = {OutboxState.PENDING: "postponed"}
+
+
+class History:
+    """Writes exchanges down after they have ended, and shows them."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._purge_at: datetime | None = None
+
+    # -- writing --------------------------------------------------------------------------
+
+    def add_push(self, item: OutboxItem, calls: Sequence[Call]) -> None:
+        """One attempt of a push, as the outbox shows it now."""
+        with writing(self._setup.engine) as conn:
+            settled = outbox.get(conn, item.id)
+            ticket = tickets.get(conn, item.ticket_id)
+            sync_history.add(
+                conn,
+                at=self._setup.now(),
+                direction="push",
+                what=item.kind,
+                ticket_id=ticket.id,
+                number=ticket.sn_number or "",
+                who=item.created_by,
+                attempt=item.attempts,
+                outcome=OUTCOMES.get(settled.state, str(settled.state)),
+                detail=settled.error or "",
+                changes=field_changes(calls),
+                **told(calls),
+            )
+
+    def add_link(
+        self, conn: DbConnection, ticket_id: int, *, number: str, by: str, calls: Sequence[Call]
+    ) -> None:
+        """A ticket was tied to an incident that exists."""
+        sync_history.add(
+            conn,
+            at=self._setup.now(),
+            direction="pull",
+            what="link",
+            ticket_id=ticket_id,
+            number=number,
+            who=by,
+            **told(calls),
+        )
+
+    def add_run(self, run: SyncRun, calls: Sequence[Call]) -> None:
+        """A pull that has ended: one row, however many incidents it read."""
+        counts = ("fetched", "created", "updated", "unchanged", "skipped", "failed")
+        started = run.started_at or run.created_at
+        seconds = ((run.finished_at or self._setup.now()) - started).total_seconds()
+        with writing(self._setup.engine) as conn:
+            sync_history.add(
+                conn,
+                at=self._setup.now(),
+                direction="pull",
+                what="dry run" if run.dry_run else "import" if run.import_tickets else "mirror",
+                run_id=run.id,
+                who=run.created_by,
+                outcome=str(run.state),
+                detail=run.error or ", ".join(f"{name} {getattr(run, name)}" for name in counts),
+                **told(calls) | {"duration_ms": round(1000 * seconds)},
+            )
+
+    def purge_due(self) -> None:
+        """Once an hour, throw away what is older than the history is kept."""
+        now = self._setup.now()
+        # A moment beyond the pause was set before our clock was set back.
+        if self._purge_at is not None and now < self._purge_at <= now + BETWEEN_PURGES:
+            return
+        self._purge_at = now + BETWEEN_PURGES
+        with writing(self._setup.engine) as conn:
+            sync_history.purge(conn, older_than=now - self._setup.history_kept)
+
+    # -- looking --------------------------------------------------------------------------
+
+    def page(self, wanted: HistoryFilter, *, page: int = 1) -> HistoryPage:
+        """One page of what matches, newest first."""
+        with reading(self._setup.engine) as conn:
+            total = sync_history.count(conn, wanted)
+            pages = max(1, -(-total // PAGE_SIZE))
+            page = min(max(1, page), pages)
+            rows = sync_history.page(conn, wanted, limit=PAGE_SIZE, offset=(page - 1) * PAGE_SIZE)
+        capped = total >= sync_history.COUNT_CAP
+        rows = tuple(map(_masked, rows))
+        return HistoryPage(rows, total, capped=capped, page=page, pages=pages, wanted=wanted)
+
+    def all(self, wanted: HistoryFilter) -> Iterator[Exchange]:
+        """Everything that matches, newest first, read in portions."""
+        last_id: int | None = None
+        while True:
+            with reading(self._setup.engine) as conn:
+                rows = sync_history.before(conn, wanted, last_id=last_id, limit=CHUNK)
+            yield from map(_masked, rows)
+            if not rows:
+                return
+            last_id = rows[-1].id
+
+
+def told(calls: Sequence[Call]) -> dict[str, Any]:
+    """What the calls of an exchange say of it: the last write decides, else the last call."""
+    if not calls:
+        return {}
+    decisive = next((call for call in reversed(calls) if call.writes), calls[-1])
+    names = ("method", "path", "status", "transaction", "ms")
+    return {
+        "status": decisive.status,
+        "transaction_id": decisive.transaction,
+        "duration_ms": sum(call.ms for call in calls),
+        "calls": [{name: getattr(call, name) for name in names} for call in calls],
+    }
+
+
+def field_changes(calls: Sequence[Call]) -> tuple[FieldChange, ...]:
+    """Before and after of each field that the last write sent.
+
+    Before is what the same record said when it was read for the write, after is the echo. A
+    journal is echoed empty and a lost answer echoes nothing: then after is what was sent.
+    """
+    written = next((call for call in reversed(calls) if call.writes), None)
+    if written is None:
+        return ()
+    read = (call.record for call in calls if call.path == written.path and not call.writes)
+    before = next(read, {})
+    after = {**written.sent, **{n: v for n, v in written.record.items() if n not in JOURNALS}}
+    return tuple(
+        FieldChange(name, shortened(before.get(name, "")), shortened(after[name]))
+        for name in written.sent
+    )
+
+
+def _masked(one: Exchange) -> Exchange:
+    """As everybody may see it: the secrets of tickets are hidden at every way out."""
+    changes = tuple(
+        FieldChange(change.field, masked(change.before), masked(change.after))
+        for change in one.changes
+    )
+    return replace(one, detail=masked(one.detail), changes=changes)
+
+
+def shortened(text: str) -> str:
+    """A value as the history keeps it."""
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

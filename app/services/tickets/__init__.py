@@ -1,0 +1,1 @@
+"""Tickets: intake, changes, lists."""
