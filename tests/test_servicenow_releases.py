@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -147,11 +148,23 @@ def test_a_start_asks_nothing_of_an_instance_that_was_well(
     assert len(instance.requests) == before
 
 
-@pytest.mark.slow
+OUTAGES = [
+    pytest.param({"kind": "drop_before"}, id="unreachable", marks=pytest.mark.slow),
+    pytest.param({"kind": "fail", "status": 503}, id="maintenance"),
+    pytest.param({"kind": "offline_page"}, id="offline", marks=pytest.mark.slow),
+    pytest.param({"kind": "login_redirect"}, id="single sign-on"),
+]
+
+
+@pytest.mark.parametrize("fault", OUTAGES)
 def test_an_outage_that_ends_lets_go_what_it_postponed_for_hours(
-    service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
+    service: ServiceNowService,
+    instance: Instance,
+    desk: Desk,
+    clock: Clock,
+    fault: dict[str, Any],
 ) -> None:
-    instance.faults.add("drop_before", times=None)
+    instance.faults.add(times=None, **fault)
     held = push(desk, 2)
     for _ in range(9):
         clock.forward(hours=5)

@@ -22,8 +22,8 @@ AT_ONCE = 10
 LONGEST_WAIT = timedelta(days=30)
 BETWEEN_RELEASES = timedelta(hours=1)
 ON_ITS_WAY = (OutboxState.PENDING, OutboxState.UNCONFIRMED)
-# Kinds that say that nothing at all gets through.
-OUTAGES = (Kind.AUTH, Kind.NETWORK, Kind.HIBERNATING)
+# Kinds of which an outage is made. A rate limit is none: there the instance says how long to wait.
+OUTAGES = (Kind.AUTH, Kind.NETWORK, Kind.HIBERNATING, Kind.BUSY, Kind.UNEXPECTED)
 TOO_OLD = (
     "This waited for more than 30 days. Check that it is still wanted, then press Retry now, or "
     "discard it."
