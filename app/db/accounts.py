@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TypedDict, Unpack
 
 from sqlalchemy import (
     ColumnElement,
@@ -27,6 +27,15 @@ PUBLIC = (
     users.c.created_at,
     users.c.time_zone,
 )
+
+
+class Change(TypedDict, total=False):
+    """What can be changed of an account."""
+
+    active: bool
+    role: Role
+    password_hash: str
+    time_zone: str | None
 
 
 def _user(row: RowMapping) -> User:
@@ -87,7 +96,7 @@ def active_admin_ids(conn: Connection) -> Sequence[int]:
     return conn.execute(query.order_by(users.c.id).with_for_update()).scalars().all()
 
 
-def change_user(conn: Connection, user_id: int, **values: Any) -> None:
+def change_user(conn: Connection, user_id: int, **values: Unpack[Change]) -> None:
     conn.execute(update(users).where(users.c.id == user_id).values(**values))
 
 

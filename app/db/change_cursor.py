@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import (
     ColumnElement,
@@ -25,6 +25,25 @@ from app.models.incoming_changes import IncomingState
 from app.models.tickets import Ticket
 
 NAMES = tuple(IncomingState.__dataclass_fields__)
+
+
+class Progress(TypedDict, total=False):
+    """How far changes were read."""
+
+    watermark: datetime | None
+    due_at: datetime | ColumnElement[Any] | None
+    claimed_at: datetime | None
+    pulled_at: datetime
+    error: str | None
+    rows: int
+    hidden: int
+    gone: int
+    journal: str
+    swept_at: datetime
+    sweep_after: str
+    looked_back_at: datetime
+    ahead_at: datetime | None
+    clock_ahead: int
 
 
 def find(conn: Connection, host: str) -> IncomingState:
@@ -53,7 +72,9 @@ def claim(
     return IncomingState(**{name: found[name] for name in NAMES}) if found else None
 
 
-def write(conn: Connection, state: IncomingState, **values: Any) -> IncomingState | None:
+def write(
+    conn: Connection, state: IncomingState, **values: Unpack[Progress]
+) -> IncomingState | None:
     """Write progress; None when somebody else has it by now."""
     row = conn.execute(
         update(incoming)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection, RowMapping, and_, or_, select, update
 
@@ -14,17 +14,64 @@ from app.models.sync_runs import RunState, SyncRun
 OPEN = (RunState.QUEUED, RunState.RUNNING)
 
 
+class Wanted(TypedDict):
+    """What a run is asked to do."""
+
+    row_limit: int
+    query: str
+    incident_state: str
+    import_tickets: bool
+    dry_run: bool
+    updated_from: datetime | None
+    updated_until: datetime | None
+
+
+class Progress(TypedDict, total=False):
+    """How a run stands."""
+
+    state: RunState
+    started_at: datetime
+    finished_at: datetime
+    claimed_at: datetime
+    waiting_until: datetime
+    stumbles: int
+    error: str | None
+    newest_stamp: datetime | None
+    oldest_stamp: datetime
+    oldest_sys_id: str
+    total: int | None
+    fetched: int
+    hidden: int
+    created: int
+    updated: int
+    unchanged: int
+    skipped: int
+    failed: int
+    reasons: Mapping[str, int]
+
+
+class Undo(TypedDict, total=False):
+    """How the undo of a run stands."""
+
+    undo_due_at: datetime | None
+    undone_at: datetime
+    kept_touched: int
+    kept_pushed: int
+
+
 def _run(row: RowMapping) -> SyncRun:
     names = SyncRun.__dataclass_fields__
     values = {name: row[name] for name in names}
     return SyncRun(**values | {"state": RunState(row["state"])})
 
 
-def add(conn: Connection, *, now: datetime, **values: Any) -> SyncRun | None:
+def add(
+    conn: Connection, *, created_by: str, now: datetime, **wanted: Unpack[Wanted]
+) -> SyncRun | None:
     """Queue one run; None when another process has just queued one."""
     row = conn.execute(
         insert_into(conn, sync_runs)
-        .values(state=RunState.QUEUED, reasons={}, created_at=now, **values)
+        .values(state=RunState.QUEUED, reasons={}, created_by=created_by, created_at=now, **wanted)
         .on_conflict_do_nothing()
         .returning(sync_runs)
     )
@@ -80,7 +127,7 @@ def claim(conn: Connection, *, now: datetime, claimed_before: datetime) -> SyncR
     return _run(found) if found else None
 
 
-def write(conn: Connection, run: SyncRun, **values: Any) -> bool:
+def write(conn: Connection, run: SyncRun, **values: Unpack[Progress]) -> bool:
     """Write how the run stands; False when it was cancelled or another worker has it."""
     row = conn.execute(
         update(sync_runs)
@@ -132,7 +179,7 @@ def claim_undo(conn: Connection, *, now: datetime, due_at: datetime) -> SyncRun 
     return _run(found) if found else None
 
 
-def write_undo(conn: Connection, run_id: int, *, removed: int = 0, **values: Any) -> bool:
+def write_undo(conn: Connection, run_id: int, *, removed: int = 0, **values: Unpack[Undo]) -> bool:
     """Write how an undo stands, `removed` more tickets taken away; False when it is over."""
     row = conn.execute(
         update(sync_runs)

@@ -1,7 +1,8 @@
 """The desk's own models: asked for, made, kept, thrown away."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection, RowMapping, delete, select, update
 from sqlalchemy.exc import IntegrityError
@@ -13,6 +14,19 @@ KEPT = 5
 NAMES = tuple(TrainedModel.__dataclass_fields__)
 # The bytes are read only by whoever needs them.
 COLUMNS = tuple(trained_models.c[name] for name in NAMES)
+
+
+class Result(TypedDict, total=False):
+    """What a training left."""
+
+    content: bytes
+    signature: str
+    figures: Mapping[str, Any]
+    own: int
+    version: str
+    data_hash: str
+    finished_at: datetime
+    error: str | None
 
 
 def _model(row: RowMapping) -> TrainedModel:
@@ -60,7 +74,7 @@ def release_stale(conn: Connection, *, lease_before: datetime, now: datetime, er
     )
 
 
-def settle(conn: Connection, model_id: int, state: ModelState, **values: Any) -> None:
+def settle(conn: Connection, model_id: int, state: ModelState, **values: Unpack[Result]) -> None:
     """The training ended, or was put back to be done later (QUEUED keeps its slot)."""
     slot = 1 if state is ModelState.QUEUED else None
     conn.execute(

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Unpack
 
 from sqlalchemy import Connection as DbConnection
 
@@ -158,9 +158,11 @@ class Incoming:
             if stopping():
                 return
         hidden = max(0, matching - turn.state.rows)
-        done: dict[str, Any] = {"looked_back_at": now} if far else {}
         self._follow_clock(turn, start)
-        turn.write(pulled_at=self._setup.now(), hidden=hidden, **done)
+        done: change_cursor.Progress = {"pulled_at": self._setup.now(), "hidden": hidden}
+        if far:
+            done["looked_back_at"] = now
+        turn.write(**done)
 
     def _looks_far_back(self, state: IncomingState) -> bool:
         last = state.looked_back_at
@@ -210,7 +212,7 @@ class Incoming:
         records, seen = self._confirmed(records)
         journal, standing = self._journal(turn.state, records, since)
         page = latest(INCIDENTS)
-        progress: dict[str, Any] = {"journal": standing}
+        progress: change_cursor.Progress = {"journal": standing}
         if asked:
             progress["sweep_after"] = asked[-1]
         else:
@@ -230,11 +232,12 @@ class Incoming:
             arrival.store(records, journal)
             shown = {row["sys_id"] for row in records}
             arrival.miss([sys_id for sys_id in asked if sys_id not in shown])
-            turn.write_in(conn, claimed_at=setup.now(), **progress)
+            progress["claimed_at"] = setup.now()
+            turn.write_in(conn, **progress)
 
     def _reached(
         self, state: IncomingState, stamps: Sequence[datetime], date: datetime | None
-    ) -> dict[str, Any]:
+    ) -> change_cursor.Progress:
         """How far was read with this page, and the newest stamp of it that lies in the future."""
         now = self._setup.now()
         known = [state.watermark] if state.watermark else []
@@ -337,12 +340,12 @@ class Turn:
         self._due_at = state.due_at
         self.state = state
 
-    def write(self, **values: Any) -> None:
+    def write(self, **values: Unpack[change_cursor.Progress]) -> None:
         """Raises Overtaken when somebody else has it by now."""
         with writing(self._setup.engine) as conn:
             self.write_in(conn, **values)
 
-    def write_in(self, conn: DbConnection, **values: Any) -> None:
+    def write_in(self, conn: DbConnection, **values: Unpack[change_cursor.Progress]) -> None:
         """As `write`, in a transaction that is taken back when it is not ours any more."""
         after = change_cursor.write(conn, self.state, **values)
         if after is None:

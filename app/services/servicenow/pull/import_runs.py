@@ -63,7 +63,7 @@ class Pulls:
         _check_limit(limit)
         _check_query(query.strip())
         _check_days(updated_from, updated_until)
-        wanted = {
+        wanted: import_runs.Wanted = {
             "row_limit": limit,
             "query": query.strip(),
             "incident_state": _known_states(state),

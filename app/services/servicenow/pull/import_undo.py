@@ -106,11 +106,19 @@ class Imports:
         with writing(self._setup.engine) as conn:
             run = import_runs.get(conn, run_id)
             pushed = run_rows.kept_pushed(conn, run_id)
-            kept = {
+            ending: import_runs.Undo = {
+                "undo_due_at": None,
+                "undone_at": now,
                 "kept_touched": run.created - run.removed - pushed,
                 "kept_pushed": pushed,
             }
-            ended = import_runs.write_undo(conn, run_id, undo_due_at=None, undone_at=now, **kept)
+            ended = import_runs.write_undo(conn, run_id, **ending)
         if ended:
-            fields = {"run": run_id, "by": run.undone_by, "removed": run.removed, **kept}
+            fields = {
+                "run": run_id,
+                "by": run.undone_by,
+                "removed": run.removed,
+                "kept_touched": ending["kept_touched"],
+                "kept_pushed": pushed,
+            }
             log.info("import undone", extra={"fields": fields})

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Unpack
 
 from sqlalchemy import Connection as DbConnection
 from sqlalchemy.exc import IntegrityError
@@ -103,19 +104,18 @@ class Scan:
             beyond = page.total is not None and page.total > run.row_limit
             if beyond or run.updated_from or run.updated_until:
                 self._ensure_utc(page.records)
-            edge = self._edge(newest_first) if beyond else {}
+            edge = self._edge(newest_first) if beyond else import_runs.Progress()
         total = page.total if page.total is None else min(page.total, run.row_limit)
         wanted = STREAMS if total is None else -(-total // self._page_size())
         now, stamps = self._setup.now(), [stamp for stamp in map(_stamp, page.records) if stamp]
         with writing(self._setup.engine) as conn:
             run_rows.forget_dry_runs(conn, before=run.id - DRY_RUNS_KEPT)
-            self._write_in(
-                conn,
-                started_at=now,
-                newest_stamp=instance_clock.reached(stamps, theirs=date, ours=now),
-                total=total,
-                **edge,
-            )
+            progress: import_runs.Progress = {
+                "started_at": now,
+                "newest_stamp": instance_clock.reached(stamps, theirs=date, ours=now),
+                "total": total,
+            }
+            self._write_in(conn, **(progress | edge))
             first = (asdict(one) for one in streams(max(1, min(STREAMS, wanted))))
             import_runs.store_streams(conn, run.id, *first)
 
@@ -128,7 +128,7 @@ class Scan:
             rows = client.get_incidents(newest, limit=EDGE, fields=fields).records
         instance_clock.ensure_utc(client, rows)
 
-    def _edge(self, newest_first: Query) -> dict[str, object]:
+    def _edge(self, newest_first: Query) -> import_runs.Progress:
         """Where the newest `row_limit` rows end: the last of them that we may see."""
         end, span = self.run.row_limit, EDGE
         while end > 0:
@@ -192,18 +192,22 @@ class Scan:
             # Before they become tickets: an incident that is linked here is no sign any more.
             notice(conn, setup.host, setup.installation, batch.page.records, now=now)
             tally = batch.page.store(conn, run, host=setup.host, now=now)
-            counts = {one.value: getattr(run, one.value) + tally.counts[one] for one in Outcome}
-            self._write_in(
-                conn,
-                claimed_at=now,
-                fetched=run.fetched + len(batch.page),
-                hidden=run.hidden + batch.hidden,
-                reasons=_added(run.reasons, tally),
-                stumbles=0,
-                error=None,
-                **counts,
-                **({"state": RunState.DONE, "finished_at": now} if ended else {}),
-            )
+            progress: import_runs.Progress = {
+                "claimed_at": now,
+                "fetched": run.fetched + len(batch.page),
+                "hidden": run.hidden + batch.hidden,
+                "reasons": _added(run.reasons, tally),
+                "stumbles": 0,
+                "error": None,
+                "created": run.created + tally.counts[Outcome.CREATED],
+                "updated": run.updated + tally.counts[Outcome.UPDATED],
+                "unchanged": run.unchanged + tally.counts[Outcome.UNCHANGED],
+                "skipped": run.skipped + tally.counts[Outcome.SKIPPED],
+                "failed": run.failed + tally.counts[Outcome.FAILED],
+            }
+            if ended:
+                progress |= {"state": RunState.DONE, "finished_at": now}
+            self._write_in(conn, **progress)
             import_runs.store_streams(conn, run.id, asdict(batch.stream))
             if run.import_tickets or run.dry_run:
                 run_rows.add(conn, run.id, tally.rows)
@@ -247,11 +251,11 @@ class Scan:
     def fail(self, sentence: str) -> None:
         self._write(state=RunState.FAILED, error=sentence, finished_at=self._setup.now())
 
-    def _write(self, **values: object) -> None:
+    def _write(self, **values: Unpack[import_runs.Progress]) -> None:
         with writing(self._setup.engine) as conn:
             self._write_in(conn, **values)
 
-    def _write_in(self, conn: DbConnection, **values: object) -> None:
+    def _write_in(self, conn: DbConnection, **values: Unpack[import_runs.Progress]) -> None:
         """Raises Overtaken, which takes the transaction back, when the run is not ours any more."""
         if not import_runs.write(conn, self.run, **values):
             raise Overtaken
