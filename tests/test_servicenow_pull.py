@@ -53,7 +53,7 @@ def many(instance: Instance, count: int) -> list[str]:
 
 def numbers_here(desk: Desk) -> list[str]:
     found, _ = desk.services.tickets.after(TicketFilter(), desk.user, last=None, limit=5000)
-    return sorted(ticket.sn_number for ticket in found)
+    return sorted(ticket.sn_number or "" for ticket in found)
 
 
 def test_an_import_makes_one_ticket_per_incident(
@@ -162,17 +162,19 @@ def test_an_unconfirmed_create_is_not_imported_either(
     instance.faults.clear()
     run = pull(service)
     assert counts(run) == (0, 0, 0, 1, 0)
+    assert run.reasons == {"Being created from a ticket here": 1}
 
 
-def test_an_incident_whose_link_was_undone_is_skipped_with_a_reason_that_is_true(
+def test_an_incident_whose_link_was_undone_is_imported(
     service: ServiceNowService, instance: Instance, desk: Desk
 ) -> None:
     ticket = desk.ticket()
-    service.pushes.create_from_ticket(ticket.id, by="agent@example.com")
+    number = service.pushes.create_from_ticket(ticket.id, by="agent@example.com").ticket.sn_number
     service.linking.unlink(ticket.id, "Wrong one", by="agent@example.com")
-    run = pull(service)
-    assert counts(run) == (0, 0, 0, 1, 0)
-    assert run.reasons == {"Created from a ticket here": 1}
+    assert counts(pull(service, dry_run=True)) == (1, 0, 0, 0, 0)
+    assert counts(pull(service)) == (1, 0, 0, 0, 0)
+    assert numbers_here(desk) == ["", number]
+    assert counts(pull(service)) == (0, 0, 1, 0, 0)
 
 
 def test_an_unknown_state_is_skipped_with_its_reason(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Dialect, select
 
 from app.db import bulk, events, links, search
+from app.db.outbox import WAITING
 from app.db.tables import outbox, tickets
 from app.models.conflicts import SYNCED, Values
 from app.models.servicenow import Incident
@@ -43,11 +44,13 @@ def prepared(dialect: Dialect, found: Sequence[tuple[Incident, Values, Values]])
 
 
 def being_created(conn: Connection, correlation_ids: Iterable[str]) -> set[str]:
-    """Those of our own keys that a create in the outbox has, waiting or done."""
+    """Those of our own keys whose create waits, may have arrived, or is blocked."""
     wanted = [one for one in correlation_ids if one]
     if not wanted:
         return set()
-    query = select(outbox.c.correlation_id).where(outbox.c.correlation_id.in_(wanted))
+    query = select(outbox.c.correlation_id).where(
+        outbox.c.correlation_id.in_(wanted), outbox.c.state.in_(WAITING)
+    )
     return set(conn.execute(query).scalars())
 
 

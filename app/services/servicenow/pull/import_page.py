@@ -27,7 +27,7 @@ Record = Mapping[str, str]
 NO_CALLER = "No caller: the ticket has no requester"
 UNKNOWN_CALLER = "Caller without an e-mail that we may read: the ticket has no requester"
 NO_SUBJECT = "The short description is empty: the ticket's subject is the incident's {}"
-OUR_OWN = "Created from a ticket here"
+OUR_OWN = "Being created from a ticket here"
 
 
 class Row(NamedTuple):
@@ -130,9 +130,10 @@ class Page:
         if not run.import_tickets:
             before = incidents.known(conn, sys_ids)
             return [_mirrored(row, before) for row in self._rows]
-        linked = tickets.linked(conn, sys_ids, for_update=not run.dry_run)
+        # First: a create that is over by then has linked its ticket.
         keys = (row.incident.correlation_id for row in self._rows)
         pushing = imported_tickets.being_created(conn, keys)
+        linked = tickets.linked(conn, sys_ids, for_update=not run.dry_run)
         return [
             self._linked(row, linked[row.incident.sys_id], host, now)
             if row.incident.sys_id in linked
