@@ -94,10 +94,13 @@ def cleaned(text: str) -> str:
     kept: list[str] = []
     lines = as_text(text, from_any_line=True)[: READ_AT_MOST * 2].splitlines()
     for number, line in enumerate(lines):
-        if SIGNATURE.match(line) and kept and len(lines) - number <= SIGNATURE_LINES:
+        if len(lines) - number <= SIGNATURE_LINES and kept and SIGNATURE.match(line):
             break
-        line = SUBJECT.sub("", line)
-        if line.lstrip().startswith(">") or HEADER.match(line) or GREETING.match(line):
+        if ":" in line:
+            line = SUBJECT.sub("", line)
+            if HEADER.match(line):
+                continue
+        if line.lstrip().startswith(">") or GREETING.match(line):
             continue
         kept.append(line)
     return "\n".join(kept).strip()[:READ_AT_MOST]

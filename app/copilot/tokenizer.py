@@ -29,6 +29,7 @@ NO_LETTERS = "_\u19b0-\u19c9\u1cf2\u1cf3"
 WORD = re.compile(rf"[{UNSPACED}]+|[^\W{NO_LETTERS}{UNSPACED}]+")
 UNCUT_WORD = re.compile(rf"[^\W{NO_LETTERS}]+")
 ASCII_WORD = re.compile(r"[a-z0-9]+")
+BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 UNSPACED_RUNS = re.compile(f"[{UNSPACED}]+")
 # Letters that Unicode does not take apart into one with an accent.
 PLAIN = str.maketrans(
@@ -136,8 +137,13 @@ def _spelled_out(text: str) -> str:
 
 
 def _folded(text: str) -> str:
-    parts = unicodedata.normalize("NFKD", text.casefold()).translate(PLAIN)
-    return "".join(char for char in parts if char.isascii() or not _is_mark(char)).casefold()
+    """In small letters without accents. Characters of ASCII, which most are, stay as they are."""
+    return BEYOND_ASCII.sub(_folded_run, text.casefold()).casefold()
+
+
+def _folded_run(run: re.Match[str]) -> str:
+    parts = unicodedata.normalize("NFKD", run[0]).translate(PLAIN)
+    return "".join(char for char in parts if char.isascii() or not _is_mark(char))
 
 
 @cache

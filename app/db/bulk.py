@@ -36,17 +36,17 @@ def insert(
     rows: Sequence[Row],
     *,
     same: Same | None = None,
-    replace: bool = False,
+    keys: tuple[str, ...] = (),
 ) -> None:
     """Insert rows as the driver takes them, and the values that are the `same` in all of them.
 
-    `prepared` makes such rows; texts and numbers need nothing. With `replace` over rows of the
-    same key.
+    `prepared` makes such rows; texts and numbers need nothing. Rows with the same `keys` are
+    replaced, if those are named.
     """
     if not rows:
         return
     same = same or {}
-    sql, order = _compiled(conn.dialect, table, (*names, *same), replace=replace)
+    sql, order = _compiled(conn.dialect, table, (*names, *same), keys)
     values: dict[str, Iterable[Any]] = dict(zip(names, zip(*rows, strict=True), strict=True))
     for name, value in same.items():
         (one,) = _converted(conn.dialect, table, name, (value,))
@@ -76,13 +76,12 @@ def _of_many(sql: str, columns: int, rows: int) -> str:
 
 @lru_cache(maxsize=32)
 def _compiled(
-    dialect: Dialect, table: Table, names: tuple[str, ...], *, replace: bool
+    dialect: Dialect, table: Table, names: tuple[str, ...], keys: tuple[str, ...]
 ) -> tuple[str, Sequence[str]]:
     """The statement as the driver takes it, and the names of its parameters in their order."""
     maker = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
     statement = maker(table)
-    if replace:
-        keys = [column.name for column in table.primary_key]
+    if keys:
         new = {name: statement.excluded[name] for name in names if name not in keys}
         statement = statement.on_conflict_do_update(index_elements=keys, set_=new)
     compiled = statement.compile(dialect=dialect, column_keys=list(names))

@@ -38,7 +38,7 @@ def store_many(conn: Connection, rows: Sequence[bulk.Row], *, now: datetime) -> 
 
 
 def _write(conn: Connection, rows: Sequence[bulk.Row], *, now: datetime) -> None:
-    bulk.insert(conn, incidents, COLUMNS, rows, same={"fetched_at": now}, replace=True)
+    bulk.insert(conn, incidents, COLUMNS, rows, same={"fetched_at": now}, keys=("sys_id",))
 
 
 def remove(conn: Connection, sys_id: str) -> None:

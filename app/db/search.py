@@ -34,7 +34,6 @@ from app.db.tables import (
     tickets,
     unindexed,
 )
-from app.db.upserts import upsert
 
 Key = int | str
 Words = tuple[list[str], list[str]]
@@ -145,11 +144,11 @@ def _texts(
 
 def _store(conn: Connection, noun: Noun, found: Mapping[Key, Words | None]) -> None:
     rows = [
-        {"problem": " ".join(words[0]), "rest": " ".join(words[1]), noun.key: key}
+        (key, " ".join(words[0]), " ".join(words[1]))
         for key, words in found.items()
         if words is not None
     ]
-    upsert(conn, noun.terms, rows, keys=(noun.key,))
+    bulk.insert(conn, noun.terms, (noun.key, "problem", "rest"), rows, keys=(noun.key,))
     if gone := [key for key, words in found.items() if words is None]:
         conn.execute(delete(noun.terms).where(noun.terms.c[noun.key].in_(gone)))
 
@@ -171,7 +170,7 @@ def add_waiting(conn: Connection, noun: Noun, keys: Iterable[Key]) -> None:
     """Note that these are new or rewritten, and wait for their words."""
     rows = [(noun.ref(key),) for key in keys]
     same = {"noun": noun.name, "fresh": True}
-    bulk.insert(conn, unindexed, ("ref",), rows, same=same, replace=True)
+    bulk.insert(conn, unindexed, ("ref",), rows, same=same, keys=("noun", "ref"))
 
 
 def waiting(conn: Connection, *, limit: int) -> Waiting | None:

@@ -12,9 +12,6 @@ UNSEEN = re.compile(
     r"|(?<=[\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?=[\x00-\x7f])"
 )
 
-# Characters that `re.IGNORECASE` takes for a letter of ASCII, and `str.lower` does not.
-LIKE_ASCII = str.maketrans("İıſ", "iis")
-
 
 def plain(text: str) -> str:
     """The text without characters that cannot be seen or that reorder what is; often itself."""
@@ -24,7 +21,10 @@ def plain(text: str) -> str:
 
 def lowered(text: str) -> str:
     """The text in small letters, each where it stood: what `re.IGNORECASE` finds is in it."""
-    return (text if text.isascii() else text.translate(LIKE_ASCII)).lower()
+    if not text.isascii():
+        # Characters that `re.IGNORECASE` takes for a letter of ASCII, and `str.lower` does not.
+        text = text.replace("İ", "i").replace("ı", "i").replace("ſ", "s")
+    return text.lower()
 
 
 def is_blank(text: str) -> bool:

@@ -21,7 +21,7 @@ from app.models.knowledge import Article, ArticleDraft, ArticleList
 from app.services.tickets.edit_conflict import overtaken
 
 LISTED_AT_MOST = 500
-INDEXED_AT_ONCE = 100
+INDEXED_AT_ONCE = 250
 # From so many on the database should know anew how its tables are filled.
 VERY_MANY = 1_000
 SLUG_LENGTH = 80
