@@ -15,6 +15,8 @@ HEADING = re.compile(r"^#+ (?P<text>(?P<number>\d+(?:\.\d+)*)?.*)$", re.MULTILIN
 LINK = re.compile(
     r"!?\[[^\]]*\]\((?!https?:|mailto:)(?P<target>[^)\s#]*)(?:#(?P<place>[^)\s]+))?\)"
 )
+# A file or folder of the project, written as code; a placeholder such as <noun> names none.
+NAMED = re.compile(r"`((?:app|tests|templates|partials|static|docs)/[\w./-]*)`")
 
 
 def texts() -> list[Path]:
@@ -69,3 +71,9 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
         assert target.exists(), f"{path.name} links to {link['target']}"
         if link["place"] and target.suffix == ".md":
             assert link["place"] in places(target), f"{target.name} has no #{link['place']}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_files_that_documents_name_exist(path: Path) -> None:
+    for name in NAMED.findall(path.read_text(encoding="utf-8")):
+        assert (ROOT / name).exists(), f"{path.name} names {name}"
