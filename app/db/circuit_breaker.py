@@ -5,8 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from app.db.incidents import remember_connection
+from app.db.incidents import Seen, remember_connection
 from app.db.tables import connections
+from app.errors import Kind
 from app.models.servicenow import Rest
 
 FAILURES = 5
@@ -26,7 +27,7 @@ def find(conn: Connection, host: str, *, now: datetime) -> Rest | None:
     return Rest(*row) if row else None
 
 
-def note_failure(conn: Connection, host: str, *, kind: str, reason: str, now: datetime) -> None:
+def note_failure(conn: Connection, host: str, *, kind: Kind, reason: str, now: datetime) -> None:
     """Five of one kind in a row begin a rest; after it a single failure begins the next.
 
     Each is twice as long as the one before: 1 minute to 15. Failures of what was under way when
@@ -37,7 +38,7 @@ def note_failure(conn: Connection, host: str, *, kind: str, reason: str, now: da
     before: dict[str, Any] = dict(row) if row else {}
     goes_on = before.get("failing_kind") == kind
     failures = before["failures"] + 1 if goes_on else 1
-    values: dict[str, Any] = {
+    values: Seen = {
         "failures": failures,
         "failing_kind": kind,
         "failing_reason": reason,

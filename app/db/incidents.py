@@ -1,14 +1,15 @@
 """The mirror of incidents, what is known of the instance, and its small lists."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import ColumnElement, Connection, Dialect, RowMapping, func, or_, select, update
 
 from app.db import bulk, search
 from app.db.tables import choices, connections, incident_terms, incidents, tickets
 from app.db.upserts import upsert
+from app.errors import Kind
 from app.models.servicenow import Incident, MirroredIncident
 
 COLUMNS = Incident._fields
@@ -116,7 +117,41 @@ def connection(conn: Connection, host: str) -> RowMapping | None:
     return conn.execute(select(connections).where(connections.c.host == host)).mappings().first()
 
 
-def remember_connection(conn: Connection, host: str, **values: Any) -> None:
+class Seen(TypedDict, total=False):
+    """What is known of an instance and of the connection to it."""
+
+    checked_at: datetime
+    last_ok_at: datetime
+    last_failed_at: datetime | None
+    last_error: str | None
+    last_error_kind: Kind | None
+    last_hint: str | None
+    recovered_at: datetime
+    latency_ms: int
+    fetched_at: datetime
+    pulling: bool
+    paused_at: datetime | None
+    paused_by: str | None
+    paused_reason: str | None
+    test_finished_at: datetime | None
+    test_checks: Sequence[Mapping[str, str]]
+    page_size: int
+    failures: int
+    failing_kind: Kind
+    failing_reason: str
+    failing_since: datetime
+    rests: int
+    rests_until: datetime
+    keeps_correlation_id: bool | None
+    keeps_sys_id: bool | None
+    restored_at: datetime
+    restored_number: str
+    creates_released_at: datetime
+    creates_released_by: str
+    write_steps: Mapping[str, Sequence[int]]
+
+
+def remember_connection(conn: Connection, host: str, **values: Unpack[Seen]) -> None:
     """Note how the instance was last seen."""
     changed = conn.execute(
         update(connections).where(connections.c.host == host).values(**values)

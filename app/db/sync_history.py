@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, select
 
@@ -12,7 +12,34 @@ from app.models.servicenow_pages import Exchange, FieldChange, HistoryFilter
 
 COUNT_CAP = 10_000
 NAMES = tuple(Exchange.__dataclass_fields__)
-UNTOLD = {
+
+
+class CallFacts(TypedDict, total=False):
+    """What the calls of an entry tell of it."""
+
+    status: str
+    transaction_id: str
+    duration_ms: int
+    calls: Sequence[Mapping[str, object]]
+
+
+class Entry(CallFacts):
+    """One exchange with the instance; what is left out is not known of it."""
+
+    at: datetime
+    direction: str
+    what: str
+    ticket_id: NotRequired[int]
+    run_id: NotRequired[int]
+    number: NotRequired[str]
+    who: NotRequired[str | None]
+    attempt: NotRequired[int]
+    outcome: NotRequired[str]
+    detail: NotRequired[str]
+    changes: NotRequired[Sequence[FieldChange]]
+
+
+UNTOLD: dict[str, Any] = {
     "ticket_id": None,
     "run_id": None,
     "number": "",
@@ -27,16 +54,21 @@ UNTOLD = {
 }
 
 
-def add(conn: Connection, *, changes: Iterable[FieldChange] = (), **values: Any) -> None:
-    """Write one exchange: at, direction, what, and whatever else is known of it."""
-    add_all(conn, [{"changes": changes}], **values)
+def add(conn: Connection, **entry: Unpack[Entry]) -> None:
+    """Write one entry."""
+    add_all(conn, [entry])
 
 
-def add_all(conn: Connection, found: Iterable[Mapping[str, Any]], **same: Any) -> None:
-    """As `add` for several that share the `same` values."""
+def add_all(conn: Connection, entries: Iterable[Entry], **facts: Unpack[CallFacts]) -> None:
+    """Write several entries that the same calls brought, with one statement."""
     rows = [
-        {**UNTOLD, **same, **one, "changes": [asdict(change) for change in one["changes"]]}
-        for one in found
+        {
+            **UNTOLD,
+            **facts,
+            **entry,
+            "changes": [asdict(change) for change in entry.get("changes", ())],
+        }
+        for entry in entries
     ]
     if rows:
         conn.execute(exchanges.insert(), rows)

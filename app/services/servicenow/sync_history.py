@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection as DbConnection
 
@@ -74,6 +73,8 @@ class History:
         counts = ("fetched", "created", "updated", "unchanged", "skipped", "failed")
         started = run.started_at or run.created_at
         seconds = ((run.finished_at or self._setup.now()) - started).total_seconds()
+        facts = told(calls)
+        facts["duration_ms"] = round(1000 * seconds)
         with writing(self._setup.engine) as conn:
             sync_history.add(
                 conn,
@@ -84,7 +85,7 @@ class History:
                 who=run.created_by,
                 outcome=str(run.state),
                 detail=run.error or ", ".join(f"{name} {getattr(run, name)}" for name in counts),
-                **told(calls) | {"duration_ms": round(1000 * seconds)},
+                **facts,
             )
 
     def purge_due(self) -> None:
@@ -122,7 +123,7 @@ class History:
             last_id = rows[-1].id
 
 
-def told(calls: Sequence[Call]) -> dict[str, Any]:
+def told(calls: Sequence[Call]) -> sync_history.CallFacts:
     """What the calls of an exchange say of it: the last write decides, else the last call."""
     if not calls:
         return {}

@@ -124,19 +124,19 @@ class Connection:
         now = self._setup.now()
         with writing(self._setup.engine) as conn:
             row = incidents.connection(conn, self._setup.host)
-            recovered = {"recovered_at": now} if row and row["last_error_kind"] else {}
-            incidents.remember_connection(
-                conn,
-                self._setup.host,
-                checked_at=now,
-                last_ok_at=now,
-                **recovered,
-                latency_ms=latency_ms,
-                last_failed_at=None,
-                last_error=None,
-                last_error_kind=None,
-                last_hint=None,
-            )
+            recovered = bool(row and row["last_error_kind"])
+            seen: incidents.Seen = {
+                "checked_at": now,
+                "last_ok_at": now,
+                "latency_ms": latency_ms,
+                "last_failed_at": None,
+                "last_error": None,
+                "last_error_kind": None,
+                "last_hint": None,
+            }
+            if recovered:
+                seen["recovered_at"] = now
+            incidents.remember_connection(conn, self._setup.host, **seen)
             circuit_breaker.end(conn, self._setup.host)
             if recovered:
                 outbox_releases.release(conn, self._setup.host, now=now)

@@ -205,8 +205,9 @@ def write_all(
     calls: Sequence[Call] = (),
 ) -> list[Ticket]:
     """As `write` for many tickets: what is told of them goes in together."""
-    written, changed, reworded = [], [], []
+    written, reworded = [], []
     entries: list[events.NewEntry] = []
+    history: list[sync_history.Entry] = []
     for ticket, found in page:
         after = _write_columns(conn, ticket, found, now=now)
         written.append(after)
@@ -214,8 +215,16 @@ def write_all(
             FieldChange(name, shown(ticket, name), shown(after, name)) for name in found.taken
         ]
         if changes:
-            number = ticket.sn_number or ""
-            changed.append({"ticket_id": ticket.id, "number": number, "changes": changes})
+            history.append(
+                {
+                    "at": now,
+                    "direction": "pull",
+                    "what": "refresh",
+                    "ticket_id": ticket.id,
+                    "number": ticket.sn_number or "",
+                    "changes": changes,
+                }
+            )
         if not tickets.TOLD.isdisjoint(one.field for one in changes):
             reworded.append(ticket.id)
         entries += _entries(ticket, after, found)
@@ -223,7 +232,7 @@ def write_all(
             release(conn, after, now=now)
     if reworded:
         search.index_tickets(conn, reworded)
-    sync_history.add_all(conn, changed, at=now, direction="pull", what="refresh", **told(calls))
+    sync_history.add_all(conn, history, **told(calls))
     events.tell_all(conn, entries, now=now)
     return written
 
