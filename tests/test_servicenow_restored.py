@@ -242,9 +242,10 @@ def test_the_pages_say_so_and_the_release_is_written_down(
     answer = soup(released.text)
     assert answer.select_one("form") is None
     assert "admin@example.com" in answer.text
-    history = soup(admin.get("/servicenow/history").text).text
-    assert "Creates released" in history
-    assert "admin@example.com" in history
+    row = soup(admin.get("/servicenow/history").text).select_one("#history-table tbody tr")
+    assert "Creates released" in row.text
+    assert "admin@example.com" in row.text
+    assert row.select_one("[data-label=What]").text == "release"
 
 
 def test_a_held_create_is_called_held_wherever_it_is_shown(
