@@ -3,7 +3,7 @@
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, delete, update
 
 from app.db.engine import writing
 from app.db.tables import ticket_events
@@ -266,6 +266,33 @@ def test_what_was_never_agreed_on_says_so(desk: Desk, instance: Instance) -> Non
     service.linking.link(ticket.id, "INC0000042", by="agent@example.com")
     subject = next(one for one in service.conflicts.of(ticket.id).conflicts)
     assert (subject.name, subject.agreed) == ("subject", "never")
+
+
+def test_a_field_that_was_never_edited_is_by_the_person_who_opened_the_ticket(
+    agent: TestClient, desk: Desk, instance: Instance
+) -> None:
+    instance.add_incident(number="INC0000042", short_description="Theirs")
+    ticket = desk.ticket(subject="Ours")
+    desk.services.servicenow.linking.link(ticket.id, "INC0000042", by="agent@example.com")
+    page = soup(agent.get(f"/servicenow/tickets/{ticket.id}/conflicts").text)
+    ours = page.select_one("#conflict-subject [data-label=Here] .muted")
+    assert desk.user.email in ours.get_text()
+    assert ours.select_one("time")
+
+
+def test_nobody_here_wrote_the_values_of_an_imported_ticket(
+    both: BothSides, engine: Engine
+) -> None:
+    both.there(short_description="Theirs")
+    both.here(subject="Ours")
+    tick(both.service)
+    with writing(engine) as conn:
+        conn.execute(update(ticket_events).values(changes=None))
+        opened = update(ticket_events).where(ticket_events.c.kind == EventKind.STATUS)
+        conn.execute(opened.values(kind=EventKind.SERVICENOW, author=None))
+        conn.execute(delete(ticket_events).where(ticket_events.c.kind == EventKind.EDIT))
+    (subject,) = both.service.conflicts.of(both.id).conflicts
+    assert (subject.ours.by, subject.ours.at) == ("", None)
 
 
 def test_who_changed_a_field_is_known_whatever_words_other_fields_hold(

@@ -137,6 +137,19 @@ def last_change(conn: Connection, ticket_id: int, names: Iterable[str]) -> Ticke
     return next((one for one in found if wanted & {change.field for change in one.changes}), None)
 
 
+def opening(conn: Connection, ticket_id: int) -> TicketEvent | None:
+    """The entry of the person who opened the ticket, whose values stand until a later change.
+
+    None for an imported ticket, and when an edit does not tell which fields it changed.
+    """
+    query = select(ticket_events).where(ticket_events.c.ticket_id == ticket_id)
+    first = conn.execute(query.order_by(ticket_events.c.id).limit(1)).mappings().first()
+    untold = query.where(ticket_events.c.kind == EventKind.EDIT, ticket_events.c.changes.is_(None))
+    if first is None or first["kind"] != EventKind.STATUS or conn.execute(untold.limit(1)).first():
+        return None
+    return _event(first)
+
+
 def unsent_notes(conn: Connection, ticket_id: int) -> tuple[TicketEvent, ...]:
     """Notes that ServiceNow does not have and may have, oldest first."""
     query = select(ticket_events).where(

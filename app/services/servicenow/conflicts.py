@@ -183,12 +183,12 @@ def _their_values(ticket: Ticket, names: Sequence[str]) -> dict[str, str | None]
 
 
 def _our_side(conn: DbConnection, ticket: Ticket, name: str) -> Side:
-    """The ticket's value, and who changed it last as far as the timeline tells."""
+    """The ticket's value, and who wrote it as far as the timeline tells."""
     value, words = getattr(ticket, name), shown(ticket, name)
-    change = events.last_change(conn, ticket.id, (name,))
-    if change is None:
+    wrote = events.last_change(conn, ticket.id, (name,)) or events.opening(conn, ticket.id)
+    if wrote is None:
         return Side(value, words)
-    return Side(value, words, change.author or "", change.created_at)
+    return Side(value, words, wrote.author or "", wrote.created_at)
 
 
 def _check(card: ConflictCard, choices: Mapping[str, str], seen: str) -> None:
