@@ -1,4 +1,4 @@
-"""What a route may ask for."""
+"""Dependencies of routes: services, the current user, role checks."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -107,7 +107,7 @@ async def get_drafting(request: Request) -> DraftingService:
 
 
 async def live_drafting(request: Request) -> AsyncIterator[DraftingService]:
-    """For the route that waits for a language model."""
+    """For the route that calls the language model."""
     yield _services(request).drafting
 
 
@@ -128,12 +128,12 @@ async def get_servicenow(request: Request) -> ServiceNowService:
 
 
 async def live_servicenow(request: Request) -> AsyncIterator[ServiceNowService]:
-    """For routes that wait for the instance: the ninth waits here without holding a thread."""
+    """For routes that call the instance: at most eight at once, others wait without a thread."""
     yield _services(request).servicenow
 
 
 async def waiting_servicenow(request: Request) -> AsyncIterator[ServiceNowService]:
-    """For scripts that wait for a pull to end; a bound of its own."""
+    """For scripts that wait for the end of an import, with a limit of its own."""
     yield _services(request).servicenow
 
 
@@ -155,7 +155,7 @@ LiveDrafting = Annotated[
     Depends(live_drafting, scope="function", max_concurrency=DRAFTS_AT_ONCE),
 ]
 Privacy = Annotated[PrivacyService, Depends(get_privacy)]
-# Works on our own database; a push tries once, and only if a call slot is free now.
+# Uses the app's own database; an update is tried once, if a call slot is free now.
 ServiceNow = Annotated[ServiceNowService, Depends(get_servicenow)]
 LiveServiceNow = Annotated[
     ServiceNowService,
@@ -167,12 +167,12 @@ WaitingServiceNow = Annotated[
 ]
 
 
-# Names the scheme in the OpenAPI text; without a token the session cookie decides.
-bearer = HTTPBearer(auto_error=False, description="An API token, made on the account page.")
+# Documents the scheme in OpenAPI; without a token the session cookie is used.
+bearer = HTTPBearer(auto_error=False, description="An API token from the account page.")
 
 
 def is_secure(request: Request) -> bool:
-    """Whether people use this app over HTTPS."""
+    """Whether this app is used over HTTPS."""
     public_url: str = request.app.state.settings.public_url
     return public_url.startswith("https://") or request.url.scheme == "https"
 
@@ -189,7 +189,7 @@ SessionCookie = Annotated[str | None, Depends(session_cookie)]
 
 
 def by_polling(request: Request) -> bool:
-    """Whether a page asked for this by itself: that is no activity of the person."""
+    """Whether a page sent this request by itself, which does not extend the session."""
     return "X-Polling" in request.headers or "polling" in request.query_params
 
 
@@ -199,7 +199,7 @@ def current_user(
     cookie: SessionCookie,
     token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> User:
-    """Who asks, by session cookie or, under /api only, by bearer token.
+    """The user of a request, by session cookie or, under /api only, by bearer token.
 
     Raises SignInNeeded, NotAllowed.
     """
@@ -208,20 +208,20 @@ def current_user(
     else:
         user = accounts.sessions.user(cookie, active=not by_polling(request))
     if user is None:
-        raise SignInNeeded("Sign in first, or send a valid API token.")
+        raise SignInNeeded("Log in or send a valid API token.")
     _keep(request, user)
     return user
 
 
 def recognise(request: Request) -> None:
-    """Find out who asks where no route did: an error page keeps the navigation."""
+    """Set the user of a request that no route handled, so that error pages have navigation."""
     sessions = _services(request).accounts.sessions
     if user := sessions.user(session_cookie(request), active=not by_polling(request)):
         _keep(request, user)
 
 
 def _keep(request: Request, user: User) -> None:
-    """What the frame of every page shows of the viewer."""
+    """Store what the layout of every page shows for this user."""
     request.state.user = user
     servicenow = _services(request).servicenow
     if not request.url.path.startswith("/api/") and user.role.may_act_as(Role.AGENT):
@@ -234,11 +234,11 @@ CurrentUser = Annotated[User, Depends(current_user)]
 
 
 def require(role: Role) -> Callable[[User], User]:
-    """A guard for routers: 403 for people whose role may not."""
+    """A dependency that raises NotAllowed for users without `role`."""
 
     def guard(user: CurrentUser) -> User:
         if not user.role.may_act_as(role):
-            raise NotAllowed(f"This needs the role {role}.")
+            raise NotAllowed(f"You need the {role} role for this action.")
         return user
 
     return guard

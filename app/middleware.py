@@ -1,7 +1,6 @@
-"""Checks before every route: host, origin and body of a request; headers of every answer.
+"""Checks of host, origin and body of every request, and headers of every response.
 
-Pure ASGI. A refusal is worded by the app's own handler of AppError, so it has the shape of the
-door it came through.
+Pure ASGI. The app's own handler of AppError renders a rejection, as a page or as JSON.
 """
 
 import re
@@ -19,10 +18,10 @@ from app.errors import AppError, BadRequest, BodyTooSlow, NotAllowed, TooLarge
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 LARGEST_BODY = 1_500_000
-# So much of a refused body is read and dropped: a client that is still sending when the
-# connection closes would never see the answer.
+# This much of a rejected body is read and discarded, because a client that is still sending when
+# the connection closes does not see the response.
 LARGEST_DRAIN = 20 * LARGEST_BODY
-# A body may take this long, and a second more for each 64 KiB announced.
+# The time limit of a body, plus one second for each announced 64 KiB.
 BODY_SECONDS = 30.0
 BYTES_PER_SECOND = 65_536
 HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.IGNORECASE)
@@ -36,7 +35,7 @@ POLICY = (
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    # Not no-referrer: browsers would then send `Origin: null` with our own forms.
+    # Not no-referrer, because browsers would then send `Origin: null` with the app's own forms.
     "Referrer-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -48,7 +47,7 @@ HEADERS = {
 async def refuse(
     scope: Scope, receive: Receive, send: Send, error: AppError, *, close: bool = False
 ) -> None:
-    """Answer with `error` as a page, a fragment or problem+json; `close` ends the connection."""
+    """Respond with `error` as a page, a partial or problem+json; `close` ends the connection."""
     handler = scope["app"].exception_handlers[AppError]
     response: Response = await run_in_threadpool(handler, Request(scope, receive), error)
     if close:
@@ -57,7 +56,7 @@ async def refuse(
 
 
 class UnexpectedErrors:
-    """Answers an unexpected error inside the protective headers, then raises it for the log."""
+    """Responds to an unexpected error with the security headers, then raises it for the log."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -80,7 +79,7 @@ class UnexpectedErrors:
 
 
 class ValidHost:
-    """Refuses a Host that is not a host name or address with an optional port."""
+    """Rejects a Host header that is not a host name or address with an optional port."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -89,9 +88,9 @@ class ValidHost:
         if scope["type"] != "http" or all(map(_is_host, Headers(scope=scope).getlist("host"))):
             await self._app(scope, receive, send)
             return
-        # Without the header, addresses are built from the server's own.
+        # Without the header, URLs are built from the server's own address.
         kept = [pair for pair in scope["headers"] if pair[0].lower() != b"host"]
-        error = BadRequest("The Host header of this request cannot be read.")
+        error = BadRequest("The Host header of this request is not valid.")
         await refuse({**scope, "headers": kept}, receive, send, error)
 
 
@@ -105,7 +104,7 @@ def _is_host(text: str) -> bool:
 
 
 class SameOrigin:
-    """Refuses writes that another site's page makes in the name of a signed-in browser."""
+    """Rejects writes that a page of another site sends with a logged-in browser."""
 
     def __init__(self, app: ASGIApp, *, public_url: str = "") -> None:
         self._app = app
@@ -116,8 +115,8 @@ class SameOrigin:
             await self._app(scope, receive, send)
             return
         error = NotAllowed(
-            "This request came from another site and was refused.",
-            hint="Open the page here and try again. Scripts send an API token and no cookie.",
+            "The request was rejected because it came from another site.",
+            hint="Open the page in this app and try again. In scripts, use an API token.",
         )
         await refuse(scope, receive, send, error)
 
@@ -131,12 +130,12 @@ class SameOrigin:
             own = f"{scope['scheme']}://{headers.get('host', '')}"
             named = origin_of(origin)
             return named is not None and named == (self._public_origin or origin_of(own))
-        # No browser of today: a script. One that carries a cookie may be an old browser.
+        # Current browsers send one of these headers. A client with a cookie may be an old browser.
         return "cookie" not in headers
 
 
 def origin_of(url: str) -> tuple[str, str, int] | None:
-    """Scheme, host and port of an address; None when it names no host."""
+    """Scheme, host and port of an address; None without a host."""
     try:
         parts = urlsplit(url)
         port = parts.port or PORTS.get(parts.scheme, 0)
@@ -146,7 +145,7 @@ def origin_of(url: str) -> tuple[str, str, int] | None:
 
 
 class SecurityHeaders:
-    """The same protective headers on every answer; nothing but /static may be kept by caches."""
+    """Adds the security headers to every response; caches can keep only /static."""
 
     def __init__(self, app: ASGIApp, *, https: bool = False) -> None:
         self._app = app
@@ -157,7 +156,7 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # no-cache: kept, but asked for again, so a new version is seen at once.
+        # no-cache: stored but revalidated, so that a new version is used immediately.
         caching = "no-cache" if scope["path"].startswith("/static/") else "no-store"
 
         async def send_protected(message: Message) -> None:
@@ -171,9 +170,9 @@ class SecurityHeaders:
 
 
 class BodyLimit:
-    """Reads every body before any route does: at most `largest` bytes, each within its time.
+    """Reads every body before its route: at most `largest` bytes, within the time limit.
 
-    A body that is too large or too slow is refused and its connection closed.
+    A body that is too large or too slow is rejected and its connection closed.
     """
 
     def __init__(
@@ -197,7 +196,7 @@ class BodyLimit:
         except AppError as error:
             await refuse(scope, receive, send, error, close=True)
         except TimeoutError:
-            slow = BodyTooSlow("The body of this request took too long to arrive.")
+            slow = BodyTooSlow("The request took too long to arrive.")
             await refuse(scope, receive, send, slow, close=True)
         else:
             await self._app(scope, _replayed(message, receive), send)
@@ -217,7 +216,7 @@ class BodyLimit:
             if not message.get("more_body"):
                 break
         if max(size, announced) > self._largest:
-            raise TooLarge(f"At most {self._largest:,} bytes can be sent at once.")
+            raise TooLarge(f"The request is too large. The limit is {self._largest:,} bytes.")
         return {"type": "http.request", "body": bytes(body), "more_body": False}
 
 

@@ -1,4 +1,4 @@
-"""Cookies, passwords, tokens and safe ways back: what proves who somebody is. No I/O."""
+"""Signed cookies, password hashes, tokens and safe redirect paths. No I/O."""
 
 import re
 import secrets
@@ -13,29 +13,29 @@ from itsdangerous import BadSignature, Signer
 from app.errors import Invalid
 
 SESSION_COOKIE = "desk_session"
-# Browsers accept this name only with Secure and without Domain, so no other host can set it.
+# Browsers accept this prefix only with Secure and without Domain, so no other host can set it.
 SECURE_PREFIX = "__Host-"
 DEVICE_COOKIE = "desk_device"
 DEVICE_LASTS = timedelta(days=90)
-# More of a password is not read.
+# Longer passwords are rejected before hashing.
 LONGEST_PASSWORD = 1024
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 LONGEST_EMAIL = 254
 LONGEST_TOKEN_NAME = 100
 TOKEN_START = "hd_"
-# Characters of a token that lists show, so that people can tell their tokens apart.
+# The characters of a token that lists show, to tell tokens apart.
 TOKEN_PREFIX_LENGTH = 9
-# For accounts nobody can sign in to with a password; not a hash of anything.
+# The hash column of an account without a password; it matches no password.
 NO_PASSWORD = "!"
 
-# OWASP's argon2id parameters: 19 MiB, two passes, one lane.
+# OWASP's parameters for argon2id: 19 MiB, two iterations, one degree of parallelism.
 _hasher = PasswordHasher(memory_cost=19_456, time_cost=2, parallelism=1)
-# Checked when there is no such account, so that both answers take the same time.
+# Verified for unknown accounts, so that both cases take the same time.
 _DUMMY_HASH = _hasher.hash(secrets.token_urlsafe(16))
 
 
 class SessionSigner:
-    """Signs the random id of a session for its cookie; a made-up cookie costs no query."""
+    """Signs the random session id for the cookie; a forged cookie causes no query."""
 
     def __init__(self, secret_key: str) -> None:
         self._signer = Signer(secret_key, salt="desk.session", digest_method=sha256)
@@ -44,7 +44,7 @@ class SessionSigner:
         return self._signer.sign(session_id).decode("ascii")
 
     def unsign(self, cookie: str) -> str | None:
-        """The session id, or None for a cookie that was not made here."""
+        """The session id, or None for an invalid cookie."""
         try:
             return self._signer.unsign(cookie.encode("ascii")).decode("ascii")
         except (BadSignature, UnicodeError):
@@ -52,9 +52,9 @@ class SessionSigner:
 
 
 class DeviceSigner:
-    """Cookies that say "this browser has logged in to this account before".
+    """Signs cookies for browsers that have logged in to an account before.
 
-    One belongs to an account and its present password, and lasts 90 days.
+    A cookie belongs to an account and its current password, and lasts 90 days.
     """
 
     def __init__(self, secret_key: str) -> None:
@@ -66,7 +66,7 @@ class DeviceSigner:
         return self._signer(password_hash).sign(value).decode("ascii")
 
     def device(self, cookie: str, user_id: int, password_hash: str, now: datetime) -> str:
-        """The id of the device if this cookie is valid for the account now, else ""."""
+        """The id of the device if the cookie is valid for the account, else ""."""
         try:
             value = self._signer(password_hash).unsign(cookie.encode("ascii")).decode("ascii")
             owner, made, device = value.split(".")
@@ -81,7 +81,7 @@ class DeviceSigner:
 
 
 class ModelSigner:
-    """Signs stored models: reading one that was not made here would run somebody else's code."""
+    """Signs stored models, because loading a forged model would run its code."""
 
     def __init__(self, secret_key: str) -> None:
         self._signer = Signer(secret_key, salt="desk.model", digest_method=sha256)
@@ -90,12 +90,12 @@ class ModelSigner:
         return self._signer.get_signature(content).decode("ascii")
 
     def made_here(self, content: bytes, signature: str) -> bool:
-        """Whether this installation's key signed exactly these bytes."""
+        """Whether this installation's key signed these bytes."""
         return self._signer.verify_signature(content, signature.encode("ascii", "replace"))
 
 
 def new_secret() -> str:
-    """256 random bits as text: a session id, a reset token."""
+    """256 random bits as text, for a session id or a reset token."""
     return secrets.token_urlsafe(32)
 
 
@@ -105,12 +105,12 @@ def new_token() -> str:
 
 
 def token_hash(secret: str) -> str:
-    """How random secrets are kept: 256 random bits need no slow hash."""
+    """The stored hash of a random secret: 256 random bits need no slow hash."""
     return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def new_password() -> str:
-    """A password to hand to a person once."""
+    """A random initial password."""
     return secrets.token_urlsafe(12)
 
 
@@ -119,7 +119,7 @@ def checked_email(email: str) -> str:
     address = email.strip().casefold()
     fits = EMAIL.fullmatch(address) and address.isprintable() and len(address) <= LONGEST_EMAIL
     if not fits:
-        sentence = "Give an e-mail address, such as name@example.com."
+        sentence = "Enter an e-mail address, such as name@example.com."
         raise Invalid(sentence, fields={"email": sentence})
     return address
 
@@ -128,7 +128,7 @@ def checked_token_name(name: str) -> str:
     """The name of an API token. Raises Invalid."""
     title = name.strip()
     if not title or not title.isprintable() or len(title) > LONGEST_TOKEN_NAME:
-        sentence = f"Give a name of 1 to {LONGEST_TOKEN_NAME} characters."
+        sentence = f"Enter a name with 1 to {LONGEST_TOKEN_NAME} characters."
         raise Invalid(sentence, fields={"name": sentence})
     return title
 
@@ -138,7 +138,7 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password: str, hashed: str) -> bool:
-    """Whether `password` made `hashed`. A hash nobody can match takes as long as a real one."""
+    """Whether `password` matches `hashed`. An unusable hash takes as long as a real one."""
     try:
         return _hasher.verify(hashed, _spelled(password))
     except InvalidHashError:
@@ -149,20 +149,20 @@ def verify_password(password: str, hashed: str) -> bool:
 
 
 def verify_nothing(password: str) -> None:
-    """Spend the time of a check when there is no account to check against."""
+    """Take the time of a verification for an unknown account."""
     verify_password(password, _DUMMY_HASH)
 
 
 def needs_rehash(hashed: str) -> bool:
-    """True when `hashed` was made with other parameters than ours."""
+    """True if `hashed` has other parameters than the current ones."""
     return _hasher.check_needs_rehash(hashed)
 
 
 def local_path(target: str | None) -> str:
-    """`target` when it is a path of this site, else "/".
+    """`target` if it is a path of this site, else "/".
 
-    Browsers drop tabs and line breaks from addresses and read "\\" as "/", so a path with
-    either could lead to another host.
+    Browsers remove tabs and line breaks from addresses and read "\\" as "/", so a path with one
+    of them could lead to another host.
     """
     path = target or "/"
     plain = path.isprintable() and "\\" not in path
@@ -170,6 +170,6 @@ def local_path(target: str | None) -> str:
 
 
 def _spelled(password: str) -> bytes:
-    """One spelling per password: systems type accented letters as one or two characters."""
+    """The normalized password: systems enter accented letters as one or two characters."""
     text = unicodedata.normalize("NFKC", password[: LONGEST_PASSWORD + 1])
     return text.encode("utf-8", "surrogatepass")

@@ -1,4 +1,4 @@
-"""Pages, fragments and errors: what an answer looks like for a browser, htmx or a program."""
+"""Rendering of pages, partials and errors for browsers, htmx and programs."""
 
 import json
 import logging
@@ -43,29 +43,29 @@ from app.models.characters import plain
 from app.models.tickets import Suggestion
 from app.models.time_zones import find_zone
 
-# Of the fields that cannot be used an answer names the first ones, by at most so many characters.
+# Limits of invalid fields in a response: their number and the length of their names.
 FIELDS_REPORTED = 20
 FIELD_NAME_LENGTH = 100
 ROOT = Path(__file__).resolve().parent.parent
 log = logging.getLogger("app.web")
-# The least that a page waits for an answer: longer than a writer waits for the database.
+# The shortest htmx timeout: longer than a writer waits for the database.
 PAGE_SECONDS = 15
-# Forms whose page is not at the start of their address.
+# Form addresses that do not start with the address of their page.
 FORM_PAGES = re.compile(r"^/servicenow(/tickets/\d+)/.*|^(/servicenow/outbox)/.*")
 TITLES = {
     400: "Bad request",
-    401: "Sign in first",
+    401: "Log in to continue",
     403: "Not allowed",
     404: "Not found",
-    405: "Not possible here",
-    408: "Took too long",
+    405: "This action is not available here",
+    408: "Request timed out",
     409: "Conflict",
-    413: "Too large",
-    422: "Not usable",
+    413: "Request too large",
+    422: "Invalid input",
     429: "Too many attempts",
-    500: "Something broke on our side",
-    502: "ServiceNow cannot be used",
-    503: "Not available right now",
+    500: "Unexpected error",
+    502: "ServiceNow error",
+    503: "Temporarily unavailable",
 }
 
 
@@ -77,9 +77,9 @@ def make_templates(
     drafting: bool = False,
     llm_missing: tuple[str, ...] = (),
 ) -> Jinja2Templates:
-    """The Jinja environment: `templates/`, with `partials/` under that prefix.
+    """The Jinja environment: `templates/`, and `partials/` under that prefix.
 
-    htmx waits a little longer than a click may take, so the server's own sentence arrives.
+    The htmx timeout is longer than `click_seconds`, so that the server's own message arrives.
     """
     env = Environment(
         loader=ChoiceLoader(
@@ -100,7 +100,7 @@ def make_templates(
     env.filters["markdown"] = markdown
     env.filters["span"] = lambda length: span(length.total_seconds())
     env.filters["groupby_source"] = by_source
-    env.filters["percent"] = lambda share: "" if share is None else f"{round(100 * share)} %"
+    env.filters["percent"] = lambda share: "" if share is None else f"{round(100 * share)}%"
     env.globals["with_query"] = with_query
     env.globals["demo"] = demo
     env.globals["drafting"] = drafting
@@ -111,17 +111,17 @@ def make_templates(
 
 
 def _readable(value: object) -> object:
-    """What a template shows: text without characters that only mislead."""
+    """A value for a template: text without misleading characters."""
     return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def by_source(steps: Iterable[Suggestion]) -> list[list[Suggestion]]:
-    """Steps that rest on one source together, in the order they came."""
+    """Group consecutive steps with the same source."""
     return [list(group) for _, group in groupby(steps, key=lambda step: (step.kind, step.source))]
 
 
 def with_query(request: Request, **changes: str | int | None) -> str:
-    """This page's address with some query values changed; None or "" drops one."""
+    """This page's address with changed query values; None or "" removes a value."""
     query = dict(request.query_params) | {
         name: "" if value is None else str(value) for name, value in changes.items()
     }
@@ -130,15 +130,15 @@ def with_query(request: Request, **changes: str | int | None) -> str:
 
 
 def is_partial(request: Request) -> bool:
-    """True when htmx wants one element; boosted links and Back want the whole page."""
+    """True if htmx requests one element; boosted links and Back request the whole page."""
     return request.headers.get("HX-Request-Type") == "partial"
 
 
 def page(request: Request, name: str, /, *, status_code: int = 200, **context: Any) -> Response:
     """A whole document from `templates/`.
 
-    A form sent by htmx gets the main part: morphed into the page that it was sent from, so that
-    place, focus and half-typed text stay, or in place of it, with an entry in the history.
+    For a form sent by htmx, the main element is morphed into the same page, which keeps scroll
+    position, focus and entered text. Another page replaces it and gets a history entry.
     """
     response = _render(request, name, status_code, context)
     if is_partial(request):
@@ -156,7 +156,7 @@ def fragment(request: Request, name: str, /, *, status_code: int = 200, **contex
 
 
 def see_other(url: str) -> Response:
-    """The answer to a form that worked: look there."""
+    """Redirect to `url` after a successful form (303)."""
     return RedirectResponse(url, status_code=303)
 
 
@@ -166,7 +166,7 @@ def shows(request: Request, path: str) -> bool:
 
 
 def _parts(url: str) -> SplitResult:
-    """The parts of an address that a request names; all empty when it cannot be read."""
+    """The parts of an address from a request; all empty if it is malformed."""
     try:
         return urlsplit(url)
     except ValueError:
@@ -176,9 +176,9 @@ def _parts(url: str) -> SplitResult:
 def announce(
     response: Response, sentence: str, *, focus: str = "", close_dialog: bool = False
 ) -> Response:
-    """Make the page say `sentence` in its live region and focus the element with id `focus`.
+    """Announce `sentence` in the page's live region and focus the element with the id `focus`.
 
-    Without `focus` the focus stays where it was, or goes to the nearest part that is left.
+    Without `focus`, the focus stays, or moves to the nearest element that still exists.
     """
     events: dict[str, dict[str, str]] = {"modal:close": {}} if close_dialog else {}
     events["announce"] = {"text": sentence, "focus": focus}
@@ -205,7 +205,7 @@ def _render(request: Request, name: str, status_code: int, context: Mapping[str,
 
 
 def zone_of(request: Request) -> ZoneInfo:
-    """The reader's time zone: the account's own, else the browser's, else TIME_ZONE."""
+    """The reader's time zone: the account's, else the browser's, else TIME_ZONE."""
     user: User | None = getattr(request.state, "user", None)
     chosen = find_zone(user.time_zone) if user else None
     default: str = request.app.state.settings.time_zone
@@ -213,7 +213,7 @@ def zone_of(request: Request) -> ZoneInfo:
 
 
 def problem(request: Request, status: int, code: str, message: str, **extra: Any) -> JSONResponse:
-    """RFC 9457 problem+json with our stable `code` and the request id."""
+    """Problem details (RFC 9457) with a stable `code` and the request id."""
     body = {
         "type": "about:blank",
         "title": TITLES.get(status, "Error"),
@@ -228,7 +228,7 @@ def problem(request: Request, status: int, code: str, message: str, **extra: Any
 def _error(
     request: Request, status: int, code: str, message: str, *, hint: str = "", **extra: Any
 ) -> Response:
-    """One error, three audiences: programs, htmx, browsers."""
+    """An error as JSON for programs, as a notice for htmx, as a page for browsers."""
     if errors := extra.get("errors"):
         first = islice(errors.items(), FIELDS_REPORTED)
         extra["errors"] = {name[:FIELD_NAME_LENGTH]: text for name, text in first}
@@ -247,11 +247,11 @@ def _error(
 
 
 def _came_from(request: Request) -> str:
-    """The page of ours that held the form or link; nothing when that is this very address."""
+    """The page of this app that the request came from; "" if it is this address itself."""
     came = _parts(request.headers.get("Referer", ""))
     if came.netloc != request.url.netloc or came.path == request.url.path:
         return ""
-    # One slash and no more: two would name another host.
+    # Exactly one slash, because two would start a host name.
     path = "/" + came.path.lstrip("/\\")
     return f"{path}?{came.query}" if came.query else path
 
@@ -278,7 +278,7 @@ def _app_error(request: Request, exc: Exception) -> Response:
 
 
 def _to_login(request: Request) -> Response:
-    """To the log-in and back to this page afterwards, with the note that was being written."""
+    """Redirect to the log-in page, which leads back and keeps an unsent note."""
     if request.headers.get("HX-Request") == "true":
         back = _local(request.headers.get("HX-Current-URL", ""))
         return Response(status_code=401, headers={"HX-Redirect": _login_for(back)})
@@ -292,7 +292,7 @@ def _to_login(request: Request) -> Response:
         request,
         "login.html",
         status_code=401,
-        notice="Your session has ended. Log in again: what you wrote is kept.",
+        notice="Your session has ended. Log in again. Your text is kept.",
         message="",
         errors={},
         next_path=back,
@@ -307,7 +307,7 @@ def _login_for(back: str) -> str:
 
 
 def _local(url: str) -> str:
-    """Path and query of an address; nothing of one that cannot be read."""
+    """Path and query of an address; "" if it is malformed."""
     parts = _parts(url)
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
@@ -316,10 +316,15 @@ def _http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     if exc.status_code == 404 and (target := _without_slash(request)):
         return RedirectResponse(target, status_code=307)
-    reads = request.method in ("GET", "HEAD") and not request.url.path.startswith("/api/")
-    if exc.status_code == 405 and reads:
+    is_api = request.url.path.startswith("/api/")
+    if exc.status_code == 405 and request.method in ("GET", "HEAD") and not is_api:
         return see_other(_page_of(request))
-    message = {404: "There is nothing at this address."}.get(exc.status_code, str(exc.detail))
+    is_api = request.url.path.startswith("/api/")
+    messages = {
+        404: "Not found." if is_api else "Page not found.",
+        405: f"This address does not accept {request.method} requests.",
+    }
+    message = messages.get(exc.status_code, str(exc.detail))
     codes = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
     code = codes.get(exc.status_code, "http_error")
     response = _error(request, exc.status_code, code, message)
@@ -330,7 +335,7 @@ def _http_error(request: Request, exc: Exception) -> Response:
 def _without_slash(request: Request) -> str:
     """The path without its final slash if there is a route for it, else "".
 
-    Starlette's own redirect takes its host from the request, which anyone may write.
+    Starlette's own redirect uses the host of the request, which a client can forge.
     """
     path = request.url.path.rstrip("/")
     if path == request.url.path or not path or not _has_route(request, path):
@@ -344,9 +349,9 @@ def _has_route(request: Request, path: str, *, method: str = "") -> bool:
 
 
 def _page_of(request: Request) -> str:
-    """The page that holds the form of an address which only takes forms.
+    """The page with the form for an address that only accepts forms.
 
-    A reload asks for such an address when the answer to its form was an error.
+    Reloading the page after a form error requests such an address.
     """
     path = request.url.path
     path = path if _has_route(request, path, method="GET") else FORM_PAGES.sub(r"\1\2", path)
@@ -362,8 +367,8 @@ def _validation_error(request: Request, exc: Exception) -> Response:
     first = islice(fields.items(), 5)
     named = "; ".join(f"{name[:FIELD_NAME_LENGTH]}: {text}" for name, text in first)
     if len(found) > FIELDS_REPORTED:
-        named += f" The first {FIELDS_REPORTED} of {len(found):,} are listed."
-    return _error(request, 422, "invalid", f"The request cannot be used. {named}", errors=fields)
+        named += f" These are the first {FIELDS_REPORTED} of {len(found):,} errors."
+    return _error(request, 422, "invalid", f"The request is not valid. {named}", errors=fields)
 
 
 def _field(error: Mapping[str, Any]) -> str:
@@ -372,13 +377,14 @@ def _field(error: Mapping[str, Any]) -> str:
 
 
 def _unexpected(request: Request, exc: Exception) -> Response:
-    log.error("request broke", exc_info=exc)
-    message = "Something broke on our side. Nothing was lost; the log tells more under this id."
-    return _error(request, 500, "internal_error", message)
+    log.error("request failed", exc_info=exc)
+    message = "An unexpected error occurred."
+    hint = "Try again. If it happens again, give an administrator the request ID."
+    return _error(request, 500, "internal_error", message, hint=hint)
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Every error of every door goes through this file."""
+    """Handle every error of pages and API in this module."""
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)

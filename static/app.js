@@ -1,15 +1,15 @@
 "use strict";
-// What HTML and htmx leave open: the dialog, lost connections, notices, row clicks, ages.
+// What HTML and htmx do not do: the dialog, lost connections, notices, row clicks, ages.
 
 const dialog = document.getElementById("dialog");
 const dialogBody = document.getElementById("dialog-body");
 const notices = document.getElementById("notices");
 const said = document.getElementById("said");
-// Swaps may replace it.
+// A function, because swaps replace the element.
 const main = () => document.getElementById("main");
 let opener = null;
 
-// A modal makes the rest of the page inert, so notices move in with it.
+// A modal makes the rest of the page inert, so the notices move into it.
 function openDialog() {
   if (dialog.open) return;
   dialog.prepend(notices);
@@ -27,9 +27,9 @@ dialog.addEventListener("close", () => {
   if (opener && focusIsLost()) goBackTo(opener);
 });
 
-// -- focus: it stays where it was, or goes to the nearest part that is left --------------------
+// -- focus: kept, or moved to the nearest element that still exists ----------------------------
 
-// An element and the ids around it, by which its place is found when a swap has removed it.
+// An element and the ids of its ancestors, to find its place after a swap has removed it.
 function placeOf(element) {
   const ids = [];
   for (let part = element; part && part !== main(); part = part.parentElement) {
@@ -58,18 +58,18 @@ function goBackTo({ element, ids }) {
   else main().focus({ preventScroll: true });
 }
 
-// -- what an action did is said once, and its part gets the focus ------------------------------
+// -- results of actions: announced once, and the changed element gets the focus -----------------
 
 let wanted = "";
 document.addEventListener("announce", ({ detail }) => {
   wanted = detail.focus;
   said.textContent = "";
-  // A text that is the same as before would not be read again.
+  // Screen readers do not read the same text again.
   setTimeout(() => (said.textContent = detail.text), 50);
 });
 
 document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
-  // A button with an address of its own sends its form there, as it does without htmx.
+  // A button with `formaction` submits its form there, as it does without htmx.
   ctx.request.action = ctx.request.submitter?.getAttribute("formaction") ?? ctx.request.action;
   const from = ctx.request.submitter ?? document.activeElement;
   if (dialog.contains(from)) ctx.place = opener;
@@ -86,13 +86,13 @@ document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
   });
 });
 
-// -- forms: what is half typed in one is not touched by the answer to another ------------------
+// -- forms: a response to one form keeps the text entered in the others -------------------------
 
 document.addEventListener("input", ({ target }) => {
   target.form?.setAttribute("hx-morph-skip", "");
 });
 
-// The page as answered holds what was typed, when it is to be typed again.
+// After an error, the returned page holds the submitted values.
 const answersThePage = (ctx) => ctx.hx?.reselect === "#main";
 
 document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
@@ -103,11 +103,11 @@ document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
   if (answersThePage(ctx) && ctx.request.form?.isConnected) ctx.request.form.reset();
 });
 
-// -- what is being written is kept in this browser until it is sent: seven days, for its account --
+// -- drafts: unsent text is kept in this browser for seven days, per account --------------------
 
 const DRAFTS = "draft:";
 const DRAFT_DAYS = 7;
-// The forms that were looked at, each with the key of its draft.
+// The form elements seen so far, each with the key of its draft.
 const keys = new WeakMap();
 
 // Blocked storage must not stop the page.
@@ -130,7 +130,7 @@ function dropDrafts(isOver) {
   });
 }
 
-// A draft belongs to its account, the page or dialog that it was written in, and its form there.
+// The key of a draft names the account, the page or dialog, and the form.
 function keyOf(form) {
   if (!keys.has(form)) {
     const place = dialog.contains(form) ? dialogBody.dataset.from : location.pathname + location.search;
@@ -151,8 +151,8 @@ function isChanged(field) {
   return field.value !== first.value;
 }
 
-// With what was changed go the hidden values, which say what the form was filled from. A form that
-// came back for an error holds what was typed as if it had been there before.
+// Hidden values are stored too, because they name the values that the form showed. A form returned
+// with an error has the submitted values as its defaults, so all its fields are stored.
 function keepDraft(form) {
   const key = keyOf(form);
   const fields = fieldsOf(form);
@@ -185,7 +185,7 @@ function restoreDrafts() {
     }
     form.setAttribute("hx-morph-skip", "");
     form.closest("details")?.setAttribute("open", "");
-    said.textContent = "The text that you did not send is back in its form.";
+    said.textContent = "Your unsent text was restored.";
   }
 }
 
@@ -197,7 +197,7 @@ document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
   if (ctx.target === dialogBody) dialogBody.dataset.from = ctx.request.action;
 });
 
-// After an answer a form still holds what it did not send; one that is gone has sent it.
+// After a response, a form that is still shown keeps its draft. A form that is gone was submitted.
 document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
   const key = keys.get(ctx.request.form);
   if (key) {
@@ -209,7 +209,7 @@ document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
   restoreDrafts();
 });
 
-// The log-in leads back to the page; a dialog that was open there is opened again.
+// After the log-in the page is shown again, and so is the dialog that was open.
 document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {
   if (ctx.response.status !== 401 || !dialog.open) return;
   stored((_, session) => session.setItem("reopen", dialogBody.dataset.from));
@@ -231,16 +231,16 @@ document.addEventListener("submit", ({ target }) => {
   if (target.matches('form[action="/logout"]')) dropDrafts(() => true);
 });
 
-// -- times: the zone for the next pages, and ages that stay true while a page is open ----------
+// -- times: the time zone for the server, and ages updated while the page is open ---------------
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 document.cookie = `desk_time_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
 
-// The clock of this machine may be wrong.
+// The difference to the server's clock, because this machine's clock may be wrong.
 const ahead = Date.now() - Date.parse(document.documentElement.dataset.now);
 const UNITS = [[86_400, "d"], [3_600, "h"], [60, "min"]];
 
-// As `age` of app/display.py.
+// Same as `age` in app/display.py.
 function age(seconds) {
   const length = Math.abs(seconds);
   const unit = UNITS.find(([size]) => length >= size);
@@ -254,7 +254,7 @@ function refreshAges() {
     if (!part.checkVisibility()) continue;
     const text = age((Date.now() - ahead - Date.parse(part.parentElement.dateTime)) / 1000);
     if (part.textContent === text) continue;
-    // Time that passes is no news for a screen reader.
+    // Screen readers must not announce each change.
     part.ariaLive = "off";
     part.textContent = text;
   }
@@ -286,11 +286,11 @@ function noticeError(sentence) {
 document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
   if (!ctx) return;
   if (ctx.request.signal?.reason === "timeout") {
-    noticeError("The server took too long to answer. Reload the page to see whether it was done.");
+    noticeError("The server did not respond in time. Reload the page to check whether your change was saved.");
   } else if (!ctx.response) {
-    noticeError("No connection to the server. Check your network, then try again.");
+    noticeError("Cannot reach the server. Check your network, then try again.");
   } else {
-    noticeError("The answer could not be shown. Reload the page to see how things stand.");
+    noticeError("The page could not be updated. Reload it to see the current state.");
   }
 });
 

@@ -104,7 +104,7 @@ def test_a_note_is_carried_through_the_log_in_for_its_account_alone(
     typed = {"by": by, "kind": "comment", "body": "A long note\nof two lines <b>"}
     refused = browser.post(form["action"], data=typed)
     assert refused.status_code == 401
-    assert "what you wrote is kept" in soup(refused.text).select_one("#page-notice").get_text()
+    assert "Your text is kept" in soup(refused.text).select_one("#page-notice").get_text()
     assert not soup(refused.text).select("[aria-invalid]")
     login = soup(refused.text).select_one("form[action='/login']")
     hidden = {str(field["name"]): str(field["value"]) for field in login.select("[type=hidden]")}

@@ -132,7 +132,7 @@ def test_the_list_is_searched_and_narrowed(agent: TestClient) -> None:
         WRITTEN["title"]
     ]
     listed = agent.get("/articles", params={"category": "network"}, headers=HTMX).text
-    assert {tag.get_text() for tag in soup(listed).select(".tag")} == {"network", "internal"}
+    assert {tag.get_text() for tag in soup(listed).select(".tag")} == {"Network", "Internal"}
     nothing = soup(agent.get("/articles?q=zzqx").text)
     assert nothing.select_one(".empty a")["href"] == "/articles"
 

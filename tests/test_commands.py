@@ -60,7 +60,7 @@ def test_accounts_and_tokens_are_made_on_the_command_line(
     status, said, _ = run(env, tmp_path, *arguments, typed="correct horse battery\n")
     assert (status, said) == (0, "ann@example.com (agent)\n")
     status, _, trouble = run(env, tmp_path, *arguments, typed="correct horse battery\n")
-    assert (status, trouble.strip()) == (2, "There is already an account with this address.")
+    assert (status, trouble.strip()) == (2, "An account with this e-mail already exists.")
     status, token, _ = run(env, tmp_path, "create-token", "ann@example.com", "--name", "cron")
     assert status == 0
     with offline_services(Settings.from_env(env)) as services:

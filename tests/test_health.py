@@ -38,13 +38,13 @@ def test_the_job_that_stopped_is_named(engine: Engine) -> None:
     watch = Stopwatch()
     health = HealthService(engine, monotonic=watch)
     health.expect(["pushes", "pulls"])
-    assert failed(health) == {"worker": "The worker has not started: pulls, pushes."}
+    assert failed(health) == {"worker": "The background worker has not started: pulls, pushes."}
     health.beat("pushes")
     health.beat("pulls")
     assert failed(health) == {}
     watch.seconds += LEAST_PATIENCE + 1
     health.beat("pulls")
-    said = f"The job “pushes” of the worker has been silent for {LEAST_PATIENCE + 1:.0f} seconds."
+    said = f"The worker job “pushes” has not reported for {LEAST_PATIENCE + 1:.0f} seconds."
     assert failed(health) == {"worker": said}
 
 

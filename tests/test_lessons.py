@@ -29,11 +29,11 @@ def test_the_same_text_gets_the_correction_at_once_with_its_author(
     agent: TestClient, clock: Clock
 ) -> None:
     first = corrected(agent)
-    assert "from the next ticket on" in card(agent, first)
+    assert "New tickets with the same wording will get this value." in card(agent, first)
     path = opened(agent)
     text = card(agent, path)
-    assert "Category: database" in text
-    assert "Corrected by agent@example.com, 09:00, just now" in text
+    assert "Category: Database" in text
+    assert "agent@example.com corrected a ticket with the same wording, 09:00, just now" in text
     said = agent.get(f"/api{path}").json()["predictions"][0]
     assert (said["value"], said["runner_up"]) == ("database", "network")
     assert said["taught_by"] == "agent@example.com"
@@ -49,7 +49,7 @@ def test_the_same_text_gets_the_correction_at_once_with_its_author(
 )
 def test_spelling_and_mail_headers_make_no_other_text(agent: TestClient, subject: str) -> None:
     corrected(agent)
-    assert "Category: database" in card(agent, opened(agent, subject=subject))
+    assert "Category: Database" in card(agent, opened(agent, subject=subject))
 
 
 def test_nearly_the_same_text_gets_it_too(agent: TestClient) -> None:
@@ -63,19 +63,19 @@ def test_nearly_the_same_text_gets_it_too(agent: TestClient) -> None:
 def test_another_text_does_not(agent: TestClient) -> None:
     corrected(agent, **LONG)
     other = {"subject": "Scanner wanted", "description": "We need one in the mail room."}
-    assert "Corrected by" not in card(agent, opened(agent, **other))
+    assert "corrected a ticket" not in card(agent, opened(agent, **other))
 
 
 def test_the_newest_correction_holds(agent: TestClient) -> None:
     corrected(agent)
     corrected(agent, "access")
-    assert "Category: access" in card(agent, opened(agent))
+    assert "Category: Access" in card(agent, opened(agent))
 
 
 def test_a_correction_taken_back_is_forgotten(agent: TestClient, engine: Engine) -> None:
     path = corrected(agent)
     agent.patch(f"/api{path}", json={"category": "network"})
-    assert "Corrected by" not in card(agent, opened(agent))
+    assert "corrected a ticket" not in card(agent, opened(agent))
     with reading(engine) as conn:
         assert conn.execute(select(func.count()).select_from(tables.lesson_marks)).scalar() == 0
 
@@ -83,7 +83,7 @@ def test_a_correction_taken_back_is_forgotten(agent: TestClient, engine: Engine)
 def test_where_it_was_not_sure_a_persons_choice_teaches(agent: TestClient) -> None:
     text = {"subject": "qwxz zzkp", "description": "vvfq"}
     corrected(agent, "hardware", **text)
-    assert "Category: hardware" in card(agent, opened(agent, **text))
+    assert "Category: Hardware" in card(agent, opened(agent, **text))
 
 
 def test_impact_and_urgency_are_learnt(agent: TestClient) -> None:
@@ -111,4 +111,4 @@ def test_a_lesson_is_found_whatever_the_password_in_the_text_is(agent: TestClien
     path = opened(agent, subject=subject.format("4711-99-Zz-hunter"), description="")
     said = agent.get(f"/api{path}").json()
     assert (said["predicted_category"], said["category_confidence"]) == ("database", 1.0)
-    assert "Corrected by agent@example.com" in card(agent, path)
+    assert "agent@example.com corrected a ticket" in card(agent, path)

@@ -126,7 +126,7 @@ def test_what_waits_for_its_words_is_counted_and_then_found(
 ) -> None:
     forget_words(engine, *(desk.ticket("The printer jams").id for _ in range(2)))
     assert subjects(agent, "printer") == []
-    told = "2 imported tickets are still being indexed and cannot be found yet."
+    told = "2 imported tickets are still being indexed. Search does not find them yet."
     assert told in agent.get("/tickets?q=printer", headers=HTMX).text
     desk.services.knowledge.index_missing()
     assert len(subjects(agent, "printer")) == 2

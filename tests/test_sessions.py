@@ -124,10 +124,10 @@ def test_the_account_page_lists_sessions_and_ends_one(visit: Visit) -> None:
     phone = visit(SAFARI, "198.51.100.1")
     rows = soup(here.get("/account").text).select("#sessions-card tbody tr")
     shown = {row.td.get_text(" ", strip=True): row for row in rows}
-    assert set(shown) == {"Firefox on Windows this browser", "Safari on iPhone"}
+    assert set(shown) == {"Firefox on Windows This browser", "Safari on iPhone"}
     theirs = shown["Safari on iPhone"]
     assert "198.51.100.1" in theirs.get_text()
-    assert not shown["Firefox on Windows this browser"].select("form")
+    assert not shown["Firefox on Windows This browser"].select("form")
     end = str(theirs.form["action"])
     card = soup(here.post(end, headers=HTMX).text)
     assert len(card.select("#sessions-card tbody tr")) == 1

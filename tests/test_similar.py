@@ -39,7 +39,7 @@ def test_a_resolved_ticket_is_found_with_its_resolution(agent: TestClient, desk:
     first = card.select_one("li")
     assert first.a["href"] == f"/tickets/{old}"
     assert "Cleaned the roller with alcohol." in first.get_text()
-    assert "% match" in first.get_text().replace("\xa0", " ")
+    assert "% match" in first.get_text()
     assert "Payroll" not in card.get_text()
 
 
@@ -55,7 +55,7 @@ def test_the_open_ticket_itself_and_unresolved_ones_are_not_offered(
 def test_nothing_similar_is_said_in_a_sentence(agent: TestClient, desk: Desk) -> None:
     new = desk.ticket("Zzqx wvvk", "Brrlp")
     page = agent.get(f"/tickets/{new.id}/similar").text
-    assert "Nothing resolved here is similar enough" in soup(page).main.get_text()
+    assert "No similar resolved tickets" in soup(page).main.get_text()
 
 
 def test_a_resolved_incident_counts_until_it_is_a_ticket(

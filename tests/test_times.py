@@ -171,7 +171,7 @@ def test_the_account_page_offers_zones_and_keeps_the_choice(requester: TestClien
         assert [one.get_text() for one in chosen] == ["Europe/Berlin"]
         hint = shown.select_one("#time_zone-hint")
         assert hint
-        assert hint.get_text() == "Times are now shown in Europe/Berlin."
+        assert hint.get_text() == "Times are currently shown in Europe/Berlin."
 
 
 def test_a_zone_that_is_not_offered_is_refused_beside_its_field(requester: TestClient) -> None:

@@ -237,9 +237,9 @@ def test_a_reader_is_told_while_the_reasons_cannot_be_made_yet(
     assert service.catch_up() == 1
     desk.services.similar.start()
     text = soup(agent.get(f"/tickets/{ticket.id}").text).get_text()
-    assert "The reasons are being prepared." in text
+    assert "Reasons are being prepared." in text
     assert "Suggested steps are being prepared." in text
-    assert "Category: hardware" in card(agent, f"/tickets/{ticket.id}")
+    assert "Category: Hardware" in card(agent, f"/tickets/{ticket.id}")
     desk.services.similar.keep_fresh()
     assert service.complete_next()
     assert "being prepared" not in soup(agent.get(f"/tickets/{ticket.id}").text).get_text()

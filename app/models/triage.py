@@ -122,11 +122,6 @@ class TrackRecord:
     def enough(self) -> bool:
         return self.total >= ENOUGH
 
-    @property
-    def in_ten(self) -> int:
-        """Never more than there were: 76 of 79 are 9 in 10."""
-        return 10 * self.right // self.total
-
 
 @dataclass(frozen=True, slots=True)
 class PredictionView:

@@ -1,4 +1,4 @@
-"""The first page: how the desk stands."""
+"""The dashboard."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ pages = APIRouter(include_in_schema=False)
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar of a chart; `share` is its length, 0 to 1, `tone` a class that colours it."""
+    """One bar of a chart. `share` is its length, 0 to 1; `tone` is its CSS class."""
 
     label: str
     number: int
@@ -32,7 +32,7 @@ def index(
     tickets: Tickets,
     servicenow: ServiceNow,
 ) -> Response:
-    """Counts and charts for agents, their own tickets for requesters."""
+    """Show counts and charts to agents, and their own tickets to requesters."""
     agent = user.role.may_act_as(Role.AGENT)
     counts = dashboard.counts(user)
     return page(
@@ -56,9 +56,7 @@ def _by_priority(counts: Counts) -> tuple[Bar, ...]:
 
 
 def _by_age(counts: Counts) -> tuple[Bar, ...]:
-    return _bars(
-        (label.capitalize(), number, "&sort=oldest", "") for label, number in counts.by_age
-    )
+    return _bars((label, number, "&sort=oldest", "") for label, number in counts.by_age)
 
 
 def _bars(facts: Iterable[tuple[str, int, str, str]]) -> tuple[Bar, ...]:

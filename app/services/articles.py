@@ -1,4 +1,4 @@
-"""The knowledge base: articles that people read, write and search."""
+"""The knowledge base: list, search, read, write and delete articles."""
 
 import re
 import unicodedata
@@ -22,25 +22,25 @@ from app.services.tickets.edit_conflict import overtaken
 
 LISTED_AT_MOST = 500
 INDEXED_AT_ONCE = 250
-# From so many on the database should know anew how its tables are filled.
+# After this many rows the database's statistics are refreshed.
 VERY_MANY = 1_000
 SLUG_LENGTH = 80
 TITLE_LENGTH = 200
-# Addresses under /articles that are not articles.
+# Paths under /articles that are not articles.
 RESERVED = ("new",)
-# Where the form calls a field otherwise.
+# Fields that have another name in the form.
 FORM_NAMES = {"public": "audience"}
 
 
 class KnowledgeService:
-    """Requesters read public articles, agents read and write all of them, admins also delete."""
+    """Requesters read public articles, agents read and write all, administrators also delete."""
 
     def __init__(self, engine: Engine, *, now: Callable[[], datetime] = utc_now) -> None:
         self._engine = engine
         self._now = now
 
     def load_starters(self) -> None:
-        """Put in the starter articles that were never here; one edited or deleted stays so."""
+        """Add the starter articles that were never added; edited or deleted ones stay so."""
         known = starter_slugs()
         with reading(self._engine) as conn:
             if len(articles.slugs(conn, known)) == len(known):
@@ -69,7 +69,7 @@ class KnowledgeService:
         stopping: Callable[[], bool] = lambda: False,
         pause: Callable[[], object] = lambda: None,
     ) -> None:
-        """Write the words of what waits for them; `pause` is called after each batch."""
+        """Index articles and tickets that wait for it; `pause` is called after each batch."""
         done = 0
         while not stopping():
             with reading(self._engine) as conn:
@@ -85,7 +85,7 @@ class KnowledgeService:
             refresh_statistics(self._engine)
 
     def list(self, viewer: User, *, q: str, category: str) -> ArticleList:
-        """What the viewer may read, by title; an unknown category is no filter."""
+        """The articles the viewer may read, by title; an unknown category is ignored."""
         category = category if category in CATEGORIES else ""
         with reading(self._engine) as conn:
             found = articles.matching(
@@ -94,7 +94,7 @@ class KnowledgeService:
         return ArticleList(found, q, category)
 
     def read(self, slug: str, viewer: User) -> Article:
-        """One article. Raises NotFound, also for one the viewer may not read."""
+        """One article. Raises NotFound, also for an article the viewer may not read."""
         with reading(self._engine) as conn:
             return articles.get(conn, slug, internal=_staff(viewer))
 
@@ -107,16 +107,16 @@ class KnowledgeService:
         return slug
 
     def draft_from(self, ticket_id: int) -> ArticleDraft:
-        """The start of an article from a resolved ticket, masked, internal until it is gone over.
+        """Draft an internal article from a resolved ticket, with its secrets hidden.
 
-        Raises NotFound, Conflict for a ticket that does not tell how it was resolved.
+        Raises NotFound, Conflict for a ticket without resolution notes.
         """
         with reading(self._engine) as conn:
             ticket = tickets.get(conn, ticket_id)
         if not ticket.status.ended or not ticket.resolution_notes:
             raise Conflict(
-                f"Ticket {ticket_id} does not tell yet how it was resolved.",
-                hint="Resolve it with notes first.",
+                f"Ticket {ticket_id} has no resolution notes.",
+                hint="Resolve it and add resolution notes first.",
             )
         return ArticleDraft(
             title=masked(ticket.subject)[:TITLE_LENGTH],
@@ -127,9 +127,10 @@ class KnowledgeService:
         )
 
     def change(self, slug: str, draft: ArticleDraft, *, by: User, basis: Basis) -> None:
-        """Write a new version with what the person changed; `basis` is what the form showed.
+        """Write a new version with the changed fields; `basis` has the values the form showed.
 
-        Raises NotFound, NotAllowed, Invalid, and Conflict where another person changed the same.
+        Raises NotFound, NotAllowed, Invalid, and Conflict if another person changed the same
+        field.
         """
         draft = _checked(draft, by)
         with writing(self._engine) as conn:
@@ -146,7 +147,7 @@ class KnowledgeService:
     def remove(self, slug: str, *, by: User) -> None:
         """Delete an article. Raises NotFound, NotAllowed."""
         if not by.role.may_act_as(Role.ADMIN):
-            raise NotAllowed("Only admins may delete articles.")
+            raise NotAllowed("Only administrators can delete articles.")
         with writing(self._engine) as conn:
             article = articles.get(conn, slug, for_update=True)
             articles.remove(conn, article, by=by.email, now=self._now())
@@ -158,10 +159,10 @@ def _staff(viewer: User) -> bool:
 
 def _checked(draft: ArticleDraft, by: User) -> ArticleDraft:
     if not _staff(by):
-        raise NotAllowed("Only agents may write articles.")
+        raise NotAllowed("Only agents can write articles.")
     if draft.category not in CATEGORIES:
         raise Invalid(
-            "This category is not known.",
+            "Unknown category.",
             fields={"category": f"Choose one of: {', '.join(CATEGORIES)}."},
         )
     return replace(draft, body=draft.body.rstrip() + "\n")

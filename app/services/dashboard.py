@@ -1,4 +1,4 @@
-"""How the desk stands, in numbers."""
+"""The numbers of the dashboard."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -13,18 +13,19 @@ from app.models.tickets import Priority, TicketStatus
 from app.models.views import Counts
 
 DAYS = 30
-AGES = (("today", 1), ("this week", 7), ("this month", 30), ("older", None))
+# Labels with the upper bound in days.
+AGES = (("Last 24 hours", 1), ("1 to 7 days", 7), ("7 to 30 days", 30), ("Over 30 days", None))
 
 
 class DashboardService:
-    """Every number comes from our own database."""
+    """Counts of tickets and predictions from the app's own database."""
 
     def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
         self._engine = engine
         self._now = now
 
     def triage(self) -> TriageCounts:
-        """What triage did for the tickets of the last days."""
+        """The triage results of tickets created in the last `DAYS` days."""
         since = self._now() - timedelta(days=DAYS)
         with reading(self._engine) as conn:
             triaged = prediction_outcomes.triaged(conn, since=since)
@@ -33,7 +34,7 @@ class DashboardService:
         return TriageCounts(DAYS, triaged, untouched, deflected)
 
     def counts(self, viewer: User) -> Counts:
-        """The numbers of the viewer's dashboard."""
+        """Counts of all tickets for agents, of their own tickets for requesters."""
         agent = viewer.role.may_act_as(Role.AGENT)
         since = [self._now() - timedelta(days=days) for _, days in AGES if days]
         with reading(self._engine) as conn:

@@ -1,4 +1,4 @@
-"""Is this installation ready: database, migrations, worker."""
+"""Readiness checks: database, migrations, worker."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -14,9 +14,9 @@ LEAST_PATIENCE = 60.0
 
 
 class HealthService:
-    """What a load balancer asks of this process; the jobs of its worker report here.
+    """Readiness of this process; the worker's jobs report their heartbeats to it.
 
-    `longest_step` is how many seconds a healthy job may work between two beats.
+    `longest_step` is the longest time in seconds between two heartbeats of a healthy job.
     """
 
     def __init__(
@@ -32,15 +32,15 @@ class HealthService:
         self._beats: dict[str, float | None] = {}
 
     def expect(self, jobs: Iterable[str]) -> None:
-        """Each of these jobs has to beat from now on."""
+        """Require a heartbeat of each of these jobs from now on."""
         self._beats |= dict.fromkeys(jobs)
 
     def beat(self, job: str) -> None:
-        """A sign of life of one job."""
+        """Record a heartbeat of one job."""
         self._beats[job] = self._monotonic()
 
     def checks(self) -> tuple[Check, ...]:
-        """Database, migrations, worker; those behind a failed one are skipped."""
+        """Check database, migrations and worker; checks after a failed one are skipped."""
         steps = {
             "database": self._database,
             "migrations": self._migrations,
@@ -49,7 +49,7 @@ class HealthService:
         found: list[Check] = []
         for name, step in steps.items():
             if found and found[-1].status != "passed":
-                found.append(Check(name, "skipped", "A check before it failed."))
+                found.append(Check(name, "skipped", "Skipped because an earlier check failed."))
                 continue
             trouble = step()
             found.append(Check(name, "failed" if trouble else "passed", trouble))
@@ -60,20 +60,22 @@ class HealthService:
             with reading(self._engine) as conn:
                 conn.exec_driver_sql("SELECT 1")
         except DatabaseAway:
-            return "The database cannot be reached."
+            return "Cannot reach the database."
         return ""
 
     def _migrations(self) -> str:
-        return "" if migrate.at_head(self._engine) else "Migrations are missing."
+        if migrate.at_head(self._engine):
+            return ""
+        return "Database migrations are pending. Restart the app to apply them."
 
     def _worker(self) -> str:
-        """The job that has been silent for longest, if that is too long."""
+        """An error if a job has not started, or the longest silent job is silent for too long."""
         beats = {job: beat for job, beat in self._beats.items() if beat is not None}
         missing = sorted(self._beats.keys() - beats.keys())
         if missing or not beats:
-            return f"The worker has not started: {', '.join(missing) or 'no job'}."
+            return f"The background worker has not started: {', '.join(missing) or 'no job'}."
         job = min(beats, key=lambda name: beats[name])
         silent = self._monotonic() - beats[job]
         if silent > self._patience:
-            return f"The job “{job}” of the worker has been silent for {int(silent)} seconds."
+            return f"The worker job “{job}” has not reported for {int(silent)} seconds."
         return ""

@@ -1,8 +1,8 @@
-"""What readers and far sides get of a ticket: secrets hidden, and shown to whoever answers for it.
+"""Masking of secrets in tickets, and the audited view that shows them.
 
-The database keeps what people wrote. Every way out of a ticket goes through here: pages, JSON and
-exports by `TicketService`, pushes and previews by `services/servicenow`. Only `reveal` shows a
-ticket as it was written, to agents, and it is told in the timeline.
+The database stores the original texts. Every output of a ticket goes through this module: pages,
+JSON and exports by `TicketService`, pushes and previews by `services/servicenow`. Only agents can
+show secrets, with `reveal`, which adds a timeline entry.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -22,17 +22,14 @@ from app.models.servicenow import Incident
 from app.models.tickets import EventKind, Suggestion, Ticket, TicketChange, TicketEvent
 from app.models.views import TicketDetail
 
-# Looking again so soon is told once.
+# Views by the same person within this time share one timeline entry.
 SAME_LOOK = timedelta(minutes=10)
 TEXTS = ("subject", "description", "resolution_notes")
-SHOWN = "Hidden text of this ticket was shown to {}."
+SHOWN = "{} viewed the secrets on this ticket."
 
 
 def masked_ticket(ticket: Ticket) -> Ticket:
-    """The ticket with the secrets of its texts hidden, and how many they were.
-
-    A description that is an HTML mail is shown as its text.
-    """
+    """The ticket with its secrets hidden and counted; an HTML description becomes text."""
     written = plain_ticket(ticket)
     notes = written.resolution_notes
     texts = (written.subject, written.description, notes or "")
@@ -49,7 +46,7 @@ def masked_ticket(ticket: Ticket) -> Ticket:
 
 
 def plain_ticket(ticket: Ticket) -> Ticket:
-    """The ticket as it was written, but for tags and for characters that only mislead."""
+    """The ticket with its secrets, without HTML tags and misleading characters."""
     notes = ticket.resolution_notes
     texts = (
         plain(ticket.subject),
@@ -63,17 +60,17 @@ def plain_ticket(ticket: Ticket) -> Ticket:
 
 
 def readable(text: str) -> str:
-    """A long text as people read it: an HTML mail as its words."""
+    """A long text for display: HTML becomes text, misleading characters are removed."""
     return plain(as_text(text))
 
 
 def in_a_list(ticket: Ticket) -> Ticket:
-    """A ticket as a list of them shows it: its subject masked, its long texts left out."""
+    """A ticket for a list: its subject masked, without the long texts."""
     return replace(ticket, subject=masked(ticket.subject), description="", resolution_notes=None)
 
 
 def masked_event(event: TicketEvent) -> TicketEvent:
-    """The entry with the secrets of its text hidden, and how many they were."""
+    """The timeline entry with its secrets hidden and counted."""
     event = plain_event(event)
     if hidden := len(secrets_in(event.text)):
         return replace(event, body=masked(event.body), changes=_each(event, masked), hidden=hidden)
@@ -81,7 +78,7 @@ def masked_event(event: TicketEvent) -> TicketEvent:
 
 
 def plain_event(event: TicketEvent) -> TicketEvent:
-    """The entry as it was written, but for tags and for characters that only mislead."""
+    """The timeline entry with its secrets, without HTML tags and misleading characters."""
     shown = replace(event, body=readable(event.body), changes=_each(event, plain))
     return event if shown == event else shown
 
@@ -94,7 +91,7 @@ def _each(event: TicketEvent, show: Callable[[str], str]) -> tuple[TicketChange,
 
 
 def masked_incident(incident: Incident) -> Incident:
-    """The incident with the secrets of its texts hidden: they are as often theirs as ours."""
+    """The incident with its secrets hidden."""
     return incident._replace(
         short_description=masked(incident.short_description),
         description=masked(as_text(incident.description)),
@@ -106,7 +103,7 @@ def masked_steps(steps: Iterable[Suggestion]) -> tuple[Suggestion, ...]:
 
 
 def masked_detail(detail: TicketDetail) -> TicketDetail:
-    """The ticket, its timeline and its steps with their secrets hidden."""
+    """The ticket, its timeline and its suggestions with secrets hidden."""
     return replace(
         detail,
         ticket=masked_ticket(detail.ticket),
@@ -116,7 +113,7 @@ def masked_detail(detail: TicketDetail) -> TicketDetail:
 
 
 def plain_detail(detail: TicketDetail) -> TicketDetail:
-    """The ticket and its timeline with their secrets shown."""
+    """The ticket and its timeline with secrets shown."""
     return replace(
         detail,
         ticket=plain_ticket(detail.ticket),
@@ -125,7 +122,7 @@ def plain_detail(detail: TicketDetail) -> TicketDetail:
 
 
 def as_written(changes: Mapping[str, str | None], ticket: Ticket) -> dict[str, str]:
-    """The changed texts whose placeholders hide what they hid on the page: nothing is lost."""
+    """The changed texts with placeholders replaced by the secrets that they hid on the page."""
     shown, plainly = masked_ticket(ticket), plain_ticket(ticket)
     found = {}
     for name in TEXTS:
@@ -137,7 +134,7 @@ def as_written(changes: Mapping[str, str | None], ticket: Ticket) -> dict[str, s
 
 
 def changes_of(before: Ticket, after: Ticket, names: Iterable[str]) -> tuple[TicketChange, ...]:
-    """These fields as the timeline keeps them, before and after."""
+    """The values of these fields before and after, masked and shortened for the timeline."""
     return tuple(TicketChange(one, _in_short(before, one), _in_short(after, one)) for one in names)
 
 
@@ -150,19 +147,19 @@ def _in_short(ticket: Ticket, name: str) -> str:
 
 
 class PrivacyService:
-    """Writes down who looked at what was hidden."""
+    """Records who viewed the secrets of a ticket."""
 
     def __init__(self, engine: Engine, now: Callable[[], datetime] = utc_now) -> None:
         self._engine = engine
         self._now = now
 
     def reveal(self, ticket_id: int, *, by: User) -> None:
-        """Tell in the timeline, where the requester reads it too, that `by` sees the ticket bare.
+        """Record in the timeline, visible to the requester, that `by` views the secrets.
 
         Raises NotFound, and NotAllowed for requesters.
         """
         if not by.role.may_act_as(Role.AGENT):
-            raise NotAllowed("Only agents may see hidden text.")
+            raise NotAllowed("Only agents can show secrets.")
         now = self._now()
         kind, told = EventKind.REVEALED, SHOWN.format(by.email)
         with writing(self._engine) as conn:

@@ -141,7 +141,7 @@ def test_an_account_is_deactivated_after_a_question(either: Visitor, live_desk: 
     button = row.get_by_role("button", name="Deactivate account requester@example.com")
     assert not button.is_visible()
     row.locator("summary", has_text="Deactivate").click()
-    assert row.get_by_text("They are logged out at once").is_visible()
+    assert row.get_by_text("They are logged out immediately").is_visible()
     button.click()
     row.get_by_text("Inactive", exact=True).wait_for()
 
@@ -168,9 +168,9 @@ def test_the_tick_follows_the_kind_of_note(
     visitor.go(f"/tickets/{ticket.id}")
     send = visitor.page.locator("input[name=send]:visible")
     assert send.is_checked()
-    visitor.page.get_by_label("a comment").check()
+    visitor.page.get_by_label("Reply to requester@example.com").check()
     assert not send.is_checked()
-    visitor.page.get_by_label("an internal note").check()
+    visitor.page.get_by_label("Internal note").check()
     assert send.is_checked()
 
 

@@ -64,7 +64,7 @@ def test_accepting_a_prediction_keeps_the_place(visitor: Visitor, ticket_id: int
     stays(page, button.click, "Prediction accepted.")
     assert focused(page).startswith("prediction-")
     assert abs(page.evaluate("window.scrollY") - top) < 200
-    assert page.locator("#similar").get_by_text("Look for similar").count() == 0
+    assert page.locator("#similar").get_by_text("Find similar").count() == 0
 
 
 def test_one_back_leaves_the_ticket_after_several_actions(
@@ -164,7 +164,7 @@ def test_a_form_error_keeps_the_address_and_a_failure_keeps_the_page(
     page.locator("#note-form textarea").fill("Not lost")
     page.route("**/notes", lambda route: route.abort())
     page.locator("#note-form button").click()
-    page.locator("#notices").get_by_text("No connection").wait_for()
+    page.locator("#notices").get_by_text("Cannot reach the server").wait_for()
     assert page.locator("#note-form textarea").input_value() == "Not lost"
     visitor.complaints.clear()
 

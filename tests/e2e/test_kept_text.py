@@ -1,4 +1,4 @@
-"""What a person writes outlives their session: log in again, and it is back in its form."""
+"""What a person writes outlives their session: log in again, and it was restored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -112,7 +112,7 @@ def test_a_text_is_back_after_the_log_in_and_gone_once_it_is_sent(
     box.fill(TEXT)
     end_session_and_press(visitor, form.button)
     page.wait_for_url(visitor.url + form.page)
-    page.locator("#said").get_by_text("is back in its form").wait_for()
+    page.locator("#said").get_by_text("was restored").wait_for()
     assert page.locator("dialog[open]").count() == (name in ("work note", "push"))
     assert box.is_visible()
     assert box.input_value() == TEXT
@@ -140,13 +140,13 @@ def test_a_text_that_is_back_does_not_undo_what_others_saved_meanwhile(
     theirs = {"description": "Theirs", "priority": "low"}
     live_desk.services.tickets.change(ticket.id, theirs, by=live_desk.user)
     end_session_and_press(visitor, form.button)
-    page.locator("#said").get_by_text("is back in its form").wait_for()
+    page.locator("#said").get_by_text("was restored").wait_for()
     assert page.locator("#edit-form [name=priority]").input_value() == "low"
     page.locator(form.button).click()
     page.locator("#form-errors").get_by_text("while you were editing").wait_for()
     assert live_desk.services.tickets.get(ticket.id, live_desk.user).description == "Theirs"
     end_session_and_press(visitor, form.button)
-    page.locator("#said").get_by_text("is back in its form").wait_for()
+    page.locator("#said").get_by_text("was restored").wait_for()
     assert page.locator(form.box).input_value() == "Mine"
     page.locator(form.button).click()
     nothing_is_kept(page)
@@ -159,13 +159,13 @@ def test_a_note_outlives_the_session(either: Visitor, live_desk: Desk) -> None:
     either.sign_in("agent")
     either.go(f"/tickets/{ticket.id}")
     page, box = either.page, either.page.locator("#note-form textarea")
-    page.get_by_label("a comment").check()
+    page.get_by_label("Reply to requester@example.com").check()
     box.fill("Two lines\nof a long note")
     end_session_and_press(either, "#note-form button")
     page.get_by_role("heading", name="VPN drops").wait_for()
     page.wait_for_load_state()
     assert box.input_value() == "Two lines\nof a long note"
-    assert page.get_by_label("a comment").is_checked()
+    assert page.get_by_label("Reply to requester@example.com").is_checked()
     page.locator("#note-form button").click()
     page.locator("#timeline li").get_by_text("of a long note").wait_for()
     either.go(f"/tickets/{ticket.id}")

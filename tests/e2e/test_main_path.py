@@ -14,7 +14,7 @@ def test_from_ticket_to_incident_and_back(
     either.follow("New ticket")
     page.get_by_label("Subject").fill("The printer shows offline")
     page.get_by_label("Description").fill("Nothing comes out of the printer on floor 2")
-    either.press("Open ticket")
+    either.press("Create ticket")
     page.get_by_role("heading", name="Suggested steps").wait_for()
 
     either.follow("Create ServiceNow Incident")

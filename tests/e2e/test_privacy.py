@@ -28,7 +28,7 @@ def test_hidden_text_is_shown_in_place_and_hidden_again(visitor: Visitor, live_d
     visitor.sign_in("agent")
     visitor.go(f"/tickets/{ticket.id}")
     assert visitor.page.get_by_text("hunter2").count() == 0
-    visitor.page.get_by_role("button", name="Show hidden text").click()
+    visitor.page.get_by_role("button", name="Show secrets").click()
     visitor.page.get_by_text("pw: hunter2").first.wait_for()
     assert visitor.page.url.endswith(f"/tickets/{ticket.id}")
     visitor.page.reload()
@@ -46,10 +46,10 @@ def test_a_draft_is_read_asked_for_edited_and_added(
     visitor.follow("Draft a reply")
     visitor.page.get_by_text("Subject: VPN will not connect").wait_for()
     assert model.requests == []
-    visitor.page.get_by_role("button", name="Send this and draft").click()
+    visitor.page.get_by_role("button", name="Send and create draft").click()
     box = visitor.page.locator("#draft-text")
     box.wait_for()
     box.fill(f"Hello! {box.input_value()}")
-    visitor.page.get_by_role("button", name="Add comment").click()
+    visitor.page.get_by_role("button", name="Send reply").click()
     visitor.page.locator(".entry-comment").wait_for()
     assert [n.body for n in live_desk.notes(ticket.id)] == ["Hello! Have you restarted the client?"]

@@ -31,7 +31,7 @@ def test_times_are_in_the_zone_of_the_browser(traveller: Visitor, live_desk: Des
     traveller.sign_in("requester")
     traveller.go("/account")
     hint = traveller.page.locator("#time_zone-hint")
-    assert hint.inner_text() == f"Times are now shown in {TOKYO}."
+    assert hint.inner_text() == f"Times are currently shown in {TOKYO}."
     shown = traveller.page.locator("dl time").first
     local = ticket.created_at.astimezone(ZoneInfo(TOKYO))
     assert shown.inner_text().startswith(f"{local:%H}:")

@@ -1,1 +1,1 @@
-"""Accounts, sessions, passwords and the throttle of log-ins."""
+"""Accounts, sessions, passwords and the throttling of log-ins."""

@@ -1,4 +1,4 @@
-"""People: who may come in, as what, and how they prove it."""
+"""Accounts: creation, roles, log-in, passwords, reset links and API tokens."""
 
 import logging
 import re
@@ -43,22 +43,22 @@ from app.services.accounts.throttle import Source, Throttle
 RESET_LASTS = timedelta(hours=24)
 USE_NOTED_EVERY = timedelta(minutes=1)
 FIRST_ADMIN = "admin@localhost"
-USED_UP = "This link was used, has expired, or never was."
-# People type passwords into the wrong field: only what has the form of an address is logged.
+USED_UP = "This link is not valid. It was used, has expired or is incomplete."
+# People type passwords into the wrong field, so only e-mail addresses are logged.
 SHOWN_ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+\.[a-z]{2,63}")
 log = logging.getLogger("app.accounts")
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """The cookies of a browser that has just logged in."""
+    """The cookies for a browser that has just logged in."""
 
     session: str
     device: str
 
 
 class AccountService:
-    """Accounts, API tokens and reset links. Secrets leave it once and are kept hashed."""
+    """Accounts, API tokens and reset links. Secrets are returned once and stored hashed."""
 
     def __init__(
         self,
@@ -77,9 +77,9 @@ class AccountService:
     # -- accounts ----------------------------------------------------------------------------
 
     def ensure_admin(self, email: str = "", password: str = "") -> str | None:
-        """Make the first admin when there is nobody yet.
+        """Create the first administrator if there are no accounts yet.
 
-        Answers the generated password when none was given, else None. Raises SettingsError.
+        Returns the generated password if none was given, else None. Raises SettingsError.
         """
         with reading(self._engine) as conn:
             if accounts.any_user(conn):
@@ -99,14 +99,14 @@ class AccountService:
         return None if password else chosen
 
     def create_user(self, email: str, role: Role, password: str | None = None) -> tuple[User, str]:
-        """The account, and its generated password or "" when one was given. Raises Invalid."""
+        """Create an account; returns it and its generated password, or "". Raises Invalid."""
         address = checked_email(email)
         chosen = new_password() if password is None else checked_password(password, email=address)
         user = self._add(address, role, password_hash=hash_password(chosen))
         return user, chosen if password is None else ""
 
     def invite_user(self, email: str, role: Role) -> tuple[User, str]:
-        """An account without a password, and the token of the link that sets one."""
+        """Create an account without a password; returns it and the token of its reset link."""
         user = self._add(checked_email(email), role, password_hash=NO_PASSWORD)
         return user, self.reset_token(user.id)
 
@@ -117,11 +117,11 @@ class AccountService:
                     conn, email, password_hash=password_hash, role=role, now=self._now()
                 )
         except IntegrityError:
-            sentence = "There is already an account with this address."
+            sentence = "An account with this e-mail already exists."
             raise Invalid(sentence, fields={"email": sentence}) from None
 
     def users(self) -> Sequence[User]:
-        """Everybody, active ones first."""
+        """All accounts, active ones first."""
         with reading(self._engine) as conn:
             return accounts.list_users(conn)
 
@@ -135,11 +135,11 @@ class AccountService:
         with reading(self._engine) as conn:
             user = accounts.find_user(conn, email.strip().casefold())
         if user is None:
-            raise NotFound(f"There is no account {email}.")
+            raise NotFound(f"Account {email} was not found.")
         return user
 
     def deactivate(self, user_id: int) -> User:
-        """Nobody can log in to it until it is activated again; its sessions and tokens end."""
+        """Deactivate an account and end its sessions and tokens. Raises NotFound, Conflict."""
         with writing(self._engine) as conn:
             self._spare_last_admin(conn, user_id)
             accounts.change_user(conn, user_id, active=False)
@@ -154,7 +154,7 @@ class AccountService:
             return accounts.get_user(conn, user_id)
 
     def change_role(self, user_id: int, role: Role) -> User:
-        """A requester has no API tokens: theirs are revoked."""
+        """Change a role; API tokens of a new requester are revoked. Raises NotFound, Conflict."""
         with writing(self._engine) as conn:
             if role is not Role.ADMIN:
                 self._spare_last_admin(conn, user_id)
@@ -166,11 +166,12 @@ class AccountService:
     def _spare_last_admin(self, conn: Connection, user_id: int) -> None:
         if list(accounts.active_admin_ids(conn)) == [user_id]:
             raise Conflict(
-                "This is the last active admin.", hint="Make somebody else an admin first."
+                "This is the last active administrator.",
+                hint="Give another account the admin role first.",
             )
 
     def change_profile(self, user: User, *, time_zone: str) -> User:
-        """Set the account's time zone, "" for that of the browser. Raises Invalid."""
+        """Set the account's time zone, "" for the browser's time zone. Raises Invalid."""
         if time_zone and time_zone not in zone_names():
             sentence = "Choose a time zone from the list."
             raise Invalid(sentence, fields={"time_zone": sentence})
@@ -178,7 +179,7 @@ class AccountService:
             accounts.change_user(conn, user.id, time_zone=time_zone or None)
             return accounts.get_user(conn, user.id)
 
-    # -- signing in --------------------------------------------------------------------------
+    # -- log-in ------------------------------------------------------------------------------
 
     def sign_in(
         self,
@@ -191,10 +192,10 @@ class AccountService:
         user_agent: str = "",
         session: str | None = None,
     ) -> SignedIn:
-        """Start a session; `session`, the cookie of an earlier one in this browser, ends.
+        """Start a session and end `session`, the cookie of an earlier session in this browser.
 
-        Raises Invalid or, during a wait, TooManyAttempts. An unknown account, an inactive one and
-        a wrong password get the same answer after the same time.
+        Raises Invalid or, during a wait, TooManyAttempts. An unknown account, an inactive account
+        and a wrong password get the same response after the same time.
         """
         account = email.strip().casefold()
         found = self._credentials(account)
@@ -213,17 +214,20 @@ class AccountService:
         return SignedIn(opened, self._devices.sign(user.id, hashed, self._now()))
 
     def _credentials(self, account: str) -> tuple[User, str] | None:
-        """The account with this address and the hash of its password."""
+        """The account with this e-mail and the hash of its password, or None."""
         with reading(self._engine) as conn:
             return accounts.find_credentials(conn, account) if account.isprintable() else None
 
     def _verified(self, found: tuple[User, str] | None, password: str) -> tuple[User, str]:
-        """The active account whose password this is, and its hash from now on. Raises Invalid."""
+        """The account and its current hash, if it is active and the password is right.
+
+        Raises Invalid.
+        """
         if found is None:
             verify_nothing(password)
         elif verify_password(password, found[1]) and found[0].active:
             return found[0], self._rehashed(found[0], password, found[1])
-        raise Invalid("E-mail address or password is wrong.")
+        raise Invalid("The e-mail or password is wrong.")
 
     def _rehashed(self, user: User, password: str, hashed: str) -> str:
         if not needs_rehash(hashed):
@@ -244,7 +248,10 @@ class AccountService:
         cookie: str | None = None,
         end_tokens: Collection[int] = (),
     ) -> None:
-        """Set a new password; end the sessions other than that of `cookie`, and `end_tokens`."""
+        """Set a new password, end all other sessions than that of `cookie`, revoke `end_tokens`.
+
+        Raises Invalid, TooManyAttempts.
+        """
         checked_password(new, email=user.email, field="new")
         with self._throttle.attempt(f"password of {user.id}"):
             self._check_current(user, current)
@@ -259,11 +266,14 @@ class AccountService:
         try:
             self._verified(self._credentials(user.email), password)
         except Invalid:
-            sentence = "This is not your current password."
+            sentence = "The current password is wrong."
             raise Invalid(sentence, fields={"current": sentence}) from None
 
     def reset_token(self, user_id: int) -> str:
-        """The token of a new reset link, good once within 24 hours; an earlier link ends."""
+        """Create a reset link that works once within 24 hours; earlier links end.
+
+        Returns its token. Raises NotFound, Conflict.
+        """
         token = new_secret()
         with writing(self._engine) as conn:
             user = accounts.get_user(conn, user_id)
@@ -274,12 +284,12 @@ class AccountService:
         return token
 
     def user_of_reset(self, token: str) -> User:
-        """Whose password this link sets. Raises NotFound."""
+        """The owner of a reset link. Raises NotFound."""
         with reading(self._engine) as conn:
             return self._of_reset(conn, token)
 
     def reset_password(self, token: str, password: str) -> User:
-        """Use the link up: set the password, end every session and API token.
+        """Set the password with a reset link; all sessions and API tokens of the account end.
 
         Raises Invalid, NotFound.
         """
@@ -298,7 +308,7 @@ class AccountService:
     def _of_reset(self, conn: Connection, token: str) -> User:
         user = accounts.find_user_of_reset(conn, token_hash(token), now=self._now())
         if user is None:
-            raise NotFound(USED_UP, hint="Ask an admin for a new link.")
+            raise NotFound(USED_UP, hint="Ask an administrator for a new link.")
         return user
 
     # -- API tokens --------------------------------------------------------------------------
@@ -306,9 +316,12 @@ class AccountService:
     def create_token(
         self, user: User, name: str, *, scope: Scope = Scope.ADMIN, lasts: timedelta | None = None
     ) -> tuple[ApiToken, str]:
-        """A token for agents and admins, and its secret, which is never shown again."""
+        """Create an API token; returns it and its secret, which is not stored.
+
+        Raises NotAllowed for requesters, Invalid for the name.
+        """
         if not user.role.may_act_as(Role.AGENT):
-            raise NotAllowed("API tokens are for agents and admins.")
+            raise NotAllowed("Only agents and administrators can create API tokens.")
         title = checked_token_name(name)
         secret = new_token()
         now = self._now()
@@ -334,17 +347,18 @@ class AccountService:
             return tokens.list_tokens(conn)
 
     def revoke_token(self, user: User, token_id: int) -> None:
-        """One's own token, or anybody's for an admin. Raises NotFound."""
+        """Revoke the user's own token; administrators can revoke any token. Raises NotFound."""
         with writing(self._engine) as conn:
             token = tokens.get(conn, token_id)
             if token.user_id != user.id and user.role is not Role.ADMIN:
-                raise NotFound("There is no such token.")
+                raise NotFound("The token was not found.")
             tokens.revoke(conn, token_id, now=self._now())
 
     def user_of_token(self, secret: str, *, writes: bool = False) -> User | None:
-        """The token's active owner, with the lesser of the owner's role and the token's scope.
+        """The active owner of a token, with the lower of the owner's role and the token's scope.
 
-        Its use is noted once a minute at most. Raises NotAllowed for a write with scope read.
+        None for an unknown or expired token. Its use is recorded at most once a minute. Raises
+        NotAllowed for a write with the scope read.
         """
         now = self._now()
         with reading(self._engine) as conn:
@@ -356,7 +370,9 @@ class AccountService:
             with writing(self._engine) as conn:
                 tokens.touch(conn, token.id, now=now, pause=USE_NOTED_EVERY)
         if writes and token.scope is Scope.READ:
-            raise NotAllowed("This API token may only read.", hint="Use one with the scope write.")
+            raise NotAllowed(
+                "This API token can only read.", hint="Use a token with the scope write."
+            )
         if user.role is Role.ADMIN and token.scope is not Scope.ADMIN:
             return replace(user, role=Role.AGENT)
         return user

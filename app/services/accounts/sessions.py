@@ -1,4 +1,4 @@
-"""Sessions of browsers: opened by a log-in, ended by time, idleness, a log-out or their owner."""
+"""Browser sessions: start, idle timeout, expiry, end."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from app.security import SessionSigner, new_secret, token_hash
 
 SESSION_LASTS = timedelta(days=14)
 ACTIVITY_NOTED_EVERY = timedelta(minutes=1)
-# In this order: Edge and Opera also call themselves Chrome, and Chrome calls itself Safari.
+# The order matters: Edge and Opera also contain "Chrome", and Chrome contains "Safari".
 BROWSERS = {
     "Edg": "Edge",
     "OPR": "Opera",
@@ -21,7 +21,7 @@ BROWSERS = {
     "Chrome": "Chrome",
     "Safari": "Safari",
 }
-# Phones first: Android also calls itself Linux, an iPhone also says "like Mac OS X".
+# Phones first: Android also contains "Linux", and an iPhone contains "like Mac OS X".
 SYSTEMS = {
     "Android": "Android",
     "iPhone": "iPhone",
@@ -34,7 +34,7 @@ SYSTEMS = {
 
 
 class Sessions:
-    """One row for each browser that is logged in; its cookie holds a signed random id."""
+    """One row per logged-in browser; its cookie holds a signed random id."""
 
     def __init__(
         self, engine: Engine, *, secret_key: str, idle: timedelta, now: Callable[[], datetime]
@@ -45,7 +45,7 @@ class Sessions:
         self._now = now
 
     def open(self, user: User, *, user_agent: str = "", address: str = "") -> str:
-        """The cookie of a new session, for a user who has proved who they are."""
+        """Start a session for an authenticated user; returns its cookie."""
         session_id = new_secret()
         now = self._now()
         with writing(self._engine) as conn:
@@ -62,7 +62,7 @@ class Sessions:
         return self._signer.sign(session_id)
 
     def user(self, cookie: str | None, *, active: bool = True) -> User | None:
-        """Whose session this is. `active` postpones the idle time-out; polling does not."""
+        """The owner of a session, or None. `active` resets the idle timeout; polling must not."""
         key = self.key(cookie)
         if not key:
             return None
@@ -78,7 +78,7 @@ class Sessions:
         return user
 
     def list(self, user: User, cookie: str | None) -> Sequence[Session]:
-        """The user's sessions, the latest active first; that of `cookie` is marked."""
+        """The user's sessions, last active first; the session of `cookie` is marked as current."""
         now = self._now()
         with reading(self._engine) as conn:
             return accounts.list_sessions(
@@ -86,7 +86,7 @@ class Sessions:
             )
 
     def end(self, cookie: str | None) -> None:
-        """End the session of this cookie; an unknown cookie is no error."""
+        """End the session of a cookie; an unknown cookie is ignored."""
         if key := self.key(cookie):
             with writing(self._engine) as conn:
                 accounts.remove_session(conn, key)
@@ -95,16 +95,16 @@ class Sessions:
         """End one of the user's sessions. Raises NotFound."""
         with writing(self._engine) as conn:
             if not accounts.remove_session(conn, key, user_id=user.id):
-                raise NotFound("This session has ended already.")
+                raise NotFound("This session has already ended.")
 
     def key(self, cookie: str | None) -> str:
-        """What the session of a cookie is stored under, "" for a cookie that was not made here."""
+        """The key under which a cookie's session is stored, "" for an invalid cookie."""
         session_id = self._signer.unsign(cookie or "")
         return token_hash(session_id) if session_id else ""
 
 
 def browser_name(user_agent: str) -> str:
-    """Such as "Firefox on Windows"; nothing else of the header is kept."""
+    """Browser and system of a User-Agent header, such as "Firefox on Windows"."""
     browser = next((name for sign, name in BROWSERS.items() if f"{sign}/" in user_agent), "")
     system = next((name for sign, name in SYSTEMS.items() if sign in user_agent), "")
     return " on ".join(part for part in (browser or "Unknown browser", system) if part)

@@ -1,4 +1,4 @@
-"""Slows down guessing: a growing wait per network address, and per account and address."""
+"""Throttling of log-ins: a growing wait per network address, and per account and address."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ QUIET = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`free` failures cost no wait; one is forgiven per `forgiven_every`."""
+    """`free` failures cause no wait; one failure is removed per `forgiven_every`."""
 
     key: str
     free: int
@@ -30,10 +30,10 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an attempt comes from.
+    """The origin of an attempt.
 
-    `shared`: many people have this address, because forwarded headers could not be used.
-    `device`: id of a valid device cookie for the account, else "".
+    `shared`: many people have this address, because forwarded headers were not trusted.
+    `device`: the id of a valid device cookie for the account, else "".
     """
 
     address: str = ""
@@ -42,11 +42,11 @@ class Source:
 
 
 class Throttle:
-    """Counts in the database, so a restart or a second process forgets nothing.
+    """Counts failures in the database, so that restarts and other processes share the counts.
 
-    Failures at an account count for the address they came from, so a stranger elsewhere does not
-    delay its owner. A device that logged in before has a count of its own. No wait is longer than
-    15 minutes, attempts during a wait do not prolong it, and failures are forgiven with time.
+    Failures count per account and address, so that a stranger does not delay the owner. A device
+    that logged in before has its own count. A wait is at most 15 minutes, attempts during a wait
+    do not extend it, and failures are removed over time.
     """
 
     def __init__(self, engine: Engine, *, now: Callable[[], datetime]) -> None:
@@ -55,10 +55,10 @@ class Throttle:
 
     @contextmanager
     def attempt(self, account: str, source: Source | None = None) -> Iterator[None]:
-        """Frames one check of a password; Invalid raised inside makes it a failure.
+        """Context manager for one password check; Invalid raised inside makes it a failure.
 
-        It counts as failed until it worked, so that many attempts at once gain nothing. Raises
-        TooManyAttempts, and checks nothing, during a wait.
+        An attempt counts as failed until it succeeds, so that parallel attempts gain nothing.
+        Raises TooManyAttempts before the check during a wait.
         """
         own, *others = self._claimed(account, source or Source())
         try:
@@ -73,13 +73,13 @@ class Throttle:
         self._take_back(others)
 
     def clear(self, conn: Connection, account: str) -> None:
-        """Forget the failures of an account whose owner proved who they are."""
+        """Delete the failures of an account whose owner is authenticated."""
         login_failures.forget_all(conn, account_key(account))
 
     def _claimed(self, account: str, source: Source) -> Sequence[Limit]:
-        """The limits that now count one failure more; without the device while that waits.
+        """Add one failure to each limit and return the limits; a device in a wait is ignored.
 
-        A device cookie may be stolen, so a wait of the device is not one of its owner.
+        A device cookie may be stolen, so its wait must not delay the owner.
         """
         limits = _limits(account, source)
         try:
@@ -117,7 +117,7 @@ class Throttle:
 
 
 def _limits(account: str, source: Source) -> list[Limit]:
-    """The account's limit first, then that of the address."""
+    """The limit of the account first, then the limit of the address."""
     key = account_key(account) + address_key(source.address)
     if source.device:
         key = f"device:{source.device}"
@@ -125,9 +125,9 @@ def _limits(account: str, source: Source) -> list[Limit]:
     if not source.address:
         return [own]
     if source.shared and source.device:
-        # Everybody comes from there: what strangers guess must not keep a known browser out.
+        # Everyone shares this address: a stranger's guesses must not lock out a known browser.
         return [own]
-    # Many people may sit behind one address, and more behind an unknown proxy.
+    # Many people can share one address, and more can share an unknown proxy.
     key, often = address_key(source.address), timedelta(minutes=2)
     if source.shared:
         return [own, Limit(key, 50, often, longest_wait=FIRST_WAIT)]
@@ -135,18 +135,18 @@ def _limits(account: str, source: Source) -> list[Limit]:
 
 
 def wait_after(extra: int) -> timedelta:
-    """Five seconds, doubled per further failure, 15 minutes at most."""
+    """Five seconds, doubled per further failure, at most 15 minutes."""
     doubled: timedelta = FIRST_WAIT * 2 ** min(extra, 20)
     return min(doubled, LONGEST_WAIT)
 
 
 def account_key(account: str) -> str:
-    """How the keys of an account begin; hashed, because people type passwords anywhere."""
+    """The key prefix of an account, hashed because people type passwords into the wrong field."""
     return f"account:{sha256(account.encode('utf-8', 'surrogatepass')).hexdigest()}@"
 
 
 def address_key(address: str) -> str:
-    """One key per IPv4 address or IPv6 network: a single line owns 2**64 IPv6 addresses."""
+    """One key per IPv4 address or IPv6 /64 network, which one customer owns."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -159,4 +159,6 @@ def address_key(address: str) -> str:
 
 
 def _words(seconds: int) -> str:
-    return f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
+    if seconds >= 120:
+        return f"{-(-seconds // 60)} minutes"
+    return "1 second" if seconds == 1 else f"{seconds} seconds"

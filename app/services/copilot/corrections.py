@@ -1,4 +1,4 @@
-"""Corrections that teach at once: the same text gets the same answer from the next ticket on."""
+"""Corrections: new tickets with the same text get the corrected value."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,21 +14,21 @@ from app.db import corrections
 from app.models.tickets import Ticket
 from app.models.triage import Field, Lesson, Prediction
 
-# Of a sketch this share must agree before two texts are compared in full.
+# The share of equal sketch marks from which two texts are compared in full.
 SKETCH_SHARE = 0.5
-# Compared in full, of each field.
+# The most texts compared in full, per field.
 CANDIDATES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """A lesson and how alike its text is, 0 to 1."""
+    """A correction and the similarity of its text, 0 to 1."""
 
     lesson: Lesson
     likeness: float
 
     def instead_of(self, said: Prediction) -> Prediction:
-        """What is said now; the engine's own value stays as the runner-up, its words do not."""
+        """The prediction with the corrected value; the model's value becomes the runner-up."""
         lesson = self.lesson
         return replace(
             said,
@@ -46,10 +46,7 @@ class Recalled:
 
 
 def recall(conn: Connection, texts: Sequence[str]) -> list[dict[Field, Recalled]]:
-    """Of each text, by field: the newest correction of the same words, else of nearly the same.
-
-    The texts are masked.
-    """
+    """For each masked text, by field: the newest correction of the same or nearly the same text."""
     if not corrections.any_taught(conn):
         return [{} for _ in texts]
     prints = [same_text.fingerprint(text) if same_text.tidied(text) else "" for text in texts]
@@ -76,7 +73,7 @@ def _nearly_the_same(conn: Connection, texts: Sequence[str]) -> list[dict[Field,
 def _candidates(
     sketch: Sequence[int], holders: Mapping[int, Sequence[tuple[Field, int]]]
 ) -> list[int]:
-    """Lessons that share enough of the marks: the newest of each field, the newest first."""
+    """The newest corrections of each field that share enough marks, newest first."""
     shared = Counter(held for mark in sketch for held in holders.get(mark, ()))
     least = max(1, round(SKETCH_SHARE * len(sketch)))
     enough = [held for held, count in shared.items() if count >= least]
@@ -98,7 +95,7 @@ def _first_alike(text: str, candidates: Sequence[tuple[Lesson, str]]) -> dict[Fi
 
 
 def teach(conn: Connection, ticket: Ticket, field: Field, *, by: str, now: datetime) -> None:
-    """Remember what a person chose for this text."""
+    """Store a person's choice for this text."""
     value = getattr(ticket, field)
     text = masked(f"{ticket.subject}\n{ticket.description}")
     if not value or not same_text.tidied(text):

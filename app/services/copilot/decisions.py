@@ -1,4 +1,4 @@
-"""What agents decide about predictions: a change of the ticket, as if they had typed it."""
+"""Agents' decisions about predictions, saved as changes of the ticket."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from app.services.tickets.service import TicketService
 
 
 class Decisions:
-    """Accept and replace, for people who see the prediction."""
+    """Accept or correct predictions that are shown."""
 
     def __init__(self, engine: Engine, tickets: TicketService, triage: TriageService) -> None:
         self._engine = engine
@@ -23,10 +23,10 @@ class Decisions:
         self._triage = triage
 
     def accept(self, ticket_id: int, prediction_id: int, *, by: User) -> Ticket:
-        """It is right. Raises NotFound, Conflict when it is not said any more or was not sure."""
+        """Accept a prediction. Raises NotFound, Conflict if it has changed or has no value."""
         said = self._said(ticket_id, prediction_id)
         if not said.sure:
-            raise Conflict("Triage was not sure here, so there is nothing to accept.")
+            raise Conflict("There is no prediction to accept.", hint="Select a value instead.")
         changes: dict[str, Any] = {said.field: said.value}
         if said.impact and said.urgency:
             changes |= {"impact": said.impact, "urgency": said.urgency}
@@ -41,7 +41,10 @@ class Decisions:
         severity: tuple[int, int],
         by: User,
     ) -> Ticket:
-        """Something else is right: `value` of a category, else `severity`, (impact, urgency)."""
+        """Correct a prediction: a category to `value`, a priority to `severity`.
+
+        `severity` is (impact, urgency). Raises NotFound, Conflict, Invalid.
+        """
         said = self._said(ticket_id, prediction_id)
         if said.field is Field.CATEGORY:
             return self._tickets.change(ticket_id, {"category": value}, by=by)
@@ -56,7 +59,5 @@ class Decisions:
             if view.stored.id == prediction_id:
                 return view.said
         if any(one.id == prediction_id and one.shown for one in every):
-            raise Conflict(
-                "This is not what triage says any more.", hint="Look at the ticket again."
-            )
-        raise NotFound("There is no such prediction.")
+            raise Conflict("This prediction has changed.", hint="Reload the ticket and try again.")
+        raise NotFound("The prediction was not found.")

@@ -1,7 +1,7 @@
-"""Drafts by a language model, for agents: looked at before they are asked for, edited after.
+"""Drafts by a language model, for agents.
 
-Nothing here changes a ticket. What is sent is masked and can be read first; what comes back is
-checked and goes into a box. Whoever presses the button of that box says it.
+Drafting does not change a ticket. The text for the model is masked, and an agent reviews it before
+it is sent. The model's text is checked, and the agent edits it before using it in a form.
 """
 
 import hashlib
@@ -18,25 +18,25 @@ from app.models.views import TicketDetail
 from app.services.privacy import masked_steps
 from app.services.tickets.service import TicketService
 
-# Entries that tell what people did; the rest is book-keeping.
+# Entries about what people did, without triage and sync.
 TELLING = (EventKind.COMMENT, EventKind.INTERNAL_NOTE, EventKind.STATUS)
 LABELS = {
     DraftKind.SUGGESTION: "Rewrite the suggested steps",
     DraftKind.REPLY: "Draft a reply",
     DraftKind.RESOLUTION: "Draft a resolution note",
-    DraftKind.SUMMARY: "Summarise the timeline",
+    DraftKind.SUMMARY: "Summarize the timeline",
 }
-# Notes that may travel on say where they come from; a reply is the agent's own.
+# Headings of notes that name their origin; a reply is the agent's own text.
 HEADS = {
     DraftKind.SUGGESTION: "AI-assisted suggestions",
     DraftKind.SUMMARY: "AI-assisted summary",
 }
-NOTHING_USABLE = "The language model's answer rests on none of the sources, so it is not shown."
+NOTHING_USABLE = "The draft was discarded because it does not use any of the sources."
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """One draft to be: what it is about, what is sent for it, and what it rests on."""
+    """One draft: its ticket, its prompt and its sources."""
 
     kind: DraftKind
     ticket: Ticket
@@ -46,12 +46,12 @@ class _Task:
 
     @property
     def seen(self) -> str:
-        """Names the exact text, so that nothing is sent that nobody could read before."""
+        """A digest of the exact prompt, so that only a text that was previewed is sent."""
         return hashlib.sha256(repr(self.prompt.messages).encode()).hexdigest()
 
     @property
     def plain(self) -> str:
-        """What stands when there is no draft: the steps as they are, or nothing."""
+        """The text without a draft: the original steps, or nothing."""
         stands = self.kind in (DraftKind.SUGGESTION, DraftKind.REPLY)
         return self._with_sources(drafts.plain_steps(self.sources)) if stands else ""
 
@@ -68,7 +68,7 @@ class _Task:
 
 
 class DraftingService:
-    """Off, and not shown at all, without a client."""
+    """Drafts by a language model. Without a client, drafts are off and hidden."""
 
     def __init__(
         self, tickets: TicketService, client: LLMClient | None, *, model: str, host: str
@@ -83,7 +83,7 @@ class DraftingService:
             self._client.close()
 
     def preview(self, ticket_id: int, kind: DraftKind, *, by: User) -> DraftPreview:
-        """Exactly what would be sent. Raises NotFound, also while no model is set up."""
+        """The exact text to send. Raises NotFound, also if no model is configured."""
         task = self._task(ticket_id, kind, by)
         return DraftPreview(
             ticket=task.ticket,
@@ -96,15 +96,15 @@ class DraftingService:
         )
 
     def draft(self, ticket_id: int, kind: DraftKind, *, seen: str, by: User) -> Draft:
-        """A draft, or the plain text and why there is none. One call to the model.
+        """Request a draft in one call to the model; without one, the original text and the error.
 
-        Raises NotFound, and Conflict when the text is not the one that was `seen`.
+        Raises NotFound, and Conflict if the text differs from the one that was `seen`.
         """
         task = self._task(ticket_id, kind, by)
         if seen != task.seen:
             raise Conflict(
-                "The ticket has changed since its text was shown.",
-                hint="Nothing was sent. Look at the text again.",
+                "The ticket changed after you opened this preview.",
+                hint="Nothing was sent. Review the text again.",
             )
         assert self._client is not None
         trouble = ""
@@ -124,8 +124,8 @@ class DraftingService:
 
     def _task(self, ticket_id: int, kind: DraftKind, by: User) -> _Task:
         if self._client is None:
-            raise NotFound("No language model is set up.")
-        # As written: the whole prompt is masked once, so that its placeholders agree.
+            raise NotFound("No language model is configured.", hint="Ask an administrator.")
+        # Unmasked: the whole prompt is masked at once, so that its placeholders match.
         detail = self._tickets.detail(ticket_id, by, revealed=True)
         shown = masked_steps(detail.suggestions)
         steps = [s for s in shown if s.public or kind is not DraftKind.REPLY]
@@ -161,7 +161,7 @@ def _entries(detail: TicketDetail, *, internal: bool) -> tuple[drafts.Entry, ...
     return tuple(
         drafts.Entry(
             when=f"{event.created_at:%Y-%m-%d %H:%M}",
-            who=event.author or "the app",
+            who=event.author or "Smart IT Copilot",
             text=event.text,
         )
         for event in detail.events

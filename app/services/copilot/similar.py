@@ -1,4 +1,4 @@
-"""Similar: resolved tickets, resolved incidents and articles that resemble a ticket."""
+"""Resolved tickets, resolved incidents and articles that are similar to a ticket."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -34,14 +34,14 @@ from app.models.knowledge import (
 from app.models.triage import Neighbour
 
 SHOWN = 5
-# The like that have the same title and resolution are shown once.
+# More candidates than are shown, because equal titles and resolutions are shown once.
 LOOKED_AT = 15
 NEIGHBOURS = 3
-# A source is shown when most texts as much alike had the same category.
+# A source is shown if most equally similar pairs of texts had the same category.
 LEAST_SHARE = 0.5
 CANDIDATES = 150
 RAREST_WORDS = 6
-# A search that would find more than this is narrowed.
+# A search that would find more texts is narrowed.
 MOST_HOLDERS = 3_000
 SAMPLE = 3_000
 FRESH = timedelta(minutes=10)
@@ -53,7 +53,7 @@ TOLD = 600
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What likeness is measured with, and what it has meant."""
+    """The vocabulary that similarity is computed with, and the calibration of its scores."""
 
     vocabulary: Vocabulary
     calibration: Calibration
@@ -62,16 +62,16 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What lies near a text: what may be shown of it, and what a prediction may be held against."""
+    """Texts similar to a text: those to show, and labelled ones to explain a prediction."""
 
     matches: tuple[Match, ...]
-    """The likest first."""
+    """The most similar first."""
     labelled: tuple[Neighbour, ...]
-    """The nearest resolved tickets whose category a person confirmed, at most three."""
+    """The most similar resolved tickets with a confirmed category, at most three."""
 
 
 class SimilarService:
-    """Candidates come from the database's full-text index; memory does not grow with it."""
+    """Similarity search on the database's full-text index, with bounded memory."""
 
     def __init__(self, engine: Engine, *, now: Callable[[], datetime] = utc_now) -> None:
         self._engine = engine
@@ -80,16 +80,16 @@ class SimilarService:
         self._beside = False
 
     def start(self) -> None:
-        """From now on the worker reads the measure; requests before that find nothing similar."""
+        """Leave the loading to the worker; requests find nothing similar until it has loaded."""
         self._beside = True
 
     @property
     def ready(self) -> bool:
-        """False while a request would have to count words first."""
+        """False until the worker has loaded the vocabulary."""
         return self._measure is not None or not self._beside
 
     def of_ticket(self, ticket_id: int) -> SimilarView:
-        """For staff. Raises NotFound."""
+        """The sources similar to a ticket, for staff. Raises NotFound."""
         with reading(self._engine) as conn:
             ticket = tickets.get(conn, ticket_id)
         if not self.ready:
@@ -100,14 +100,14 @@ class SimilarService:
     def to_text(
         self, subject: str, description: str, *, but: int | None = None
     ) -> tuple[Match, ...]:
-        """What resembles a text, the likest first, and was right often enough."""
+        """The sources similar to a text, the most similar first."""
         measure = self._current()
         with reading(self._engine) as conn:
             scored = _scored(conn, problem_words(subject, description), measure, but=but)
             return _with_sources(conn, _likest(scored, measure))
 
     def around(self, subject: str, description: str, *, but: int | None = None) -> Around:
-        """As `to_text`, and the labelled tickets that the same search finds."""
+        """As `to_text`, with the labelled tickets of the same search."""
         measure = self._current()
         with reading(self._engine) as conn:
             scored = _scored(conn, problem_words(subject, description), measure, but=but)
@@ -121,7 +121,7 @@ class SimilarService:
         return Around(matches, labelled)
 
     def keep_fresh(self) -> None:
-        """For the worker: count words anew every ten minutes, and calibrate once a day."""
+        """For the worker: reload the vocabulary every ten minutes, calibrate once a day."""
         now = self._now()
         if self._measure and now - FRESH < self._measure.since <= now:
             return
@@ -132,7 +132,7 @@ class SimilarService:
         self._measure = self._read()
 
     def _calibrate(self, now: datetime) -> None:
-        """See what scores mean among the tickets whose category people confirmed."""
+        """Calibrate the scores on tickets with a confirmed category."""
         with reading(self._engine) as conn:
             texts = similar.labelled(conn, limit=CALIBRATED_FROM)
         pairs = pairs_among(texts, Vocabulary(words for _, words in texts))
@@ -165,7 +165,7 @@ class SimilarService:
 def _candidates(
     conn: Connection, asked: Sequence[str], vocabulary: Vocabulary, *, but: int | None
 ) -> list[Candidate]:
-    """First what holds several of the rarest words, then what holds one of the very rare ones."""
+    """Candidates with several of the rarest words, then those with one very rare word."""
     rarest = vocabulary.rarest(asked, limit=RAREST_WORDS)
     singles = [(word,) for word in _within_bounds(rarest, vocabulary)]
     found: dict[tuple[SourceKind, str], Candidate] = {}
@@ -186,7 +186,7 @@ def _is_ticket(candidate: Candidate) -> bool:
 
 
 def _together(rarest: Sequence[str], vocabulary: Vocabulary) -> list[tuple[str, ...]]:
-    """Pairs of words; more words at once where so many texts would hold a pair."""
+    """Pairs of words, or larger groups while too many texts contain a pair."""
     groups: list[tuple[str, ...]] = []
     for size in range(2, len(rarest) + 1):
         groups = list(combinations(rarest, size))
@@ -208,7 +208,7 @@ def _within_bounds(rarest: Iterable[str], vocabulary: Vocabulary) -> list[str]:
 def _scored(
     conn: Connection, asked: Sequence[str], measure: Measure, *, but: int | None
 ) -> list[tuple[float, Candidate]]:
-    """The candidates for a text, the likest first."""
+    """The candidates for a text with their scores, the most similar first."""
     mine = measure.vocabulary.vector(asked)
     found = _candidates(conn, asked, measure.vocabulary, but=but)
     scored = [(cosine(mine, measure.vocabulary.vector(one.words)), one) for one in found]
@@ -243,7 +243,7 @@ def _with_sources(
 
 
 def _shareable(source: Source) -> Source:
-    """As other people may see it: masked, and no longer than a look takes."""
+    """The source for display: masked and shortened, an article as its first three steps."""
     text = source.resolution
     if source.kind is SourceKind.ARTICLE:
         read = article_of(

@@ -1,4 +1,4 @@
-"""Suggestions: next steps with the source each rests on, and what people say of them."""
+"""Suggestions: next steps with their sources, and people's ratings."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -21,15 +21,15 @@ from app.services.copilot.service import CopilotService
 if TYPE_CHECKING:
     from app.copilot.next_steps import Articles
 
-# From resolved tickets and incidents, beside the steps of articles.
+# The most suggestions from resolved tickets and incidents, in addition to articles.
 RESOLUTIONS = 2
-# "Done." and "Fixed it" are no steps.
+# Shorter resolutions such as "Fixed it" are not suggested.
 FEWEST_WORDS = 4
 SOURCE_TITLE = 200
 
 
 class Suggesting:
-    """Every step names its source; with nothing similar enough there is none."""
+    """Suggested steps with their sources, answers to questions, and ratings."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Suggesting:
     def steps(
         self, subject: str, description: str, *, like: Sequence[Match]
     ) -> tuple[Suggestion, ...]:
-        """What to do next: from the best articles, then what solved the like before."""
+        """Suggested steps: of the best articles, then of similar resolved tickets."""
         text = masked(f"{subject}\n{description}")
         index = self._index()
         found = index.steps(text, shares=self._copilot.shares(text)) if index else ()
@@ -64,7 +64,7 @@ class Suggesting:
         return (*from_articles, *map(_resolution, resolved[:RESOLUTIONS]))
 
     def answers(self, question: str) -> tuple[Answer, ...]:
-        """Public articles that may answer a question, the best first."""
+        """Public articles that match a question, the best first."""
         index = self._index()
         text = masked(question)
         if index is None or not text.strip():
@@ -81,7 +81,7 @@ class Suggesting:
         )
 
     def helped(self, slug: str, question: str, *, key: str, viewer: User) -> str:
-        """An article was enough, no ticket is needed: its title. Raises NotFound."""
+        """Record that an article solved the problem; returns its title. Raises NotFound."""
         internal = viewer.role.may_act_as(Role.AGENT)
         with writing(self._engine) as conn:
             article = articles.get(conn, slug, internal=internal)
@@ -89,7 +89,7 @@ class Suggesting:
         return article.title
 
     def vote(self, ticket_id: int, vote: Vote, *, by: User) -> None:
-        """Keep what a person says of a source that they were shown. Raises NotFound."""
+        """Store a person's rating of a source that they can see. Raises NotFound."""
         agent = by.role.may_act_as(Role.AGENT)
         with writing(self._engine) as conn:
             ticket = tickets.get(conn, ticket_id)
@@ -99,16 +99,16 @@ class Suggesting:
                 if agent or (step.public and ticket.requester_email == by.email)
             }
             if (vote.kind, vote.source) not in shown:
-                raise NotFound("This is not suggested here.")
+                raise NotFound("This suggestion is no longer on the ticket.")
             suggestions.store_vote(conn, ticket_id, vote, now=self._now())
 
     def figures(self, slug: str) -> SourceFigures:
-        """How an article has done as a suggestion."""
+        """Usage and ratings of an article as a suggestion."""
         with reading(self._engine) as conn:
             return suggestions.figures(conn, SourceKind.ARTICLE, slug)
 
     def _index(self) -> "Articles | None":
-        """The articles as they are now, read anew when one was written; None without any."""
+        """The index of the current articles, rebuilt after a change; None without articles."""
         with reading(self._engine) as conn:
             state = articles.state(conn)
             if state == self._indexed[0]:
@@ -120,8 +120,8 @@ class Suggesting:
 
 @lru_cache(maxsize=2)
 def _index_of(every: tuple[Article, ...]) -> "Articles | None":
-    """The index of these articles, made once for them; None when none has a step."""
-    # scikit-learn takes a second to import: with the first ticket, not before the first page.
+    """The index of these articles; None if no article has steps."""
+    # Importing scikit-learn takes a second, so it is imported with the first ticket.
     from app.copilot.next_steps import Articles
 
     read = [

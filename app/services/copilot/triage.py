@@ -1,4 +1,4 @@
-"""Triage of tickets: what the Copilot says is kept, shown as set, and settled by people."""
+"""Triage of tickets: store predictions, show them by mode, record people's decisions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,13 +21,13 @@ from app.services.copilot.settings import Governance, Rules
 from app.services.copilot.similar import SimilarService
 from app.services.copilot.suggestions import Suggesting
 
-# Tickets of one matrix and one transaction: more gain nothing, and hold up who else writes.
+# Tickets per transaction: more are not faster, and block other writers longer.
 BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read out of one text, and how the Copilot was set at that moment."""
+    """The predictions and suggestions for one text, with the settings at that time."""
 
     said: tuple[Prediction, ...]
     suggestions: tuple[Suggestion, ...]
@@ -35,11 +35,11 @@ class Reading:
     ready: bool
 
     def without(self, fields: set[Field]) -> "Reading":
-        """The same, silent about some fields."""
+        """The same without the predictions for some fields."""
         return replace(self, said=tuple(one for one in self.said if one.field not in fields))
 
     def filled(self, now: datetime) -> dict[str, Any]:
-        """The columns of a ticket: a value where it is sure and the mode is autofill."""
+        """The ticket columns to set: values only if sure and in the mode autofill."""
         values: dict[str, Any] = {"triaged_at": now if self.ready else None}
         for one in self.said:
             mode = self.rules.modes[one.field]
@@ -51,24 +51,20 @@ class Reading:
         return values
 
     def emptied(self) -> dict[str, Any]:
-        """The columns that an earlier triage of the same ticket may have filled."""
+        """The ticket columns that an earlier triage may have set, as None."""
         return {name: None for one in self.said for name in predictions.COLUMNS[one.field]}
 
     def told(self) -> str:
-        """One sentence for the timeline; empty when nothing may be shown."""
-        parts = [
-            f"{one.field} {one.value if one.sure else 'not sure'} ({_how_sure(one)})"
+        """The message for the timeline, a sentence per field; empty if no prediction is shown."""
+        return " ".join(
+            f"{one.field.label}: {one.value if one.sure else 'not sure'} ({_how_sure(one)})."
             for one in self.said
             if self.rules.modes[one.field].shows
-        ]
-        if not parts:
-            return ""
-        sentence = ", ".join(parts)
-        return f"{sentence[0].upper()}{sentence[1:]}, by {self.said[0].model}."
+        )
 
 
 class TriageService:
-    """Reads a text before the ticket is written, so that no transaction waits for the engine."""
+    """Triage runs before the ticket is stored, so that no transaction waits for the model."""
 
     def __init__(
         self,
@@ -88,9 +84,9 @@ class TriageService:
         self._now = now
 
     def read(self, subject: str, description: str, *, but: int | None = None) -> Reading:
-        """What can be said of a text now; nothing of a field that is off.
+        """Predictions and suggestions for a text; fields with the mode off are left out.
 
-        `but` is the ticket that has this text, if there is one: it is no neighbour of itself.
+        `but` is the ticket with this text, to exclude it from the similar tickets.
         """
         text = masked(f"{subject}\n{description}")
         with reading(self._engine) as conn:
@@ -111,7 +107,7 @@ class TriageService:
         )
 
     def keep(self, conn: Connection, ticket: Ticket, found: Reading, *, by: str | None) -> None:
-        """Write down what was said of a ticket; a value it already has decides at once."""
+        """Store the predictions for a ticket; a value it already has is recorded as a decision."""
         now = self._now()
         for one in found.said:
             predictions.add(conn, ticket.id, one, mode=found.rules.modes[one.field], now=now)
@@ -124,13 +120,13 @@ class TriageService:
     def completed(
         self, conn: Connection, ticket: Ticket, changes: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Priority follows from a person's impact and urgency; a priority alone forgets them."""
+        """Add the priority of a person's impact and urgency; a priority alone clears both."""
         new = dict(changes)
         if new.get("impact") or new.get("urgency"):
             before = ticket.severity or (None, None)
             impact, urgency = new.get("impact") or before[0], new.get("urgency") or before[1]
             if not impact or not urgency:
-                raise Invalid("Give both impact and urgency.")
+                raise Invalid("Select both impact and urgency.")
             priority = self._governance.rules(conn).matrix[(impact, urgency)]
             return new | {"impact": impact, "urgency": urgency, "priority": priority}
         if "priority" in new and new["priority"] != ticket.priority:
@@ -139,7 +135,7 @@ class TriageService:
         return new
 
     def follow(self, conn: Connection, before: Ticket, after: Ticket, *, by: str) -> None:
-        """What a change of the ticket says about what was predicted of it."""
+        """Record what a change of the ticket decides about its predictions."""
         for field in Field:
             if getattr(before, field) != getattr(after, field):
                 self._settle(conn, before, after, field=field, by=by)
@@ -157,7 +153,7 @@ class TriageService:
         field: Field,
         by: str | None,
     ) -> None:
-        """A person decided on this field, or took the decision back."""
+        """Record a person's decision on a field, or its withdrawal."""
         found = predictions.find_current(conn, after.id, field)
         if found is None:
             return
@@ -177,7 +173,7 @@ class TriageService:
         )
 
     def _leave_untouched(self, conn: Connection, ticket: Ticket, *, by: str) -> None:
-        """Resolved with what triage filled in: nobody objected."""
+        """Record predictions as accepted that are unchanged when the ticket is resolved."""
         for field in Field:
             found = predictions.find_current(conn, ticket.id, field)
             filled = getattr(ticket, f"predicted_{field}")
@@ -193,7 +189,7 @@ class TriageService:
                 )
 
     def shown(self, conn: Connection, ticket_id: int) -> tuple[PredictionView, ...]:
-        """What agents may see of a ticket's predictions, each with the desk's own record."""
+        """The current predictions that agents can see, with the accuracy of similar cases."""
         modes = self._governance.rules(conn).modes
         every = predictions.of_ticket(conn, ticket_id)
         return tuple(
@@ -207,10 +203,10 @@ class TriageService:
         )
 
     def catch_up(self, *, limit: int = BATCH, pause: Callable[[], object] = lambda: None) -> int:
-        """Triage a batch of unfinished tickets that came in without it; how many were triaged.
+        """Triage a batch of active tickets without triage; returns how many were triaged.
 
-        Open and in progress go before pending, the newest first. `pause` is called before the
-        batch. Reasons and steps, which cost most, follow with `complete`.
+        Open and in progress come before pending, newest first. `pause` is called before the
+        batch. `complete` adds reasons and suggestions, which take longest.
         """
         with reading(self._engine) as conn:
             waiting = tickets.untriaged(conn, limit=limit)
@@ -220,7 +216,7 @@ class TriageService:
         return self._keep_all(list(zip(waiting, self._read_all(waiting), strict=True)))
 
     def _read_all(self, waiting: Sequence[Ticket]) -> list[Reading]:
-        """As `read`, without words, neighbours and steps."""
+        """As `read`, without reasons, similar tickets and suggestions."""
         texts = [(ticket.subject, ticket.description) for ticket in waiting]
         hidden = [masked("\n".join(parts)) for parts in texts]
         with reading(self._engine) as conn:
@@ -233,7 +229,7 @@ class TriageService:
         ]
 
     def _keep_all(self, found: Sequence[tuple[Ticket, Reading]]) -> int:
-        """What people or ServiceNow decided, or changed meanwhile, is left alone."""
+        """Store a batch, except for decided fields and tickets that changed meanwhile."""
         now = self._now()
         with writing(self._engine) as conn:
             versions = tickets.still_untriaged(conn, [ticket.id for ticket, _ in found])
@@ -261,9 +257,9 @@ class TriageService:
         return len(kept)
 
     def complete_next(self, *, pause: Callable[[], object] = lambda: None) -> bool:
-        """`complete` the next ticket that was triaged in a batch; whether one was completed.
+        """`complete` the next ticket that was triaged in a batch; returns whether there was one.
 
-        `pause` is called before.
+        `pause` is called first.
         """
         with reading(self._engine) as conn:
             waiting = tickets.unexplained(conn, limit=1)
@@ -272,13 +268,14 @@ class TriageService:
         pause()
         try:
             return self.complete(waiting[0].id)
-        except NotFound:  # An import was undone meanwhile.
+        except NotFound:  # The ticket's import was undone meanwhile.
             return False
 
     def complete(self, ticket_id: int) -> bool:
-        """Add reasons and steps to what a batch predicted; whether this call did.
+        """Add reasons and suggestions to a ticket that was triaged in a batch.
 
-        Verdicts stay. Nothing happens before the Copilot is loaded. Raises NotFound.
+        Returns whether this call added them; False also before the Copilot is loaded. Decisions
+        stay. Raises NotFound.
         """
         with reading(self._engine) as conn:
             ticket = tickets.get(conn, ticket_id)
@@ -306,7 +303,7 @@ class TriageService:
 def _said(
     found: Triage, taught: Mapping[Field, corrections.Recalled], rules: Rules
 ) -> tuple[Prediction, ...]:
-    """What is said now: a correction of the same words before the engine's own."""
+    """The predictions: an earlier correction of the same text replaces the model's value."""
     return tuple(
         _by_matrix(taught[one.field].instead_of(one), rules) if one.field in taught else one
         for one in found.said
@@ -317,7 +314,7 @@ def _said(
 def _explained(
     stored: Prediction, again: Prediction, labelled: tuple[Neighbour, ...]
 ) -> Prediction:
-    """The words of another model, or of a text that was changed, would explain something else."""
+    """Add reasons to a stored prediction, but only those of the same model and confidence."""
     same = (
         not stored.taught_by
         and stored.model == again.model
@@ -332,11 +329,11 @@ def _explained(
 
 
 def _how_sure(said: Prediction) -> str:
-    return "as corrected before" if said.taught_by else f"{said.confidence:.0%}"
+    return "earlier correction" if said.taught_by else f"{said.confidence:.0%} confidence"
 
 
 def _by_matrix(said: Prediction, rules: Rules) -> Prediction:
-    """Priority follows from impact and urgency by the matrix as it is set."""
+    """The prediction with its priority by the current matrix of impact and urgency."""
     if said.impact is None or said.urgency is None:
         return said
     return replace(said, value=rules.matrix[(said.impact, said.urgency)])

@@ -1,4 +1,4 @@
-"""What may be changed of a ticket, and how a change is told."""
+"""Validation of ticket changes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -21,13 +21,16 @@ EDITABLE = (
     "assignee",
     "assignment_group",
 )
-NEEDED = {"resolution_code": "a resolution code", "resolution_notes": "resolution notes"}
+NEEDED = {
+    "resolution_code": "Select a resolution code.",
+    "resolution_notes": "Enter resolution notes.",
+}
 # (sys_id, name) of each assignment group.
 Pairs = Sequence[tuple[str, str]]
 
 
 def tidied(changes: Mapping[str, Any], groups: Pairs) -> dict[str, Any]:
-    """The fields that may be changed, trimmed, empty ones None; a known group with its name."""
+    """The editable fields of `changes`: trimmed, None if empty, a known group with its name."""
     new = {
         name: (value.strip() or None) if isinstance(value, str) else value
         for name, value in changes.items()
@@ -52,36 +55,39 @@ def _group(wanted: str | None, groups: Pairs) -> dict[str, str | None]:
 def check_change(
     conn: Connection, ticket: Ticket, new: Mapping[str, Any], *, categories: tuple[str, ...]
 ) -> None:
-    """Raises Invalid, a sentence per field. What the ticket has already may stay."""
+    """Validate changes; values that the ticket already has are accepted.
+
+    Raises Invalid with one message per field.
+    """
     check_choices(new, categories)
     if len(new.get("subject") or "") > SUBJECT_LENGTH:
         raise Invalid(
             "The subject is too long.",
-            fields={"subject": f"Use {SUBJECT_LENGTH} characters at most."},
+            fields={"subject": f"Use at most {SUBJECT_LENGTH} characters."},
         )
     assignee = new.get("assignee")
     if assignee and assignee != ticket.assignee and assignee not in tickets.assignable(conn):
         raise Invalid(
-            "This person cannot be assigned.",
-            fields={"assignee": "Choose an active agent or admin."},
+            "This user cannot be assigned.",
+            fields={"assignee": "Choose an active agent or administrator."},
         )
     group = new.get("assignment_group")
     if group and group != ticket.assignment_group and "assignment_group_name" not in new:
         raise Invalid(
-            "This group is not one of the instance's.",
-            fields={"assignment_group": "Choose one of its active assignment groups."},
+            "This assignment group does not exist in ServiceNow.",
+            fields={"assignment_group": "Choose an active assignment group."},
         )
     status = TicketStatus(new.get("status") or ticket.status)
     if status.ended and not ticket.status.ended:
         missing = {
-            name: f"Resolving needs {words}."
-            for name, words in NEEDED.items()
+            name: message
+            for name, message in NEEDED.items()
             if not (new[name] if name in new else getattr(ticket, name))
         }
         if missing:
-            raise Invalid("Say how it was resolved.", fields=missing)
+            raise Invalid("Enter how the ticket was resolved.", fields=missing)
 
 
 def edited(changed: Iterable[str]) -> tuple[str, ...]:
-    """The changed fields that share one entry of the timeline; the status has its own."""
+    """The changed fields that share one timeline entry; the status has its own entry."""
     return tuple(name for name in changed if name not in ("status", "assignment_group_name"))

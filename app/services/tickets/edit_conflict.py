@@ -1,4 +1,4 @@
-"""Two people changed the same field: the error for the one who saves later."""
+"""The error for the second of two people who changed the same field."""
 
 from collections.abc import Mapping
 
@@ -9,10 +9,10 @@ SHOWN = 80
 
 
 def overtaken(what: str, who: str | None, now: Mapping[str, object]) -> Conflict:
-    """The error for a form on `what`; `now` holds the current value of each contested field."""
+    """The error for a form on `what`; `now` has the current value of each contested field."""
     return Conflict(
         f"{who or 'Smart IT Copilot'} changed this {what} while you were editing.",
-        hint="Nothing is saved yet. Check the fields below, then save again.",
+        hint="Your changes are not saved yet. Check these fields, then save again.",
         fields={
             name: f"{name.replace('_', ' ').capitalize()} is now {in_short(value)}. "
             "Save again to use your value."
@@ -22,7 +22,7 @@ def overtaken(what: str, who: str | None, now: Mapping[str, object]) -> Conflict
 
 
 def in_short(value: object) -> str:
-    """A value for a sentence, its secrets hidden."""
+    """A value for use in a message: secrets hidden, at most `SHOWN` characters."""
     text = masked("" if value is None else str(value))
     if not text:
         return "empty"

@@ -1,4 +1,4 @@
-"""Opening a ticket: once per idempotency key, triaged before it is written."""
+"""Creation of tickets: once per idempotency key, triaged before they are stored."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from app.services.copilot.triage import Reading, TriageService
 
 
 class Opening:
-    """The way of a new ticket into the desk."""
+    """Create tickets."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Opening:
         self._now = now
 
     def open(self, wanted: NewTicket, *, by: User, idempotency_key: str) -> tuple[Ticket, bool]:
-        """The ticket and whether it is new. Raises Conflict, Invalid."""
+        """Create a ticket; returns it and whether it is new. Raises Conflict, Invalid."""
         wanted = _as_allowed(wanted, by)
         given = {
             "subject": wanted.subject,
@@ -61,7 +61,7 @@ class Opening:
                         created_at=self._now(),
                     )
         except IntegrityError:
-            # Two requests with one key at once: this one came second and is taken back whole.
+            # A parallel request with the same key came first, so this transaction was rolled back.
             known = self._find_idempotent(by, idempotency_key, digest)
             if known is None:
                 raise
@@ -91,7 +91,7 @@ class Opening:
             conn,
             ticket.id,
             EventKind.STATUS,
-            "Ticket opened.",
+            "Ticket created.",
             author=by.email,
             internal=False,
             now=now,
@@ -101,7 +101,7 @@ class Opening:
 
 
 def _as_allowed(wanted: NewTicket, by: User) -> NewTicket:
-    """Requesters open for themselves, and leave priority and category to triage."""
+    """Requesters create tickets only for themselves, without priority and category."""
     if by.role is Role.REQUESTER:
         return replace(wanted, requester_email=by.email, priority=None, category=None)
     return replace(
@@ -120,7 +120,7 @@ def _checked_requester(address: str) -> str:
 
 
 def check_choices(values: Mapping[str, str | None], categories: tuple[str, ...]) -> None:
-    """Raises Invalid with a sentence per field whose value is not known."""
+    """Raises Invalid with one message per field that has an unknown value."""
     allowed = {
         "priority": tuple(Priority),
         "category": categories,
@@ -132,18 +132,18 @@ def check_choices(values: Mapping[str, str | None], categories: tuple[str, ...])
         if values.get(name) and values[name] not in choices
     }
     if "subject" in values and is_blank(values["subject"] or ""):
-        wrong["subject"] = "A ticket needs a subject."
+        wrong["subject"] = "Enter a subject."
     if "status" in values and not values["status"]:
         wrong["status"] = f"Choose one of: {', '.join(TicketStatus)}."
     if wrong:
-        raise Invalid("Some values cannot be used.", fields=wrong)
+        raise Invalid("Check these fields:", fields=wrong)
 
 
 def _same_content(conn: Connection, found: tuple[str, int], digest: str) -> Ticket:
     body_hash, ticket_id = found
     if body_hash != digest:
         raise Conflict(
-            "This Idempotency-Key was used for another ticket.",
+            "This Idempotency-Key was already used for another ticket.",
             hint="Use a new key for a new ticket.",
         )
     return tickets.get(conn, ticket_id)

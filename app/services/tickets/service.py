@@ -1,4 +1,4 @@
-"""Tickets: opened, triaged, worked, resolved; every change leaves an entry in the timeline."""
+"""Tickets: create, read, list, change. Every change adds a timeline entry."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -24,12 +24,12 @@ from app.services.tickets.edit_conflict import overtaken
 from app.services.tickets.intake import Opening
 
 PAGE_SIZE = 25
-# The same words by the same person so soon are a second click.
+# The same note by the same person within this time is a double click.
 SAME_NOTE = timedelta(seconds=10)
 
 
 class PushesOwed(Protocol):
-    """What the ticket service asks of whoever keeps ServiceNow in step."""
+    """What the ticket service needs of the ServiceNow sync."""
 
     def groups(self) -> Pairs: ...
     def owe_update(self, conn: Connection, ticket: Ticket, *, by: str) -> None: ...
@@ -38,7 +38,7 @@ class PushesOwed(Protocol):
 
 
 class TicketService:
-    """Every method is one transaction; the network is never called here."""
+    """Tickets and their notes. Every method is one transaction without network calls."""
 
     def __init__(
         self,
@@ -59,21 +59,24 @@ class TicketService:
     def create(
         self, wanted: NewTicket, *, by: User, idempotency_key: str = ""
     ) -> tuple[Ticket, bool]:
-        """Open a ticket and triage it; answers it and whether it is new.
+        """Create a ticket and triage it; returns it and whether it is new.
 
-        The same idempotency key with the same content answers the same ticket. Raises Conflict
-        for the key with other content, Invalid for a value that is not known.
+        The same idempotency key with the same content returns the same ticket. Raises Conflict
+        for the key with other content, Invalid for an unknown value.
         """
         ticket, new = self._opening.open(wanted, by=by, idempotency_key=idempotency_key)
         return privacy.masked_ticket(ticket), new
 
     def get(self, ticket_id: int, viewer: User) -> Ticket:
-        """The ticket. Raises NotFound, also for a requester who did not open it."""
+        """The ticket, its secrets hidden. Raises NotFound, also for another requester's ticket."""
         with reading(self._engine) as conn:
             return privacy.masked_ticket(_visible(tickets.get(conn, ticket_id), viewer))
 
     def detail(self, ticket_id: int, viewer: User, *, revealed: bool = False) -> TicketDetail:
-        """What its viewer may see; `revealed` only after `reveal` was told. Raises NotFound."""
+        """The ticket as its viewer may see it. Raises NotFound.
+
+        `revealed` shows secrets: only after `PrivacyService.reveal` recorded the view.
+        """
         agent = viewer.role.may_act_as(Role.AGENT)
         with reading(self._engine) as conn:
             unexplained = _visible(tickets.get(conn, ticket_id), viewer).reasons_pending
@@ -97,7 +100,7 @@ class TicketService:
         return privacy.plain_detail(detail) if revealed else privacy.masked_detail(detail)
 
     def list(self, wanted: TicketFilter, viewer: User, *, sort: str, page: int) -> TicketPage:
-        """One page, without the long texts; an unknown sort is the latest first."""
+        """One page of tickets without long texts; an unknown `sort` means last updated first."""
         wanted = _of_viewer(wanted, viewer)
         sort = sort if sort in SORTS else "updated"
         with reading(self._engine) as conn:
@@ -130,7 +133,7 @@ class TicketService:
     def after(
         self, wanted: TicketFilter, viewer: User, *, last: int | None, limit: int
     ) -> tuple[tuple[Ticket, ...], int | None]:
-        """The next tickets for a script, newest first, and the cursor of the ones after them."""
+        """The tickets after the cursor `last`, newest first, and the next cursor or None."""
         with reading(self._engine) as conn:
             found = tickets.after(conn, _of_viewer(wanted, viewer), last=last, limit=limit + 1)
         more = len(found) > limit
@@ -138,7 +141,7 @@ class TicketService:
         return shown, found[limit - 1].id if more else None
 
     def agents(self) -> tuple[str, ...]:
-        """The addresses a ticket can be assigned to."""
+        """The e-mail addresses that a ticket can be assigned to."""
         with reading(self._engine) as conn:
             return tickets.assignable(conn)
 
@@ -150,15 +153,15 @@ class TicketService:
         by: User,
         basis: Basis | None = None,
     ) -> Ticket:
-        """Change some fields; with `basis`, what a form showed, only those that differ from it.
+        """Change fields; with `basis`, the values a form showed, only those that differ from it.
 
-        A status that ends the ticket needs a resolution code and notes, set now or before.
-        Raises NotFound, NotAllowed for requesters, Invalid, and Conflict where another person
-        changed the same field since the form was filled.
+        Resolving or closing requires a resolution code and notes. Raises NotFound, NotAllowed
+        for requesters, Invalid, and Conflict if another person changed the same field since the
+        form was shown.
         """
         if not by.role.may_act_as(Role.AGENT):
             _ = self.get(ticket_id, by)
-            raise NotAllowed("Only agents may change a ticket.")
+            raise NotAllowed("Only agents can change tickets.")
         groups = self._pushes.groups()
         with writing(self._engine) as conn:
             ticket = tickets.get(conn, ticket_id, for_update=True)
@@ -199,7 +202,7 @@ class TicketService:
         *,
         by: User,
     ) -> None:
-        """Agents read what was changed, everybody the status."""
+        """Add a timeline entry: status changes for everyone, other changes for agents."""
         events.add(
             conn,
             after.id,
@@ -214,16 +217,15 @@ class TicketService:
     def add_note(
         self, ticket_id: int, body: str, *, internal: bool, by: User, push: bool | None = None
     ) -> TicketEvent:
-        """A comment the requester sees, or an internal note.
+        """Add a comment, which the requester sees, or an internal note.
 
-        `push` is the tick "also send": None where nobody was asked. A note of a linked ticket
-        goes at once when ticked, or when internal and nobody was asked; ticked before there is a
-        link, it goes after linking. An internal note unticked stays here; everything else goes
-        with the next sync by hand.
+        `push` is the choice "Also send": None if it was not offered. True queues the note now, or
+        after linking. None queues an internal note of a linked ticket now; False never sends it.
+        All other notes are sent with the next "Sync status to ServiceNow".
         """
         agent = by.role.may_act_as(Role.AGENT)
         if internal and not agent:
-            raise NotAllowed("Only agents may write internal notes.")
+            raise NotAllowed("Only agents can write internal notes.")
         kind = EventKind.INTERNAL_NOTE if internal else EventKind.COMMENT
         now = self._now()
         with writing(self._engine) as conn:
@@ -254,7 +256,7 @@ class TicketService:
 def _visible(ticket: Ticket, viewer: User) -> Ticket:
     if viewer.role.may_act_as(Role.AGENT) or ticket.requester_email == viewer.email:
         return ticket
-    raise NotFound(f"There is no ticket {ticket.id}.")
+    raise NotFound(f"Ticket {ticket.id} was not found.")
 
 
 def _of_viewer(wanted: TicketFilter, viewer: User) -> TicketFilter:
@@ -278,7 +280,7 @@ def _when_to_push(ticket: Ticket, *, internal: bool, push: bool | None) -> NoteP
 def _check_contested(
     conn: Connection, ticket: Ticket, own: Mapping[str, Any], basis: Basis
 ) -> None:
-    """Raises Conflict for fields that another person changed too."""
+    """Raises Conflict for fields that another person changed as well."""
     now = {name: getattr(ticket, name) for name in own}
     contested = basis.contested(own, now, shown=masked)
     if not contested:
