@@ -53,11 +53,10 @@ def came_in(engine: Engine) -> Callable[..., Ticket]:
             return tickets.add(
                 conn,
                 **text,
-                requester_email="abel.tuter@example.com",
                 status=status,
                 created_at=now,
                 updated_at=now,
-                **values,
+                **{"requester_email": "abel.tuter@example.com"} | values,
             )
 
     return add
@@ -268,3 +267,24 @@ def test_the_worker_triages_everything_before_it_makes_reasons(
     app.state.services.learning.keep_up(pause=pause)
     assert left == [(2, 0), (0, 2), (1, 1), (0, 2), (0, 1)]
     assert ids(engine, tickets.untriaged) == ids(engine, tickets.unexplained) == []
+
+
+def test_scripts_are_told_while_the_reasons_are_being_prepared(
+    api: TestClient,
+    requester: TestClient,
+    service: TriageService,
+    came_in: Callable[..., Ticket],
+    desk: Desk,
+) -> None:
+    ticket = came_in(JAM, requester_email="requester@example.com")
+    path = f"/api/tickets/{ticket.id}"
+    assert service.catch_up() == 1
+    desk.services.similar.start()
+    early = api.get(path).json()
+    assert early["reasons_pending"] is True
+    assert [one["words_for"] for one in early["predictions"]] == [[], []]
+    assert requester.get(path).json()["reasons_pending"] is False
+    desk.services.similar.keep_fresh()
+    later = api.get(path).json()
+    assert later["reasons_pending"] is False
+    assert later["predictions"][0]["words_for"]

@@ -83,9 +83,14 @@ class PredictionOut(BaseModel):
 
 
 class TicketDetailOut(TicketOut):
-    """A ticket with its predictions, and what it and its incident changed both."""
+    """A ticket with its predictions, and what it and its incident changed both.
+
+    `reasons_pending`: the predictions were made in a batch and stand; their words and neighbours
+    are still being prepared. Ask again in a moment.
+    """
 
     predictions: list[PredictionOut]
+    reasons_pending: bool
     conflicts: list[ConflictOut]
 
     @classmethod
@@ -93,5 +98,6 @@ class TicketDetailOut(TicketOut):
         return cls(
             **TicketOut.of(detail.ticket).model_dump(),
             predictions=[PredictionOut.of(view) for view in detail.predictions],
+            reasons_pending=detail.ticket.reasons_pending and bool(detail.predictions),
             conflicts=[ConflictOut.of(one) for one in conflicts],
         )
