@@ -1,5 +1,7 @@
 """Both sides changed the same field: shown, chosen by a person, carried out, and told."""
 
+import json
+
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -14,7 +16,7 @@ from app.models.tickets import EventKind
 from app.simulator import Instance
 from app.worker import tick
 from tests.both_sides import BETH, HARDWARE, BothSides
-from tests.conftest import account, soup
+from tests.conftest import HTMX, account, soup
 from tests.desk import Desk
 from tests.test_servicenow_pages import press
 
@@ -180,6 +182,20 @@ def test_scripts_read_and_resolve_conflicts(api: TestClient, torn: BothSides) ->
     assert api.post(path, json={"choices": {"nosuch": "ours"}}).status_code == 422
     listed = api.get("/api/tickets", params={"conflict": True}).json()["tickets"]
     assert listed == []
+
+
+def test_a_choice_on_the_page_of_conflicts_is_announced_on_the_page_of_the_ticket(
+    agent: TestClient, torn: BothSides
+) -> None:
+    path = f"/servicenow/tickets/{torn.id}/conflicts"
+    at = HTMX | {"HX-Current-URL": f"http://testserver{path}"}
+    answer = agent.post(path, data={"subject": "ours"}, headers=at)
+    assert json.loads(answer.headers["HX-Trigger"])["announce"] == {
+        "text": "Choices saved.",
+        "focus": f"push-card-{torn.id}",
+    }
+    assert soup(answer.text).select_one(f"#main #push-card-{torn.id}")
+    assert answer.headers["HX-Push-Url"] == f"/tickets/{torn.id}"
 
 
 def test_a_requester_sees_nothing_of_it(requester: TestClient, both: BothSides) -> None:

@@ -68,18 +68,22 @@ class TicketDesk(TicketParts):
         )
 
     def done(self, ticket_id: int, said: str, *, focus: str = "", anchor: str = "") -> Response:
-        """The answer to a change that worked: the page in place where it is shown already.
+        """The answer to a change that worked: the ticket's page, in place where it is shown.
 
         `focus` and `anchor` are ids: what gets the focus there, and where a redirect leads.
         """
+        path, anchor = f"/tickets/{ticket_id}", anchor or focus
+        if not is_partial(self.request):
+            return see_other(f"{path}#{anchor}" if anchor else path)
+        response = self.ticket_page(ticket_id)
         if self._is_shown(ticket_id):
-            response = self.ticket_page(ticket_id)
             response.headers["HX-Reswap"] = "outerMorph"
             # A card that asks for itself is part of the page: that is no new place.
             del response.headers["HX-Push-Url"]
-            return announce(response, said, focus=focus, close_dialog=self._acted)
-        path, anchor = f"/tickets/{ticket_id}", anchor or focus
-        return see_other(f"{path}#{anchor}" if anchor else path)
+        else:
+            response.headers["HX-Reswap"] = "outerHTML show:top"
+            response.headers["HX-Push-Url"] = path
+        return announce(response, said, focus=focus, close_dialog=self._acted)
 
     def after_push(self, status: PushStatus) -> Response:
         """The ticket's page, which may have taken over fields; the card alone for other pages."""

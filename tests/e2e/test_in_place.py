@@ -197,3 +197,22 @@ def test_what_a_link_takes_over_is_in_the_form_at_once(
     stays(page, button.click, them["number"])
     assert page.locator("#assignee").input_value() == "beth.anglin@example.com"
     assert page.locator("#body").input_value() == "half a note"
+
+
+def test_a_choice_on_the_page_of_conflicts_is_said_on_the_page_of_the_ticket(
+    visitor: Visitor, live_desk: Desk, instance: Instance
+) -> None:
+    ticket = live_desk.ticket(subject="Ours")
+    instance.add_incident(number="INC0000042", short_description="Theirs")
+    service = live_desk.services.servicenow
+    service.linking.link(ticket.id, "INC0000042", by="desk@example.com")
+    visitor.sign_in("agent")
+    visitor.go(f"/servicenow/tickets/{ticket.id}/conflicts")
+    page = visitor.page
+    page.locator("#conflict-subject [value=theirs]").check()
+    visitor.press("Save the choices")
+    said(page).get_by_text("Choices saved.").wait_for()
+    assert page.url == f"{visitor.url}/tickets/{ticket.id}"
+    assert focused(page) == f"push-card-{ticket.id}"
+    page.go_back()
+    page.wait_for_url("**/conflicts")
