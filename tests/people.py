@@ -252,7 +252,7 @@ class People:
             if winner.said[-1:] == [ticket.subject] and loser.said:
                 gone = loser.said[-1]
                 seen = winner.at > loser.at and gone != winner.unseen
-                bodies = [event.body for event in self.world.timeline(ticket.id)]
+                texts = [event.text for event in self.world.timeline(ticket.id)]
                 # With the audit closed nobody can say which value it was, only where it stands.
-                told = any(gone in body or "see the history of" in body for body in bodies)
+                told = any(gone in text or "see the history of" in text for text in texts)
                 assert seen or told, f"{gone!r} gave way to {ticket.subject!r} unseen"
