@@ -278,7 +278,7 @@ def test_a_run_waits_out_the_limit_of_requests_and_goes_on(
             assert now.waiting_until is not None
             assert timedelta(0) < now.waiting_until - clock() <= timedelta(hours=1)
             card = soup(admin.get(f"/servicenow/pulls/{run.id}", headers=HTMX).text)
-            assert "It goes on by itself" in card.get_text(" ", strip=True)
+            assert "The import resumes automatically" in card.get_text(" ", strip=True)
             assert not service.pulls.run_due()
             clock.forward(hours=1, seconds=1)
             instance.rate_window_seconds = 0  # An hour later there too.
@@ -387,7 +387,8 @@ def test_a_form_that_cannot_be_used_comes_back_as_typed(
             assert form.select_one(f"[name={name}]")["value"] == value
     ticked = [box["value"] for box in form.select("[name=state][checked]")]
     assert ticked == ["2", "3"]
-    assert not form.select("[name=dry_run][checked]")
+    buttons = [(one.get_text(), one.get("name")) for one in form.select("button")]
+    assert buttons == [("Start dry run", "dry_run"), ("Start import", None)]
     assert not instance.requests
 
 
@@ -424,7 +425,7 @@ def test_the_card_tells_the_rate_and_the_time_left(
 
     service.pulls.run_due(stopping=ten_seconds_later)
     said = words(admin.get(f"/servicenow/pulls/{run.id}", headers=HTMX).text)
-    assert "100 of 300, 10 a second, about 20 s left" in said
+    assert "100 of 300, 10 per second, about 20 s left" in said
 
 
 def test_an_agent_gets_no_form(agent: TestClient) -> None:
@@ -446,7 +447,7 @@ def test_the_card_says_what_was_hidden_and_what_an_undo_kept(
     desk.note(found[0].id, "Mine", internal=True)
     answer = admin.post(f"/servicenow/pulls/{run.id}/undo", headers=HTMX)
     said = words(answer.text)
-    assert "10 tickets deleted, 1 kept because somebody worked on it" in said
+    assert "10 tickets deleted, 1 not deleted because it was changed" in said
 
 
 def test_a_row_that_moves_up_while_hidden_ones_are_stepped_over_is_read(

@@ -64,8 +64,8 @@ def test_a_good_instance_passes_every_step(
     found = steps_of(api)
     assert list(found) == STEPS
     assert {check["status"] for check in found.values()} == {"passed"}, found
-    assert "OAuth is the preferred way" in found["sign_in"]["hint"]
-    assert "counts 1" in found["read_incident"]["detail"]
+    assert "OAuth is recommended" in found["sign_in"]["hint"]
+    assert "(1 in total)" in found["read_incident"]["detail"]
     writes = [call["method"] for call in instance.requests if call["method"] != "GET"]
     assert writes.count("POST") == 1, "the create of the ticket, and none of the test"
     assert next(iter(instance.incidents.values()))["sys_mod_count"] == before
@@ -76,7 +76,7 @@ def test_without_a_linked_incident_the_write_right_waits_for_the_first_push(
 ) -> None:
     found = steps_of(api)
     assert found["write"]["status"] == "skipped"
-    assert "Not tested until the first push" in found["write"]["detail"]
+    assert "no incident is linked yet" in found["write"]["detail"]
     assert found["query_probe"]["status"] == "skipped"
     assert not instance.incidents
 
@@ -111,14 +111,14 @@ def test_rights_that_are_missing_are_named(
     assert failing(found) == ["write", "users"]
     assert failing(found, "warning") == ["choices", "journal", "query_probe"]
     assert "access rule" in found["write"]["detail"]
-    assert "silently answers nothing" in found["journal"]["detail"]
-    assert "ignores conditions on unknown fields" in found["query_probe"]["detail"]
+    assert "returns no rows, but entries exist" in found["journal"]["detail"]
+    assert "ignores unknown fields" in found["query_probe"]["detail"]
     assert all(found[name]["hint"] for name in failing(found))
 
 
 @pytest.mark.parametrize(
     ("regime", "words"),
-    [("drop", "ignores conditions"), ("no_rows", "finds nothing"), ("forbidden", "is refused")],
+    [("drop", "ignores"), ("no_rows", "return no incidents"), ("forbidden", "rejects")],
 )
 def test_the_probe_tells_the_three_regimes_apart(
     api: TestClient, instance: Instance, regime: str, words: str
@@ -134,7 +134,7 @@ def test_incidents_that_are_counted_and_hidden_are_told(
     theirs = instance.add_incident(number="INC1")
     instance.hidden_rows.add(theirs["sys_id"])
     found = steps_of(api)
-    assert "counts 1 incidents and shows none" in found["read_incident"]["detail"]
+    assert "cannot see any incident (1 in total)" in found["read_incident"]["detail"]
 
 
 # -- a sentence for each failure -----------------------------------------------------------------
@@ -236,7 +236,7 @@ def test_what_keeps_the_instance_from_being_reached_is_told_apart(
             found = {check.name: check for check in seen(app)}
             assert words in found["reach"].detail
             assert found["sign_in"].status == "skipped"
-            assert "“reach” failed" in found["sign_in"].detail
+            assert "“Network and TLS” failed" in found["sign_in"].detail
 
 
 # -- how people see it -----------------------------------------------------------------------

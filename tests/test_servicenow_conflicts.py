@@ -55,7 +55,7 @@ def test_each_field_goes_the_way_that_was_chosen(torn: BothSides) -> None:
     status = torn.service.pushes.status(torn.id)
     assert status.state is PushState.LINKED
     assert torn.service.conflicts.of(torn.id).conflicts == ()
-    assert "kept ours: priority urgent (there: low)" in torn.told()
+    assert "Ticket value used: priority urgent (ServiceNow: low)" in torn.told()
     assert "Subject: Ours → Theirs" in torn.told()
 
 
@@ -154,17 +154,17 @@ def test_the_ticket_page_has_the_card_and_its_form_works_without_scripts(
 
 
 def test_a_blocked_push_leads_to_the_choice(agent: TestClient, torn: BothSides) -> None:
-    link = soup(agent.get(f"/tickets/{torn.id}").text).find("a", string="Choose now")
+    link = soup(agent.get(f"/tickets/{torn.id}").text).find("a", string="Resolve conflict")
     assert link
     assert soup(agent.get(link["href"]).text).select_one("#conflict-card")
-    assert "Choose now" in agent.get("/servicenow/outbox").text
+    assert "Resolve conflict" in agent.get("/servicenow/outbox").text
     choose(torn, subject="ours", priority="ours")
-    assert "Nothing is in conflict" in agent.get(link["href"]).text
+    assert "This ticket has no conflicts." in agent.get(link["href"]).text
 
 
 def test_tickets_in_conflict_are_counted_and_listed(agent: TestClient, torn: BothSides) -> None:
     torn.desk.ticket(subject="Quiet one")
-    assert "1 ticket was changed here and in ServiceNow" in agent.get("/servicenow").text
+    assert "1 ticket has a conflict with ServiceNow" in agent.get("/servicenow").text
     listed = soup(agent.get("/tickets?conflict=yes").text).select("tbody tr")
     assert [row["id"] for row in listed] == [f"ticket-{torn.id}"]
 
@@ -221,8 +221,8 @@ def test_linking_an_incident_that_says_otherwise_asks_which_to_keep(
     press(agent, f"{path}/link", number="INC0000042")
     page = soup(agent.get(f"/tickets/{ticket.id}"))
     card = page.select_one(f"#push-card-{ticket.id}")
-    assert card.select_one(".badge").get_text() != "In step"
-    (choose_now,) = (link for link in card.select("a") if link.get_text() == "Choose now")
+    assert card.select_one(".badge").get_text() != "In sync"
+    (choose_now,) = (link for link in card.select("a") if link.get_text() == "Resolve conflict")
     assert agent.get(choose_now["href"]).status_code == 200
     asked = [row["id"] for row in page.select("#conflict-card tbody tr")]
     assert "conflict-subject" in asked
@@ -235,7 +235,7 @@ def test_linking_an_incident_that_says_otherwise_asks_which_to_keep(
     choices = {one.removeprefix("conflict-"): "ours" for one in asked}
     desk.services.servicenow.conflicts.resolve(ticket.id, choices, by="agent@example.com")
     page = soup(agent.get(f"/tickets/{ticket.id}"))
-    assert page.select_one(f"#push-card-{ticket.id} .badge").get_text() == "In step"
+    assert page.select_one(f"#push-card-{ticket.id} .badge").get_text() == "In sync"
     assert theirs["short_description"] == "Ours"
 
 

@@ -51,7 +51,7 @@ def test_the_older_is_kept_and_the_person_is_told(
     assert status.ticket.sn_number not in (None, "INC0999999", "INC0999998")
     assert [twin.number for twin in status.duplicates] == ["INC0999999"]
     told = [event.body for event in desk.services.tickets.detail(doubled.id, desk.user).events]
-    assert any("INC0999999 is a second incident" in body for body in told)
+    assert any("INC0999999 is a duplicate incident" in body for body in told)
 
 
 def test_the_button_cancels_exactly_that_one(

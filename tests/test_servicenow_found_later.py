@@ -54,7 +54,7 @@ def test_what_a_person_changed_there_is_taken_over(
     assert (ticket.subject, ticket.status) == ("All mail is down", "in_progress")
     assert (ticket.priority, ticket.assignee) == ("urgent", "beth.anglin@example.com")
     assert ticket.assignment_group == HARDWARE
-    assert "Taken from" in told(desk, lost)
+    assert "Updated from" in told(desk, lost)
     assert theirs.items() <= the_only(instance).items()
 
 
@@ -92,7 +92,7 @@ def test_an_untouched_incident_is_in_step_without_another_write(
     assert service.pushes.status(lost).state is PushState.LINKED
     find(desk, clock)
     assert [one["method"] for one in instance.requests].count("PATCH") == 0
-    assert "Taken from" not in told(desk, lost)
+    assert "Updated from" not in told(desk, lost)
 
 
 def test_what_only_this_side_changed_meanwhile_is_sent(
@@ -130,5 +130,5 @@ def test_what_a_rule_made_of_it_at_once_is_no_change_of_a_person(
     made = desk.ticket(category="network")
     instance.faults.lose_next_reply()
     assert desk.services.servicenow.pushes.create_from_ticket(made.id, by=BY).linked
-    assert "Taken from" not in told(desk, made.id)
+    assert "Updated from" not in told(desk, made.id)
     assert desk.services.tickets.get(made.id, desk.user).category == "network"

@@ -105,7 +105,7 @@ def test_a_report_lists_every_row_and_defuses_formulas(
     rows = list(csv.DictReader(response.text.splitlines()))
     assert len(rows) == 12
     by_number = {row["number"]: row for row in rows}
-    assert by_number["INC-odd"]["reason"] == "State -100 has no status here"
+    assert by_number["INC-odd"]["reason"] == "State -100 is not mapped to a status"
     assert by_number["INC3"]["outcome"] == "created"
     assert by_number["INC3"]["ticket_id"]
     assert "'=INC-nobody" in by_number
@@ -260,10 +260,10 @@ def test_the_card_leads_from_the_dry_run_to_the_import_and_back(
         "updated_from": "2026-01-01",
     }
     card = soup(admin.post("/servicenow/pulls", data=form, headers=HTMX).text).section
-    assert "Dry run" in card.get_text()
+    assert "Checking incidents" in card.get_text()
     service.pulls.run_due()
     card = soup(admin.get(str(card["hx-get"]), headers=HTMX).text).section
-    assert "Nothing was written" in card.get_text()
+    assert "Nothing was saved" in card.get_text()
     assert "Would be created" in card.get_text()
     assert len(card.select("#pull-samples tbody tr")) == 11
     again = {
@@ -279,7 +279,7 @@ def test_the_card_leads_from_the_dry_run_to_the_import_and_back(
     page = soup(admin.get("/servicenow").text).select_one("#pull-card")
     assert page.select_one("a[href$='report.csv']")
     undo = str(page.select_one("form[action$=undo]")["action"])
-    assert "Undone" in admin.post(undo, headers=HTMX).text
+    assert "Import undone" in admin.post(undo, headers=HTMX).text
     assert tickets_here(desk) == 0
 
 
@@ -321,7 +321,7 @@ def test_a_blank_short_description_becomes_a_subject_and_the_report_says_so(
     report = api.get(f"/api/sn/sync/runs/{run.id}/report.csv").text
     [row] = csv.DictReader(report.splitlines())
     assert row["reason"] == (
-        f"The short description is empty: the ticket's subject is the incident's {said}"
+        f"The short description is empty, so the incident's {said} is the subject"
     )
     assert counts(pull(service))["unchanged"] == 1
 

@@ -129,7 +129,7 @@ def test_a_change_there_arrives_by_itself_and_is_not_pushed_back(
     assert (ticket.impact, ticket.urgency) == (1, 1)
     assert ticket.assignee == "beth.anglin@example.com"
     assert both.service.owed_count() == 0
-    assert "Taken from" in both.told()
+    assert "Updated from" in both.told()
     clock.forward(hours=1)
     tick(both.service)
     assert both.patches() == 0
@@ -142,7 +142,7 @@ def test_our_own_update_coming_back_changes_nothing(both: BothSides) -> None:
     version = both.ticket.version
     pull(both.service)
     assert both.ticket.version == version
-    assert "Taken from" not in both.told()
+    assert "Updated from" not in both.told()
 
 
 def test_what_both_sides_changed_is_overwritten_by_neither(both: BothSides) -> None:
@@ -357,7 +357,7 @@ def test_a_deleted_incident_is_noticed_and_its_link_stays(
     state = pull(both.service)
     assert state.gone == 1
     assert both.ticket.linked
-    text = f"{both.number} is deleted or hidden from the integration account"
+    text = f"{both.number} was deleted, or the integration account cannot see it"
     assert both.told().count(text) == 1
     assert text in agent.get(f"/tickets/{both.id}").text
     assert both.service.reads.list().total == 0
@@ -370,7 +370,7 @@ def test_an_incident_that_is_shown_again_is_welcomed_back(both: BothSides, clock
     both.incident["short_description"] = "Changed without a new stamp"
     clock.forward(hours=25)
     assert pull(both.service).gone == 0
-    assert "can be seen again" in both.told()
+    assert "is visible again" in both.told()
 
 
 def test_a_change_without_a_new_stamp_is_found_by_the_sweep(both: BothSides, clock: Clock) -> None:
@@ -395,7 +395,7 @@ def test_what_the_account_cannot_see_is_counted_and_said(
     state = pull(both.service)
     assert (state.rows, state.hidden) == (3, 3)
     page = agent.get("/servicenow").text
-    assert "3 more were hidden from the integration account" in page
+    assert "The integration account cannot see 3 more." in page
 
 
 # -- what people see ----------------------------------------------------------------------------
@@ -405,13 +405,13 @@ def test_an_admin_pulls_and_switches_and_an_agent_only_reads(
     agent: TestClient, admin: TestClient, both: BothSides
 ) -> None:
     both.there(short_description="Theirs")
-    assert "Pull now" not in agent.get("/servicenow").text
-    assert "Pull now" in admin.get("/servicenow").text
+    assert "Check now" not in agent.get("/servicenow").text
+    assert "Check now" in admin.get("/servicenow").text
     assert admin.post("/servicenow/incoming/pull").status_code == 303
     tick(both.service)
     assert both.ticket.subject == "Theirs"
     admin.post("/servicenow/incoming/switch", data={"on": "false"})
-    assert "stay there" in agent.get("/servicenow").text
+    assert "Incoming changes are off." in agent.get("/servicenow").text
     assert agent.post("/servicenow/incoming/switch", data={"on": "true"}).status_code == 403
 
 
@@ -434,9 +434,9 @@ def test_values_that_say_nothing_here_are_listed_with_how_often_and_where(
     card = soup(agent.get("/servicenow/unmapped", headers=HTMX).text)
     rows = [[cell.get_text() for cell in row.select("td")] for row in card.select("tbody tr")]
     assert rows == [
-        ["State", "-5", "none", "3"],
-        ["Priority", "9", "none", "2"],
-        ["Category", "facilities", "none", "2"],
+        ["State", "-5", "None", "3"],
+        ["Priority", "9", "None", "2"],
+        ["Category", "facilities", "None", "2"],
     ]
     assert card.find("a", href="/servicenow?state=-5")
     assert agent.get("/servicenow/unmapped").headers["location"].startswith("/servicenow/mapping")

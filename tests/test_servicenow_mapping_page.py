@@ -37,7 +37,7 @@ def test_the_defaults_are_those_of_the_owner(agent: TestClient, instance: Instan
     back = [maps[f"our_priority.{value}"] for value in "12345"]
     assert back == ["urgent", "high", "medium", "low", "low"]
     assert maps["status_of_state.8"] == "closed"
-    assert "nobody has changed them" in agent.get(MAPPING).text
+    assert "This is the default mapping." in agent.get(MAPPING).text
 
 
 def test_the_instances_own_choices_are_offered_once_read(
@@ -64,7 +64,7 @@ def test_saved_maps_are_what_pushes_and_imports_use(
     }
     assert admin.post(MAPPING, data=maps).headers["Location"] == MAPPING
     assert form_of(admin) == maps
-    assert "by admin@example.com" in admin.get(MAPPING).text
+    assert "admin@example.com changed the mapping" in admin.get(MAPPING).text
 
     ticket_id = linked(desk, category="access")
     incident = next(one for one in instance.incidents.values() if one["number"] != "INC7")
@@ -87,9 +87,9 @@ def test_the_preview_shows_both_directions_and_counts_what_is_unmapped(
     press(admin, "/servicenow/fetch")
     shown = words(admin, "#map-preview").replace(" ,", ",")
     assert "New, 5 - Planning, Network Open, Low, Network New, 4 - Low, Network Differs" in shown
-    assert "Nothing: its state is unmapped" in shown
+    assert "Not sent: unmapped state" in shown
     unmapped = words(admin, "#unmapped")
-    assert "State “11”: 3 incidents; not imported" in unmapped
+    assert "State “11”: 3 incidents. Incidents with this state are not imported" in unmapped
     assert "Category “facilities”: 3 incidents" in unmapped
 
     tried = form_of(admin) | {
@@ -97,8 +97,8 @@ def test_the_preview_shows_both_directions_and_counts_what_is_unmapped(
         "our_category.facilities": "hardware",
     }
     page = soup(admin.post(f"{MAPPING}/preview", data=tried).text)
-    assert "Every state, priority and category" in page.select_one("#unmapped").get_text()
-    assert "Not saved yet" in page.get_text()
+    assert "All states, priorities and categories" in page.select_one("#unmapped").get_text()
+    assert "Not saved." in page.get_text()
     assert "State “11”" in words(admin, "#unmapped"), "nothing was stored"
 
 
@@ -107,7 +107,7 @@ def test_a_status_that_comes_back_as_another_is_warned_of(
 ) -> None:
     maps = form_of(admin) | {"state_of_status.pending": "2"}
     admin.post(MAPPING, data=maps)
-    assert "Pending is sent as In Progress, which is read back as In progress." in soup(
+    assert "Pending is sent as In Progress but read back as In progress." in soup(
         admin.get(MAPPING).text
     ).get_text(" ")
 
@@ -151,15 +151,15 @@ def test_the_page_shows_who_changed_which_map_when(
 ) -> None:
     good = form_of(agent)
     admin.post(MAPPING, data=good)
-    assert "Who changed what" not in agent.get(MAPPING).text, "saved as it was"
+    assert "Change log" not in agent.get(MAPPING).text, "saved as it was"
     admin.post(MAPPING, data=good | {"state_of_status.pending": "2", "our_priority.5": ""})
     admin.post(f"{MAPPING}/reset")
 
     undone, changed = soup(agent.get(MAPPING).text).select("#map-changes tbody tr")
-    who = changed.select_one("[data-label=Who]").get_text()
+    who = changed.select_one("[data-label='Changed by']").get_text()
     assert who == "admin@example.com"
-    what = changed.select_one("[data-label=What]").get_text(" ")
-    assert "State Pending is sent as: On Hold → In Progress" in what
-    assert "Priority 5 - Planning is read as: Low → nothing" in what
-    assert "State Pending is sent as: In Progress → On Hold" in undone.get_text(" ")
-    assert "nobody has changed them" not in agent.get(MAPPING).text
+    what = changed.select_one("[data-label=Change]").get_text(" ")
+    assert "State Pending to ServiceNow: On Hold → In Progress" in what
+    assert "Priority 5 - Planning from ServiceNow: Low → Unmapped" in what
+    assert "State Pending to ServiceNow: In Progress → On Hold" in undone.get_text(" ")
+    assert "This is the default mapping." in agent.get(MAPPING).text

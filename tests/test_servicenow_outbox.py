@@ -63,7 +63,7 @@ def test_filters_and_pages_are_in_the_address(
     page = soup(agent.get(f"{OUTBOX}?kind=note").text)
     assert len(page.select("tbody tr")) == 50
     assert page.select_one("a[rel=next]")["href"] == f"{OUTBOX}?kind=note&page=2"
-    assert page.select_one("#kind option[selected]").get_text() == "Note"
+    assert page.select_one("#kind option[selected]").get_text() == "Send note"
     assert len(items(agent, "?kind=note&page=2")) == 1
     assert len(items(agent, "?state=done")) == 1
     assert items(agent, f"?ticket={first + 1}") == []
@@ -102,11 +102,11 @@ def test_a_blocked_create_is_sent_with_a_code_and_a_group_of_the_instance(
     alert = soup(wrong.text).select_one("#push-edit #form-errors a")
     assert soup(wrong.text).select_one(alert["href"])["name"] == "close_code"
     answer = press(agent, f"{OUTBOX}/1/edit", close_code="Fixed", assignment_group=group["value"])
-    assert soup(answer).select_one(f"#push-card-{ticket_id} .badge").get_text() == "In step"
+    assert soup(answer).select_one(f"#push-card-{ticket_id} .badge").get_text() == "In sync"
     incident = next(iter(instance.incidents.values()))
     assert (incident["close_code"], incident["assignment_group"]) == ("Fixed", group["value"])
     timeline = soup(agent.get(f"/tickets/{ticket_id}").text).get_text(" ")
-    assert "changed: close code, assignment group" in timeline
+    assert "Update edited (close code, assignment group)" in timeline
 
 
 def test_editing_a_note_that_waits_edits_the_note(
@@ -196,7 +196,7 @@ def test_a_pause_keeps_pushes_waiting_until_it_ends_and_everybody_sees_why(
     assert not instance.incidents
     for path in (OUTBOX, "/servicenow", f"/tickets/{ticket.id}"):
         shown = " ".join(soup(admin.get(path).text).get_text(" ").split())
-        assert "Pushes are paused by admin@example.com since 09:00, just now" in shown, path
+        assert "admin@example.com paused sending ( 09:00, just now )" in shown, path
         assert "The instance is upgraded" in shown
     health = admin.get("/api/sn/health").json()
     assert health["paused"]["reason"] == "The instance is upgraded"
@@ -205,7 +205,7 @@ def test_a_pause_keeps_pushes_waiting_until_it_ends_and_everybody_sees_why(
     assert admin.post("/servicenow/resume").headers["Location"] == OUTBOX
     tick(desk.services.servicenow)
     assert len(instance.incidents) == 1
-    assert "Pushes are paused" not in admin.get(OUTBOX).text
+    assert "paused sending" not in admin.get(OUTBOX).text
 
 
 def test_only_admins_pause(agent: TestClient, app: FastAPI) -> None:

@@ -107,8 +107,8 @@ def test_without_the_audit_a_warning_says_which_fields_were_written_and_where_to
     assert conflicts(both) == []
     label = name.replace("_", " ")
     warning = both.ticket.sn_notice or ""
-    assert f"Fields written from here: {label}" in warning
-    assert f"see the history of {both.number} in ServiceNow" in warning
+    assert f"fields was overwritten: {label}" in warning
+    assert f"Check the history of {both.number} in ServiceNow" in warning
     assert warning in both.told()
     assert both.service.pushes.status(both.id).state is PushState.LINKED
     card = soup(agent.get(f"/tickets/{both.id}").text).select_one(f"#push-card-{both.id}")
@@ -215,7 +215,7 @@ def test_an_edit_that_met_a_write_whose_answer_was_lost_is_found_later(
     if audit:
         assert conflicts(both) == ["subject"]
     else:
-        assert "Fields written from here: subject" in (both.ticket.sn_notice or "")
+        assert "fields was overwritten: subject" in (both.ticket.sn_notice or "")
 
 
 def test_a_conflict_that_was_overwritten_ends_when_they_change_the_field_again(

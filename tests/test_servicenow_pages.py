@@ -30,7 +30,7 @@ def press(browser: TestClient, path: str, **form: str) -> str:
 def test_fetch_latest_fills_the_table_and_says_how_old_it_is(
     agent: TestClient, instance: Instance
 ) -> None:
-    assert "No incident has been fetched yet" in agent.get("/servicenow").text
+    assert "No incidents fetched yet." in agent.get("/servicenow").text
     for number in range(3):
         instance.add_incident(number=f"INC000000{number}", short_description="Mail is down")
     html = soup(press(agent, "/servicenow/fetch"))
@@ -74,7 +74,7 @@ def test_search_state_and_pages_are_in_the_address(agent: TestClient, instance: 
     assert not second.select("html")
     found = soup(agent.get("/servicenow?q=lonely").text)
     assert [a.get_text() for a in found.select("#incident-table tbody tr td a")] == ["INC9"]
-    assert "No incident matches" in agent.get("/servicenow?q=nosuchthing").text
+    assert "No incidents match these filters" in agent.get("/servicenow?q=nosuchthing").text
     assert agent.get("/servicenow?page=-5&state=bogus").status_code == 200
 
 
@@ -123,10 +123,10 @@ def test_without_the_instance_old_rows_are_shown_with_the_reason(
     card = page.select_one("#connection-card").get_text(" ", strip=True)
     assert "Not connected" in card
     assert "asleep" in card
-    assert "Last well" in card
+    assert "Last successful check" in card
     assert "INC0000001" in page.select_one("#incident-table").get_text()
     details = agent.get(f"/servicenow/incidents/{theirs['sys_id']}", headers=HTMX)
-    assert "This is our copy" in details.text
+    assert "This is the cached copy" in details.text
 
 
 def test_the_connection_test_names_the_step_that_failed(
@@ -135,12 +135,12 @@ def test_the_connection_test_names_the_step_that_failed(
     press(agent, "/servicenow/test")
     good = soup(agent.get("/servicenow/test", headers=HTMX).text).get_text(" ", strip=True)
     assert "Connected" in good
-    assert "OAuth is the preferred way" in good
+    assert "OAuth is recommended" not in good, "a hint for administrators"
     instance.accounts.password = "changed"
     press(agent, "/servicenow/test")
     bad = soup(agent.get("/servicenow/test", headers=HTMX).text).get_text(" ", strip=True)
     assert "Failed Sign-in" in bad
-    assert "Skipped Read incident" in bad
+    assert "Skipped Read incidents" in bad
 
 
 def test_not_configured_says_what_is_missing(unconfigured: FastAPI) -> None:
@@ -148,6 +148,10 @@ def test_not_configured_says_what_is_missing(unconfigured: FastAPI) -> None:
     page = soup(browser.get("/servicenow").text)
     card = page.select_one("#connection-card").get_text(" ", strip=True)
     assert "ServiceNow not configured" in card
+    assert "Ask an administrator to set up the connection." in card
+    assert "SN_" not in card
+    page = soup(signed_in(unconfigured, "admin").get("/servicenow").text)
+    card = page.select_one("#connection-card").get_text(" ", strip=True)
     assert all(name in card for name in ("SN_INSTANCE_URL", "SN_USERNAME", "SN_PASSWORD"))
     assert page.select_one("#connection-card a[href='/servicenow/setup']")
     assert browser.get("/servicenow/setup").status_code == 200
@@ -177,7 +181,7 @@ def test_preview_lists_ours_and_theirs_and_sends_nothing(
     assert len(rows["Short description"][1]) <= 160
     assert rows["Caller"][1] == "abel.tuter@example.com"
     groups = [option.get_text() for option in soup(page).select("select option")]
-    assert groups[0] == "Leave to ServiceNow"
+    assert groups[0] == "Set by ServiceNow"
     assert "Network" in groups
     assert not instance.incidents
 
@@ -196,11 +200,11 @@ def test_while_servicenow_is_down_the_same_button_queues(
     assert shown.status_code == 200
     preview = soup(shown.text)
     assert "ServiceNow cannot be reached." in preview.select_one("[role=status]").get_text()
-    assert "Looked up when it is sent" in preview.get_text()
+    assert "Looked up when the incident is created" in preview.get_text()
     offered = len(preview.select("select option"))
     assert offered == 1 if trouble == "never connected" else offered > 1
     card = soup(press(agent, path))
-    assert card.select_one(".badge").get_text() in ("Queued", "Blocked")
+    assert card.select_one(".badge").get_text() in ("Waiting", "Blocked")
     assert not instance.incidents
 
 
@@ -228,7 +232,7 @@ def test_the_preview_proposes_the_tickets_own_group(
     assert agent.post(f"/tickets/{ticket.id}/edit", data=api_form).status_code == 303
     options = soup(agent.get(path, headers=HTMX).text).select("select option")
     assert [one.get_text() for one in options if "selected" in one.attrs] == [name]
-    assert "Leave to ServiceNow" not in [one.get_text() for one in options]
+    assert "Set by ServiceNow" not in [one.get_text() for one in options]
 
 
 def test_a_group_that_the_instance_does_not_have_is_refused(
@@ -238,7 +242,7 @@ def test_a_group_that_the_instance_does_not_have_is_refused(
     agent.get(path, headers=HTMX)
     answer = agent.post(path, data={"assignment_group": "nonsense"}, headers=HTMX)
     assert answer.status_code == 422
-    assert "not one of the instance" in answer.text
+    assert "does not exist in ServiceNow" in answer.text
     assert not instance.incidents
 
 
@@ -248,7 +252,7 @@ def test_the_preview_of_a_linked_ticket_says_so_and_has_no_button(
     path = f"/servicenow/tickets/{desk.ticket().id}/incident"
     press(agent, path)
     page = agent.get(path).text
-    assert f"linked to {instance_number(instance)} already" in page
+    assert f"already linked to {instance_number(instance)}" in page
     assert "Nothing has been sent yet" not in page
     assert not soup(page).select("#preview form")
 
@@ -292,13 +296,13 @@ def test_a_busy_instance_leaves_a_card_that_polls_and_ends_by_itself(
     card = soup(press(agent, f"/servicenow/tickets/{ticket.id}/incident"))
     section = card.select_one("section")
     assert "limits the number of requests" in card.get_text()
-    assert "Next try 09:02, in 2 min" in card.get_text()
+    assert "Next attempt 09:02, in 2 min" in card.get_text()
     assert section["hx-get"] == f"/servicenow/tickets/{ticket.id}/push"
     clock.forward(minutes=3)
     tick(agent.app.state.services.servicenow)  # type: ignore[attr-defined]
     after = soup(agent.get(section["hx-get"], headers=HTMX).text).select_one("section")
     assert "hx-get" not in after.attrs
-    assert "In step" in after.get_text()
+    assert "In sync" in after.get_text()
 
 
 def test_a_refusal_waits_for_a_person(agent: TestClient, instance: Instance, desk: Desk) -> None:
@@ -314,7 +318,7 @@ def test_a_refusal_waits_for_a_person(agent: TestClient, instance: Instance, des
 
     instance.rules.aborting_rule = None
     card = soup(press(agent, retry["action"]))
-    assert "In step" in card.get_text()
+    assert "In sync" in card.get_text()
     assert not soup(agent.get("/").text).select("nav .count")
 
 
@@ -429,7 +433,7 @@ def test_read_only_keeps_pushes_waiting_and_says_so(
     card = soup(press(browser, f"/servicenow/tickets/{ticket.id}/incident")).get_text(" ")
     tick(app.state.services.servicenow)
     assert "read-only" in card
-    assert "Queued" in card
+    assert "Waiting" in card
     assert not instance.incidents
     press(browser, "/servicenow/fetch")
     app.state.services.servicenow.close()
@@ -498,4 +502,4 @@ def test_a_card_that_asks_for_itself_brings_the_page_when_nothing_is_on_its_way(
     answer = agent.get(path, headers=shown)
     assert (answer.headers["HX-Reswap"], "HX-Push-Url" in answer.headers) == ("outerMorph", False)
     assert json.loads(answer.headers["HX-Trigger"])["announce"]["focus"] == ""
-    assert "In step" in soup(answer.text).select_one(f"#push-card-{ticket.id}").get_text()
+    assert "In sync" in soup(answer.text).select_one(f"#push-card-{ticket.id}").get_text()

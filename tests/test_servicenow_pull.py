@@ -162,7 +162,7 @@ def test_an_unconfirmed_create_is_not_imported_either(
     instance.faults.clear()
     run = pull(service)
     assert counts(run) == (0, 0, 0, 1, 0)
-    assert run.reasons == {"Being created from a ticket here": 1}
+    assert run.reasons == {"The incident is being created from a ticket of this installation": 1}
 
 
 def test_an_incident_whose_link_was_undone_is_imported(
@@ -184,7 +184,7 @@ def test_an_unknown_state_is_skipped_with_its_reason(
     instance.add_incident(number="INC9", state="-100")
     run = pull(service)
     assert counts(run) == (2, 0, 0, 1, 0)
-    assert run.reasons["State -100 has no status here"] == 1
+    assert run.reasons["State -100 is not mapped to a status"] == 1
 
 
 def test_the_limit_takes_the_newest(

@@ -19,7 +19,7 @@ from tests.backups import put_rows_back, rows_of
 from tests.conftest import HTMX, Clock, soup
 from tests.desk import Desk
 
-STATE_AND_NEXT = ("State", "Next try")
+STATE_AND_NEXT = ("State", "Next attempt")
 BY = "desk@example.com"
 
 
@@ -238,14 +238,14 @@ def test_the_pages_say_so_and_the_release_is_written_down(
     assert page.select("form") == []
     form = soup(admin.get("/servicenow").text).select_one("#restore-card form")
     released = admin.post(form["action"], headers=HTMX)
-    assert "Creates are released." in released.headers["HX-Trigger"]
+    assert "New incidents are released." in released.headers["HX-Trigger"]
     answer = soup(released.text)
     assert answer.select_one("form") is None
     assert "admin@example.com" in answer.text
     row = soup(admin.get("/servicenow/history").text).select_one("#history-table tbody tr")
-    assert "Creates released" in row.text
+    assert "New incidents released" in row.text
     assert "admin@example.com" in row.text
-    assert row.select_one("[data-label=What]").text == "release"
+    assert row.select_one("[data-label=Action]").text == "Release new incidents"
 
 
 def test_a_held_create_is_called_held_wherever_it_is_shown(
@@ -254,16 +254,20 @@ def test_a_held_create_is_called_held_wherever_it_is_shown(
     service.restores.check()
     ticket = desk.ticket(subject="charlie")
     address = f"/servicenow/tickets/{ticket.id}/incident"
-    assert "Creates are held." in soup(agent.get(address).text).select_one("#preview .held").text
+    assert (
+        "New incidents are held." in soup(agent.get(address).text).select_one("#preview .held").text
+    )
     created = agent.post(address, headers=HTMX)
-    assert "Waiting to be sent to ServiceNow. Creates are held" in created.headers["HX-Trigger"]
+    assert (
+        "Waiting to be sent to ServiceNow. New incidents are held" in created.headers["HX-Trigger"]
+    )
 
     def shown(page: str) -> tuple[str, ...]:
         row = soup(agent.get(page).text).select_one(f"tr:has(a[href='/tickets/{ticket.id}'])")
         return tuple(row.select_one(f"[data-label='{part}']").text for part in STATE_AND_NEXT)
 
     for page in ("/servicenow", "/servicenow/outbox"):
-        assert shown(page) == ("Held", "When creates are released")
+        assert shown(page) == ("Held", "When new incidents are released")
     service.restores.release(by="admin@example.com")
     for page in ("/servicenow", "/servicenow/outbox"):
         assert shown(page)[0] == "Pending"

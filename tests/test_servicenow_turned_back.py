@@ -18,7 +18,7 @@ from app.worker import tick
 from tests.both_sides import BothSides
 from tests.conftest import Clock
 
-EARLIER = "has an earlier state in ServiceNow than before"
+EARLIER = "went back to an earlier version in ServiceNow"
 ENDED = {
     "status": "resolved",
     "resolution_code": "Solution provided",

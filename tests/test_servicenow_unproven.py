@@ -207,10 +207,10 @@ def test_only_an_unproven_create_is_sent_again_for_a_persons_word(
 @pytest.mark.parametrize(
     ("hidden", "way", "status", "said"),
     [
-        (frozenset(), "accept", "passed", "by the correlation id and sys_id of its create"),
-        (frozenset(), "ignore", "passed", "by the correlation id of its create"),
-        (HIDDEN, "accept", "passed", "by the sys_id of its create"),
-        (HIDDEN, "ignore", "failed", "cannot be found by the keys"),
+        (frozenset(), "accept", "passed", "by its correlation ID and sys_id"),
+        (frozenset(), "ignore", "passed", "by its correlation ID"),
+        (HIDDEN, "accept", "passed", "by its sys_id"),
+        (HIDDEN, "ignore", "failed", "cannot be found by its correlation ID or sys_id"),
     ],
 )
 def test_the_connection_test_says_which_keys_are_kept(

@@ -79,12 +79,12 @@ def test_an_address_of_two_active_users_is_ambiguous_and_not_missing(both: BothS
         both.instance.add_user(name="Twin", email="admin@example.com", user_name=user_name)
     both.here(assignee="admin@example.com")
     tick(both.service)
-    said = "the assignee admin@example.com matches more than one active user in ServiceNow."
-    assert f"Not sent: {said}" in both.told()
+    said = "Assignee not sent. admin@example.com matches more than one active user in ServiceNow."
+    assert said in both.told()
     assert "was not found" not in both.told()
     twins = both.desk.ticket(requester="admin@example.com")
     assert any(
-        "Requester admin@example.com matches more than one active user in ServiceNow" in note
+        "Caller: admin@example.com matches more than one active user in ServiceNow" in note
         for note in both.service.previews.of(twins.id).notes
     )
 
@@ -95,8 +95,8 @@ def test_a_choice_or_person_unknown_there_is_not_sent_and_said(both: BothSides) 
     incident = both.incident
     assert (incident["category"], incident["assigned_to"]) == ("network", "")
     assert incident["priority"] == "4"
-    assert "Not sent: the category “access” is not one of the instance's." in both.told()
-    assert "Not sent: the assignee admin@example.com was not found in ServiceNow." in both.told()
+    assert "Category not sent. ServiceNow does not have “access”." in both.told()
+    assert "Assignee not sent. admin@example.com was not found in ServiceNow." in both.told()
     assert both.service.pushes.status(both.id).state is PushState.LINKED
 
 
@@ -104,7 +104,7 @@ def test_what_a_rule_there_did_not_keep_is_said_and_not_sent_for_ever(both: Both
     both.instance.rules.forced = {"assignment_group": NETWORK}
     both.here(assignment_group="Hardware")
     tick(both.service)
-    assert "did not keep the assignment group that was sent; there it is “Network”" in both.told()
+    assert "did not use the assignment group that was sent. Its value is “Network”" in both.told()
     before = both.patches()
     both.service.pushes.sync(both.id, by=both.desk.user.email)
     assert both.patches() == before
@@ -117,7 +117,7 @@ def test_a_state_that_a_rule_changed_back_is_blocked_and_sent_again_on_a_retry(
     both.here(status="in_progress")
     tick(both.service)
     status = both.service.pushes.status(both.id)
-    assert "A rule of the instance may have changed it back" in (status.error or "")
+    assert "A business rule may have changed it back" in (status.error or "")
     both.instance.rules.forced = {}
     both.service.pushes.retry(status.items[0].id, by=both.desk.user.email)
     assert both.incident["state"] == "2"
@@ -131,9 +131,7 @@ def test_a_field_that_both_sides_changed_waits_while_the_others_flow(both: BothS
     assert (incident["short_description"], incident["priority"]) == ("Theirs", "4")
     status = both.service.pushes.status(both.id)
     assert status.state is PushState.BLOCKED
-    assert status.error == (
-        f"Different here and in {both.number}: subject. Choose on the ticket which to keep."
-    )
+    assert status.error == (f"Conflict with {both.number}: subject. Resolve it on the ticket.")
     ticket = both.ticket
     assert ticket.subject == "Ours"
     assert ticket.sn_conflicts["subject"]["theirs"] == "Theirs"

@@ -14,6 +14,10 @@ class OutboxKind(StrEnum):
     UPDATE = "update"
     NOTE = "note"
 
+    @property
+    def label(self) -> str:
+        return {"create": "Create incident", "update": "Sync status", "note": "Send note"}[self]
+
 
 class OutboxState(StrEnum):
     PENDING = "pending"

@@ -9,6 +9,20 @@ from app.models.form_basis import Basis
 from app.models.servicenow import OutboxItem, OutboxKind
 from app.models.tickets import Ticket, TicketEvent
 
+# The labels of sync history entries, by direction and `Exchange.what`.
+ACTIONS = {
+    ("push", "create"): "Create incident",
+    ("push", "update"): "Sync status",
+    ("push", "note"): "Send note",
+    ("push", "release"): "Release new incidents",
+    ("pull", "note"): "Copy note",
+    ("pull", "link"): "Link incident",
+    ("pull", "refresh"): "Update ticket",
+    ("pull", "mirror"): "Fetch incidents",
+    ("pull", "import"): "Import incidents",
+    ("pull", "dry run"): "Dry run",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxFilter:
@@ -120,6 +134,11 @@ class Exchange:
     detail: str
     changes: tuple[FieldChange, ...]
     calls: tuple[Mapping[str, Any], ...]
+
+    @property
+    def action(self) -> str:
+        """`what` as people read it."""
+        return ACTIONS.get((self.direction, self.what), self.what.capitalize())
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,22 @@ from app.models.sync_runs import PulledRow, SyncRun
 from app.models.tickets import Suggestion, Ticket, TicketEvent, TicketStatus
 from app.models.triage import PredictionView
 
+CHECK_LABELS = {
+    "configuration": "Configuration",
+    "reach": "Network and TLS",
+    "clock": "Clock skew",
+    "sign_in": "Sign-in",
+    "read_incident": "Read incidents",
+    "write": "Write permission",
+    "users": "Users",
+    "choices": "Choices",
+    "journal": "Comments and work notes",
+    "query_probe": "Query check",
+    "time_zone": "Time zone",
+    "create_keys": "Created incident lookup",
+    "own_incidents": "Restored or copied database",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -28,6 +44,10 @@ class Check:
     status: str
     detail: str
     hint: str = ""
+
+    @property
+    def label(self) -> str:
+        return CHECK_LABELS[self.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +117,7 @@ class IncidentList:
     state: str
     states: tuple[tuple[str, str], ...]
     fetched_at: datetime | None
+    configured: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ def release_creates(request: Request, servicenow: ServiceNow, user: CurrentUser)
         return see_other("/servicenow#restore-card")
     restore = servicenow.restores.find()
     response = fragment(request, "servicenow/restore_card.html", restore=restore)
-    return announce(response, "Creates are released.", focus="restore-card")
+    return announce(response, "New incidents are released.", focus="restore-card")
 
 
 def _pause_card(request: Request, servicenow: ServiceNowService) -> Response:

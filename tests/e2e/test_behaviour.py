@@ -69,7 +69,7 @@ def test_a_double_click_makes_one_incident(
     visitor.go(f"/tickets/{ticket.id}")
     visitor.follow("Create ServiceNow Incident")
     visitor.page.locator("#preview button").dblclick()
-    visitor.page.get_by_text("In step", exact=True).wait_for()
+    visitor.page.get_by_text("In sync", exact=True).wait_for()
     assert len(instance.incidents) == 1
     assert visitor.page.locator("dialog[open]").count() == 0
 
@@ -194,7 +194,7 @@ def test_a_push_is_edited_in_the_dialog_and_sent_from_the_outbox(
     visitor.sign_in("agent")
     visitor.go("/servicenow/outbox?state=blocked")
     visitor.follow("Edit and send")
-    visitor.page.get_by_label("Resolution code there").select_option("Fixed")
+    visitor.page.get_by_label("ServiceNow resolution code").select_option("Fixed")
     visitor.press("Send")
     visitor.page.locator("#outbox-table").get_by_text("Done", exact=True).wait_for()
     assert visitor.page.locator("dialog[open]").count() == 0
@@ -208,12 +208,12 @@ def test_an_admin_pauses_and_resumes_without_leaving_the_page(
 ) -> None:
     visitor.sign_in("admin")
     visitor.go("/servicenow/outbox")
-    visitor.page.get_by_text("Pause the connection").click()
+    visitor.page.locator("summary", has_text="Pause sending").click()
     visitor.page.get_by_label("Reason").fill("The instance is upgraded")
-    visitor.press("Pause")
+    visitor.press("Pause sending")
     visitor.page.get_by_text("The instance is upgraded").wait_for()
-    visitor.press("Resume")
-    visitor.page.get_by_text("Pushes are sent as they fall due.").wait_for()
+    visitor.press("Resume sending")
+    visitor.page.get_by_text("Sending automatically.").wait_for()
 
 
 def test_the_connection_test_shows_its_steps_by_itself(
@@ -223,5 +223,5 @@ def test_the_connection_test_shows_its_steps_by_itself(
     visitor.go("/servicenow")
     visitor.press("Test connection")
     visitor.page.get_by_text("Restored or copied").wait_for()
-    visitor.page.get_by_text("The next step is being asked.").wait_for(state="detached")
+    visitor.page.get_by_text("Running the next step.").wait_for(state="detached")
     assert visitor.page.locator("#connection-steps li").count() == 13

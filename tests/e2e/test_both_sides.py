@@ -30,9 +30,9 @@ def test_an_agent_chooses_per_field(
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
     assert wider <= 0
-    card.get_by_label("Take theirs for subject").check()
-    card.get_by_label("Keep ours for category").check()
-    either.press("Save the choices")
+    card.get_by_label("Use ServiceNow's for subject").check()
+    card.get_by_label("Keep this for category").check()
+    either.press("Save choices")
     either.page.get_by_role("heading", name="since nine").wait_for()
     assert card.count() == 0
     assert both.ticket.category == "hardware"

@@ -22,7 +22,7 @@ def test_from_ticket_to_incident_and_back(
     assert not instance.incidents
     page.get_by_label("Assignment group").select_option(label="Hardware")
     either.press("Create ServiceNow Incident")
-    page.get_by_text("In step", exact=True).wait_for()
+    page.get_by_text("In sync", exact=True).wait_for()
     (incident,) = instance.incidents.values()
     assert page.get_by_role("link", name=incident["number"]).is_visible()
 
@@ -30,15 +30,15 @@ def test_from_ticket_to_incident_and_back(
     either.press("Set status")
     page.get_by_text("Open → In progress").wait_for()
     either.press("Sync status to ServiceNow")
-    page.get_by_text("In step", exact=True).wait_for()
+    page.get_by_text("In sync", exact=True).wait_for()
     assert incident["state"] == "2"
 
     either.follow("Add work note from AI suggestions")
-    box = page.get_by_label("Work note (internal, staff only)")
+    box = page.get_by_label("Work note (visible to staff only)")
     box.fill(box.input_value() + "\nChecked by a person.")
-    either.press("Send the work note")
+    either.press("Send work note")
     page.locator("#work-note").wait_for(state="detached")
-    page.get_by_text("In step", exact=True).wait_for()
+    page.get_by_text("In sync", exact=True).wait_for()
     notes = [row["value"] for row in instance.journal(incident["sys_id"])]
     assert len([text for text in notes if "Checked by a person." in text]) == 1
 
@@ -69,10 +69,10 @@ def test_import_with_progress(either: Visitor, instance: Instance) -> None:
     page = either.page
     either.sign_in("admin")
     either.follow("ServiceNow")
-    page.get_by_label("Import as local tickets").check()
-    either.press("Start the pull")
+    page.get_by_label("Create tickets from these incidents").check()
+    either.press("Start dry run")
     page.get_by_text("Dry run of 450 incidents").wait_for()
-    either.press("Import these")
+    either.press("Import these incidents")
     page.get_by_role("progressbar").wait_for()
     page.get_by_text("Import of 450 incidents").wait_for()
     assert page.get_by_role("progressbar").count() == 0

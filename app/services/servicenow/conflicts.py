@@ -22,7 +22,7 @@ from app.services.servicenow.merge.reconcile import agreeing, shown
 from app.services.servicenow.push.delivery import Delivery
 
 OURS, THEIRS = "ours", "theirs"
-NOT_MAPPED = "a value that is not mapped here"
+NOT_MAPPED = "Unmapped value"
 
 
 class Conflicts:
@@ -145,7 +145,8 @@ class Conflicts:
         elif name not in ticket.sn_agreed.get(OURS, {}):
             agreed = "never"
         elif not mapping.same(name, before[OURS], before[THEIRS]):
-            agreed = f"{agreed} here, {self._words(conn, ticket, name, before[THEIRS])} there"
+            there = self._words(conn, ticket, name, before[THEIRS])
+            agreed = f"Ticket: {agreed}. ServiceNow: {there}"
         return Conflict(
             name=name,
             ours=_our_side(conn, masked_ticket(ticket), name),
@@ -194,29 +195,29 @@ def _our_side(conn: DbConnection, ticket: Ticket, name: str) -> Side:
 def _check(card: ConflictCard, choices: Mapping[str, str], seen: str) -> None:
     """Raises Invalid, Conflict."""
     if not card.conflicts:
-        raise errors.Conflict("Nothing is in conflict on this ticket any more.")
+        raise errors.Conflict("This ticket has no conflicts.")
     if seen and seen != card.seen:
         raise errors.Conflict(
-            "One of the sides changed again while you were choosing. Nothing was changed.",
-            hint="Look at the values as they are now and choose again.",
+            "A value changed while you were deciding. Nothing was saved.",
+            hint="Review the current values and choose again.",
         )
     by_name = {one.name: one for one in card.conflicts}
     wrong = {}
     for name, side in choices.items():
         if name not in by_name:
-            wrong[name] = "This field is not in conflict."
+            wrong[name] = "This field has no conflict."
         elif side == THEIRS and not by_name[name].readable:
-            wrong[name] = "Their value has no meaning here and cannot be taken; map it first."
+            wrong[name] = "The ServiceNow value is not mapped. Map it first."
     if wrong or not choices:
-        raise errors.Invalid("Choose for at least one of the fields in conflict.", fields=wrong)
+        raise errors.Invalid("Choose a value for at least one field.", fields=wrong)
 
 
 def _told(card: ConflictCard, choices: Mapping[str, str], ticket: Ticket) -> str:
     """What was kept; what was taken is recorded as changes."""
     kept = [
-        f"{label_of(one.name)} {one.ours.shown} (there: {one.theirs.shown})"
+        f"{label_of(one.name)} {one.ours.shown} (ServiceNow: {one.theirs.shown})"
         for one in card.conflicts
         if choices.get(one.name) == OURS
     ]
-    said = f", kept ours: {'; '.join(kept)}" if kept else ""
-    return f"Conflict with {ticket.sn_number} resolved{said}."
+    head = f"Conflict with {ticket.sn_number} resolved."
+    return f"{head} Ticket value used: {'; '.join(kept)}." if kept else head

@@ -17,7 +17,7 @@ def checked_reason(text: str, refusal: str) -> str:
     """Why somebody undoes something. Raises Invalid with the refusal when nothing is said."""
     reason = text.strip()
     if not reason or len(reason) > REASON_LENGTH:
-        said = f"Say why, in at most {REASON_LENGTH} characters."
+        said = f"Enter a reason of up to {REASON_LENGTH} characters."
         raise Invalid(refusal, fields={"reason": said})
     return reason
 

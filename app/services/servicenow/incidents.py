@@ -78,6 +78,7 @@ class Reads:
             state=state,
             states=tuple((one, labels.get(one, one)) for one in sorted({*labels, *present})),
             fetched_at=self._connection.view().fetched_at,
+            configured=self._setup.client is not None,
         )
 
     def fetch_latest(self) -> int:
@@ -191,8 +192,8 @@ def known_state(text: str) -> str:
     if not value:
         labels = ", ".join(mapping.STATE_LABELS.values())
         raise Invalid(
-            f"“{text[:40]}” is not a state.",
-            fields={"state": f"Use a value such as 1, or one of: {labels}."},
+            f"“{text[:40]}” is not a valid state.",
+            fields={"state": f"Use a number such as 1, or one of: {labels}."},
         )
     return value
 

@@ -190,16 +190,15 @@ def _checked(typed: Mapping[str, str], known: _Known) -> mapping.Maps:
             chosen = {key: typed.get(f"{name}.{key}", "").strip() for key in keys}
             stored[name] = {key: value for key, value in chosen.items() if value}
             wrong |= {
-                f"{name}.{key}": "This is not one of the choices."
+                f"{name}.{key}": "Choose a value from the list."
                 for key, value in stored[name].items()
                 if value not in values
             }
     for status in TicketStatus:
         if status not in stored["state_of_status"]:
-            wrong[f"state_of_status.{status}"] = f"{status.label} needs a state."
+            wrong[f"state_of_status.{status}"] = f"Choose a state for {status.label}."
     if wrong:
-        named = "; ".join(f"{name}: {said}" for name, said in list(wrong.items())[:3])
-        raise Invalid(f"The mapping cannot be used. {named}", fields=wrong)
+        raise Invalid("The mapping was not saved. Check these fields:", fields=wrong)
     return mapping.Maps.of(stored)
 
 
@@ -207,7 +206,7 @@ def _changes(before: mapping.Maps, after: mapping.Maps, known: _Known) -> Iterab
     """The entries that differ, in words."""
     for field, (out, back) in NAMES.items():
         theirs, ours = known.theirs(field), dict(OURS[field])
-        ways = ((out, ours, theirs, "is sent as"), (back, theirs, ours, "is read as"))
+        ways = ((out, ours, theirs, "to ServiceNow"), (back, theirs, ours, "from ServiceNow"))
         for name, keys, values, way in ways:
             old, new = before.stored[name], after.stored[name]
             for key in dict.fromkeys((*old, *new)):
@@ -265,8 +264,8 @@ def _warnings(maps: mapping.Maps, known: _Known) -> Iterable[str]:
             returned = back.get(value)
             if returned and returned != key:
                 yield (
-                    f"{ours[key]} is sent as {theirs.get(value, value)}, which is read back as "
-                    f"{ours[returned]}."
+                    f"{ours[key]} is sent as {theirs.get(value, value)} but read back as "
+                    f"{ours[returned]}. Check both directions."
                 )
 
 

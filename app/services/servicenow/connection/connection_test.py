@@ -67,9 +67,9 @@ class Checking:
         with reading(setup.engine) as conn:
             linked = links.newest_linked(conn, setup.host)
             pause = pauses.find(conn, setup.host)
-        held = "The connection is paused: nothing is written." if pause else ""
+        held = "Not tested: sending is paused." if pause else ""
         if setup.read_only:
-            held = "The connection is read-only (SN_READ_ONLY): nothing is written."
+            held = "Not tested: the connection is read-only (SN_READ_ONLY)."
         keys = KeySteps(setup, self._restores)
         return Steps(setup, self._lookups, self._connection, keys, linked=linked, held=held)
 

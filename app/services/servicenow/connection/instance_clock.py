@@ -16,8 +16,8 @@ STAMP = "sys_updated_on"
 # Clocks of an instance's nodes, and ours, differ by less than this.
 TOLERATED = timedelta(minutes=1)
 NOT_UTC = (
-    "ServiceNow reads times in queries in the time zone of the integration account, which is not "
-    "UTC, so a query by time would miss changes."
+    "ServiceNow reads times in queries in the integration account's time zone, which is not UTC. "
+    "Queries by time would miss changes."
 )
 NOT_UTC_HINT = "In ServiceNow, set the account's time zone to GMT. Then test the connection."
 

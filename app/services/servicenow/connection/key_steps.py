@@ -7,9 +7,9 @@ from app.services.servicenow.context import Setup
 from app.services.servicenow.push.create_lookup import Finder
 from app.services.servicenow.push.held_creates import Restores
 
-NOTHING_TO_TRY = "No incident is visible, so this could not be checked."
-KEYS_HINT = "Let the account read correlation_id and correlation_display of incident."
-HELD_HINT = "Compare both sides, then press Release creates on the ServiceNow page."
+NOTHING_TO_TRY = "Not tested: the account cannot see any incident."
+KEYS_HINT = "Give the account read access to correlation_id and correlation_display of incident."
+HELD_HINT = "Compare both sides. Then press “Release new incidents” on the ServiceNow page."
 
 
 class KeySteps:
@@ -24,16 +24,16 @@ class KeySteps:
         """By which keys a create can be found again, tried on the newest one made from here."""
         kept = self._finder.try_newest_create() or self._by_a_sample()
         if kept.correlation_id is None and kept.sys_id is None:
-            return Check(name, "skipped", "No incident is visible, so this could not be checked.")
+            return Check(name, "skipped", "Not tested: the account cannot see any incident.")
         if not kept.correlation_id and not kept.sys_id:
             said = (
-                "An incident cannot be found by the keys of its create. After a lost answer the "
-                "work notes are searched; if they show nothing, the create waits for a person."
+                "A created incident cannot be found by its correlation ID or sys_id. After a lost "
+                "response, the app searches the work notes. If it finds nothing, a person decides."
             )
             return Check(name, "failed", said, KEYS_HINT)
-        ways = {"correlation id": kept.correlation_id, "sys_id": kept.sys_id}
+        ways = {"correlation ID": kept.correlation_id, "sys_id": kept.sys_id}
         found = " and ".join(way for way, known in ways.items() if known)
-        return Check(name, "passed", f"An incident can be found by the {found} of its create.")
+        return Check(name, "passed", f"A created incident can be found by its {found}.")
 
     def _by_a_sample(self) -> KeptKeys:
         """Whether the field is shown. Only a create shows whether a chosen sys_id is kept."""
@@ -48,8 +48,12 @@ class KeySteps:
         readable = self._restores.check()
         found = self._restores.find()
         if found is not None and found.held:
-            said = f"{found.number} was created by another copy of this database: creates are held."
+            said = f"Another copy of this database created {found.number}. New incidents are held."
             return Check(name, "failed", said, HELD_HINT)
         if not readable:
-            return Check(name, "skipped", "The account may not read correlation ids.")
-        return Check(name, "passed", "The newest incidents created from here are known here.")
+            return Check(name, "skipped", "Not tested: the account cannot read correlation IDs.")
+        return Check(
+            name,
+            "passed",
+            "The newest created incidents are in this database.",
+        )

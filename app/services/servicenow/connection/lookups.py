@@ -16,12 +16,12 @@ GROUPS = "assignment_group"
 HIDDEN = (Kind.PERMISSION, Kind.NOT_FOUND, Kind.INVALID)
 
 
-NOT_FOUND = "was not found in ServiceNow"
-AMBIGUOUS = "matches more than one active user in ServiceNow"
+NOT_FOUND = "{email} was not found in ServiceNow."
+AMBIGUOUS = "{email} matches more than one active user in ServiceNow."
 
 
 class UserMatch(NamedTuple):
-    """`sys_id` is empty when there is no single user; then `trouble` is the end of a sentence."""
+    """`sys_id` is empty when there is no single user; then `trouble` says why."""
 
     sys_id: str
     trouble: str
@@ -82,17 +82,17 @@ class Lookups:
         caller, trouble = self.find_user(ticket.requester_email)
         if not caller:
             caller = self._setup.defaults.caller
-            whom = "the default caller is set" if caller else "the caller is left empty"
-            notes.append(f"Requester {ticket.requester_email} {trouble}; {whom}.")
+            used = "The default caller is used." if caller else "The caller stays empty."
+            notes.append(f"Caller: {trouble} {used}")
         assigned_to, trouble = self.find_user(ticket.assignee)
         if ticket.assignee and not assigned_to:
-            notes.append(f"Assignee {ticket.assignee} {trouble}.")
+            notes.append(f"Assignee: {trouble}")
         return People(caller=caller, assigned_to=assigned_to, notes=tuple(notes))
 
     def find_user(self, email: str | None) -> UserMatch:
         """The one active user with this address, or why there is none."""
         if not email:
-            return UserMatch("", NOT_FOUND)
+            return UserMatch("", NOT_FOUND.format(email=email))
         try:
             found = self._setup.connected_client().find_users_by_email(email)
         except ServiceNowRejected as exc:
@@ -100,5 +100,7 @@ class Lookups:
                 raise
             found = []
         if len(found) > 1:
-            return UserMatch("", AMBIGUOUS)
-        return UserMatch(found[0]["sys_id"], "") if found else UserMatch("", NOT_FOUND)
+            return UserMatch("", AMBIGUOUS.format(email=email))
+        if not found:
+            return UserMatch("", NOT_FOUND.format(email=email))
+        return UserMatch(found[0]["sys_id"], "")

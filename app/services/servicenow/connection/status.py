@@ -28,7 +28,7 @@ STEP_OF_KIND = {
     Kind.AUTH: "sign_in",
     Kind.PERMISSION: "read_incident",
 }
-BASIC_HINT = "OAuth is the preferred way to sign in: basic authentication is being phased out."
+BASIC_HINT = "OAuth is recommended. ServiceNow is phasing out basic authentication."
 
 
 class Connection:
@@ -167,13 +167,13 @@ class Connection:
     def _words(self, seen: dict[str, object]) -> tuple[str, str, str]:
         setup = self._setup
         if setup.missing:
-            names = ", ".join(setup.missing)
-            return "not_configured", f"ServiceNow not configured. Missing: {names}.", ""
+            hint = f"Set {', '.join(setup.missing)}."
+            return "not_configured", "ServiceNow not configured.", hint
         if seen.get("last_error_kind"):
             return "not_connected", str(seen["last_error"]), str(seen.get("last_hint") or "")
         if seen.get("last_ok_at"):
             return "connected", f"Connected to {setup.host}.", ""
-        return "unknown", f"{setup.host} has not been asked yet. Test the connection.", ""
+        return "unknown", f"The connection to {setup.host} is not tested yet.", ""
 
     def _checks(self, seen: dict[str, object]) -> tuple[Check, ...]:
         setup = self._setup

@@ -6,7 +6,7 @@ from app.errors import Kind, ServiceNowError, ServiceNowRejected
 from app.integrations.servicenow.answers import http_date
 from app.integrations.servicenow.call_listeners import Call, listening
 from app.integrations.servicenow_client import Query, Record
-from app.models.views import Check
+from app.models.views import CHECK_LABELS, Check
 from app.services.servicenow.connection import instance_clock
 from app.services.servicenow.connection.key_steps import NOTHING_TO_TRY, KeySteps
 from app.services.servicenow.connection.lookups import Lookups
@@ -63,7 +63,7 @@ class Steps:
             except ServiceNowError as exc:
                 yield Check(name, "failed", exc.message, exc.hint)
                 if exc.kind not in (Kind.PERMISSION, Kind.NOT_FOUND, Kind.INVALID):
-                    stop = f"Not tested, because “{name.replace('_', ' ')}” failed."
+                    stop = f"Not tested because “{CHECK_LABELS[name]}” failed."
 
     def _steps(self) -> tuple[tuple[str, Callable[[str], Check]], ...]:
         return (
@@ -103,16 +103,16 @@ class Steps:
             self._newest = page.records
             self._seen = tuple(row["sys_id"] for row in page.records)
             self._total = page.total
-        tls = "the certificate is valid"
+        tls = "certificate valid"
         if not self._setup.instance_url.startswith("https:"):
-            tls = "over plain http, which is for this machine only"
+            tls = "over unencrypted HTTP (allowed on this machine only)"
         ms = self._calls[-1].ms if self._calls else 0
-        return Check(name, "passed", f"Answered in {ms} ms, {tls}.")
+        return Check(name, "passed", f"Response time {ms} ms, {tls}.")
 
     def _clock(self, name: str) -> Check:
         theirs = http_date(self._calls[-1].date) if self._calls else None
         if theirs is None:
-            return Check(name, "skipped", "The instance sent no date.")
+            return Check(name, "skipped", "The response has no date.")
         skew = round((theirs - self._setup.now()).total_seconds())
         if abs(skew) <= MOST_SKEW:
             return Check(name, "passed", f"The clocks differ by {abs(skew)} s.")
@@ -120,8 +120,8 @@ class Steps:
         return Check(
             name,
             "failed",
-            f"The instance's clock is {abs(skew)} s {side} ours.",
-            "Set this machine's clock by NTP; what changed last is judged by it.",
+            f"The instance's clock is {abs(skew)} s {side} this server's clock.",
+            "Sync this server's clock with NTP. The app compares change times.",
         )
 
     def _sign_in(self, name: str) -> Check:
@@ -134,16 +134,16 @@ class Steps:
         if self._failure:
             raise self._failure
         if self._seen:
-            counted = f"; the instance counts {self._total:,}" if self._total else ""
-            return Check(name, "passed", f"Incidents can be read{counted}.")
+            counted = f" ({self._total:,} in total)" if self._total else ""
+            return Check(name, "passed", f"The account can read incidents{counted}.")
         if self._total:
             return Check(
                 name,
                 "failed",
-                f"The instance counts {self._total:,} incidents and shows none of them.",
-                "Access rules hide them: give the account the role sn_incident_read or itil.",
+                f"The account cannot see any incident ({self._total:,} in total).",
+                "Access rules hide them. Give the account the role sn_incident_read or itil.",
             )
-        return Check(name, "passed", "There is no incident yet, or none that the account sees.")
+        return Check(name, "passed", "There are no incidents, or the account cannot see them.")
 
     # -- what the account may -------------------------------------------------------------
 
@@ -152,9 +152,9 @@ class Steps:
         if self._held:
             return Check(name, "skipped", self._held)
         if self._linked is None:
-            return Check(name, "skipped", "Not tested until the first push: no incident is linked.")
+            return Check(name, "skipped", "Not tested: no incident is linked yet.")
         self._client.update_incident(self._linked, {})
-        return Check(name, "passed", "An empty change of a linked incident was accepted.")
+        return Check(name, "passed", "ServiceNow accepted an empty update of a linked incident.")
 
     def _users(self, name: str) -> Check:
         page = self._client.sample(
@@ -164,17 +164,18 @@ class Steps:
             return Check(
                 name,
                 "failed",
-                "No user is visible: callers and assignees will be left empty.",
-                "Let the account read sys_user, or set SN_DEFAULT_CALLER_SYSID.",
+                "The account cannot see any users. Callers and assignees are left empty.",
+                "Give the account read access to sys_user, or set SN_DEFAULT_CALLER_SYSID.",
             )
         if not any(row.get("email") for row in page.records):
             return Check(
                 name,
                 "failed",
-                "Users are visible, their e-mail addresses are not: nobody will be found by them.",
-                "Let the account read the field email of sys_user.",
+                "The account can see users but not their e-mail. Callers and assignees cannot be "
+                "matched.",
+                "Give the account read access to sys_user.email.",
             )
-        return Check(name, "passed", "Users and their e-mail addresses can be read.")
+        return Check(name, "passed", "The account can read users and their e-mail.")
 
     def _choices(self, name: str) -> Check:
         found = {element: self._lookups.read_choices(element) for element in CHOICES}
@@ -183,27 +184,29 @@ class Steps:
             return Check(
                 name,
                 "warning",
-                f"No choices are visible for {', '.join(hidden)}.",
-                "Let the account read sys_choice; until then the base choices are assumed.",
+                f"The account cannot see choices for {', '.join(hidden)}.",
+                "Give the account read access to sys_choice. Standard choices are used until then.",
             )
         counts = ", ".join(f"{element} {len(pairs)}" for element, pairs in found.items())
-        return Check(name, "passed", f"Choices can be read: {counts}.")
+        return Check(name, "passed", f"The account can read choices: {counts}.")
 
     def _journal(self, name: str) -> Check:
         """A closed journal table often answers an empty list: compared with the record's own."""
         for sys_id in dict.fromkeys(filter(None, (self._linked, *self._seen))):
             try:
                 if self._client.journal(sys_id):
-                    return Check(name, "passed", "Comments and work notes can be read.")
+                    return Check(name, "passed", "The account can read comments and work notes.")
                 shown = self._client.display_journal(sys_id)
             except ServiceNowRejected as exc:
                 if exc.kind is Kind.NOT_FOUND:
                     continue
-                return Check(name, "warning", f"The journal is closed. {exc.message}", JOURNAL_HINT)
-            if shown.get("comments") or shown.get("work_notes"):
-                said = "The journal table silently answers nothing, though there are entries."
+                said = f"The account cannot read comments and work notes. {exc.message}"
                 return Check(name, "warning", said, JOURNAL_HINT)
-        return Check(name, "skipped", "No incident with a comment or work note was found to try.")
+            if shown.get("comments") or shown.get("work_notes"):
+                said = "The journal table (sys_journal_field) returns no rows, but entries exist."
+                return Check(name, "warning", said, JOURNAL_HINT)
+        said = "Not tested: no incident with a comment or work note was found."
+        return Check(name, "skipped", said)
 
     def _query_probe(self, name: str) -> Check:
         """A condition on a field that does not exist: docs/servicenow.md 2.4."""
@@ -215,14 +218,15 @@ class Steps:
         except ServiceNowRejected as exc:
             if exc.kind is not Kind.PERMISSION:
                 raise
-            return Check(name, "passed", "A query with an unknown field is refused.")
+            return Check(name, "passed", "ServiceNow rejects queries with unknown fields.")
         if not page.records and not page.total:
-            return Check(name, "passed", "A query with an unknown field finds nothing.")
+            return Check(name, "passed", "Queries with unknown fields return no incidents.")
         return Check(
             name,
             "warning",
-            "ServiceNow ignores conditions on unknown fields; a mistyped query reads everything.",
-            "Set glide.invalid_query.returns_no_rows to true there, and start with a dry run.",
+            "ServiceNow ignores unknown fields in queries. A mistyped query returns all incidents.",
+            "Set glide.invalid_query.returns_no_rows to true in ServiceNow. Check imports with a "
+            "dry run first.",
         )
 
     def _time_zone(self, name: str) -> Check:
@@ -230,10 +234,10 @@ class Steps:
         if not self._newest:
             return Check(name, "skipped", NOTHING_TO_TRY)
         instance_clock.ensure_utc(self._client, self._newest)
-        return Check(name, "passed", "Times in queries are read as UTC.")
+        return Check(name, "passed", "ServiceNow reads times in queries as UTC.")
 
 
 JOURNAL_HINT = (
-    "Let the account read sys_journal_field; until then notes are checked by the incident's own "
-    "history."
+    "Give the account read access to sys_journal_field. Until then, notes are checked in the "
+    "incident's history."
 )

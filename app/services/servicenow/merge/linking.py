@@ -31,13 +31,15 @@ class Linking:
         client = self._setup.connected_client()
         wanted = number.strip().upper()
         if not wanted or len(wanted) > 40:
-            raise Invalid("Which incident?", fields={"number": "Write its number."})
+            raise Invalid(
+                "Enter an incident number.", fields={"number": "Enter a number such as INC0010042."}
+            )
         with listening() as calls, client.click():
             found = client.find_incidents("number", wanted, fields=mapping.FIELDS)
         if not found:
-            raise NotFound(f"{wanted} was not found, or the integration account may not see it.")
+            raise NotFound(f"{wanted} was not found, or the integration account cannot see it.")
         if len(found) > 1:
-            raise Conflict(f"Several incidents carry the number {wanted}; none was linked.")
+            raise Conflict(f"Several incidents have the number {wanted}. No incident was linked.")
         maps = self._lookups.maps()
         try:
             with writing(self._setup.engine) as conn:
@@ -45,7 +47,7 @@ class Linking:
                 self._compare(conn, ticket_id, found[0], maps, by=by)
                 self._history.add_link(conn, ticket_id, number=wanted, by=by, calls=calls)
         except IntegrityError as exc:
-            raise Conflict(f"{wanted} is linked to another ticket already.") from exc
+            raise Conflict(f"{wanted} is already linked to another ticket.") from exc
         self._setup.wake()
 
     def _tie(
@@ -61,12 +63,12 @@ class Linking:
         number = record["number"]
         ticket = tickets.get(conn, ticket_id, for_update=True)
         if ticket.linked:
-            raise Conflict(f"Ticket {ticket_id} is linked to {ticket.sn_number} already.")
+            raise Conflict(f"Ticket {ticket_id} is already linked to {ticket.sn_number}.")
         owed = outbox.find_create(conn, ticket.id, ticket.sn_generation)
         if owed:
             self._refuse_unless_given_up(owed, record)
         if other := links.ticket_of(conn, record["sys_id"]):
-            raise Conflict(f"{number} is linked to ticket {other} already.")
+            raise Conflict(f"{number} is already linked to ticket {other}.")
         reason = f"Linked to {number} instead."
         outbox.discard_waiting(conn, ticket.id, now=setup.now(), reason=reason)
         ours, theirs = links.values_of(ticket), mapping.ticket_values(record, maps)
@@ -108,13 +110,15 @@ class Linking:
         person can tell which record it made.
         """
         if owed.state is not OutboxState.BLOCKED:
-            raise Conflict("An incident is being created for this ticket. Wait for its end.")
+            raise Conflict(
+                "An incident is being created for this ticket. Wait until it is finished."
+            )
         its_own = owed.correlation_id == record.get("correlation_id")
         known = its_own or owed.wants_proof
         if owed.unconfirmed_since and owed.host == self._setup.host and not known:
             raise Conflict(
-                "An earlier push may have created an incident of this ticket. "
-                "Press Retry now to find out, or link that incident."
+                "An incident may already exist for this ticket. "
+                "Press Retry now to check, or link that incident."
             )
 
     def unlink(self, ticket_id: int, reason: str, *, by: str) -> None:
@@ -123,15 +127,15 @@ class Linking:
         Raises NotFound, Invalid without a reason, Conflict while something is being sent.
         """
         setup = self._setup
-        reason = checked_reason(reason, "Undoing a link needs a reason.")
+        reason = checked_reason(reason, "Enter a reason for unlinking.")
         with writing(setup.engine) as conn:
             ticket = tickets.get(conn, ticket_id, for_update=True)
             if not ticket.linked:
                 raise Conflict(f"Ticket {ticket_id} is not linked.")
             items = outbox.of_ticket(conn, ticket_id)
             if any(item.state is OutboxState.SENDING for item in items):
-                raise Conflict("Something is being sent this moment. Try again.")
+                raise Conflict("An update is being sent. Try again in a moment.")
             outbox.discard_waiting(conn, ticket_id, now=setup.now(), reason=reason)
             links.unlink(conn, ticket, now=setup.now())
-            told = f"Link to {ticket.sn_number} undone: {reason}"
+            told = f"Unlinked from {ticket.sn_number}: {reason}"
             events.tell(conn, ticket_id, told, by=by, now=setup.now())

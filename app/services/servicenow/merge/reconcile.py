@@ -256,17 +256,17 @@ def _entries(ticket: Ticket, after: Ticket, found: Reconciled) -> Iterator[event
     if found.turned_back:
         yield events.NewEntry(ticket.id, turned_back_told(ticket))
     if changes := changes_of(ticket, after, found.taken):
-        yield events.NewEntry(ticket.id, f"Taken from {ticket.sn_number}:", changes)
+        yield events.NewEntry(ticket.id, f"Updated from {ticket.sn_number}:", changes)
     if found.asked:
         names = ", ".join(label_of(name) for name in found.asked)
-        text = f"Different here and in {ticket.sn_number}: {names}. Choose which to keep."
+        text = f"Conflict with {ticket.sn_number}: {names}. Choose the value to use."
         yield events.NewEntry(ticket.id, text)
 
 
 def turned_back_told(ticket: Ticket) -> str:
     return (
-        f"{ticket.sn_number} has an earlier state in ServiceNow than before. A backup may have "
-        "been restored there, or the incident created again. Both sides were compared again."
+        f"{ticket.sn_number} went back to an earlier version in ServiceNow. A backup may have been "
+        "restored, or the incident was created again. The app compared both sides again."
     )
 
 

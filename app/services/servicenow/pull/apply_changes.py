@@ -55,7 +55,7 @@ class Arrival:
     def _compared(self, ticket: Ticket, record: Record) -> tuple[Ticket, Reconciled]:
         if ticket.sn_missing_since is not None:
             ticket = tickets.annotate(self.conn, ticket, sn_missing_since=None)
-            text = f"{ticket.sn_number} can be seen again."
+            text = f"{ticket.sn_number} is visible again."
             events.tell(self.conn, ticket.id, text, now=self.now)
         found = reconcile(
             ticket,
@@ -74,7 +74,7 @@ class Arrival:
         for ticket in change_cursor.linked(self.conn, self.host, sys_ids).values():
             if ticket.sn_missing_since is None:
                 tickets.annotate(self.conn, ticket, sn_missing_since=self.now)
-                text = f"{ticket.sn_number} is deleted or hidden from the integration account."
+                text = f"{ticket.sn_number} was deleted, or the integration account cannot see it."
                 events.tell(self.conn, ticket.id, text, now=self.now)
 
     # -- journals ---------------------------------------------------------------------------

@@ -42,7 +42,7 @@ BETWEEN_LONG_OVERLAPS = timedelta(minutes=10)
 BETWEEN_SWEEPS = timedelta(hours=24)
 # Pages of a sweep between two pulls.
 SWEPT_AT_ONCE = 50
-OUR_FAULT = "Something broke on our side during this pull. The log tells more."
+OUR_FAULT = "An unexpected error stopped the check. The log has details."
 CLOSED = (Kind.PERMISSION, Kind.NOT_FOUND, Kind.INVALID)
 
 
@@ -113,13 +113,13 @@ class Incoming:
             due_at = setup.now() if stopping() else self._next(turn.state)
             turn.end(error=None, due_at=due_at)
         except Overtaken:
-            log.info("another process goes on with the pull of changes")
+            log.info("another process took over the check for changes")
         except ServiceNowError as exc:
             self._fail(turn, exc.message, after=_asked_for(exc))
         except DatabaseAway:  # Another turn goes on from the last page when the lease has ended.
             raise
         except Exception:  # A broken pull must not stop the next one.
-            log.exception("the pull of changes broke")
+            log.exception("the check for changes failed")
             self._fail(turn, OUR_FAULT)
         return True
 
@@ -329,7 +329,7 @@ class Incoming:
         try:
             turn.end(error=error, due_at=setup.now() + wait)
         except Overtaken:
-            log.info("another process goes on with the pull of changes")
+            log.info("another process took over the check for changes")
 
 
 class Turn:

@@ -24,10 +24,10 @@ from app.models.tickets import Ticket, label_of
 from app.services.servicenow.merge.reconcile import Reconciled, reconcile, write_all
 
 Record = Mapping[str, str]
-NO_CALLER = "No caller: the ticket has no requester"
-UNKNOWN_CALLER = "Caller without an e-mail that we may read: the ticket has no requester"
-NO_SUBJECT = "The short description is empty: the ticket's subject is the incident's {}"
-OUR_OWN = "Being created from a ticket here"
+NO_CALLER = "The incident has no caller, so the ticket has no requester"
+UNKNOWN_CALLER = "The caller's e-mail is not readable, so the ticket has no requester"
+NO_SUBJECT = "The short description is empty, so the incident's {} is the subject"
+OUR_OWN = "The incident is being created from a ticket of this installation"
 
 
 class Row(NamedTuple):
@@ -192,4 +192,4 @@ def _imported(row: Row, pushing: set[str]) -> Fate:
 
 
 def _unknown_state(row: Row) -> str:
-    return f"State {row.incident.state or 'empty'} has no status here"
+    return f"State {row.incident.state or '(empty)'} is not mapped to a status"

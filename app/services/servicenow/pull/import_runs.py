@@ -21,7 +21,7 @@ from app.services.servicenow.sync_history import History
 log = logging.getLogger("app.pulls")
 HIGHEST_LIMIT = 100_000
 DEFAULT_LIMIT = 1_000
-OUR_FAULT = "Something broke on our side during this pull. The log tells more."
+OUR_FAULT = "An unexpected error stopped the import. The log has details."
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 # Trouble that passes by itself: the run waits longer each time, and gives up after a few.
 PASSING = (Kind.BUSY, Kind.NETWORK, Kind.RATE)
@@ -77,7 +77,9 @@ class Pulls:
             while (open_run := import_runs.find_open(conn) or added) is None:
                 added = import_runs.add(conn, now=self._setup.now(), created_by=by, **wanted)
         if any(getattr(open_run, name) != value for name, value in wanted.items()):
-            raise Conflict(f"Another pull (run {open_run.id}) is under way. Wait for its end.")
+            raise Conflict(
+                f"Import {open_run.id} is in progress. Wait until it finishes, or cancel it."
+            )
         self._setup.wake()
         return open_run
 
@@ -123,7 +125,7 @@ class Pulls:
         try:
             self._scan(scan, stopping)
         except Overtaken:
-            log.info("run %s was cancelled or taken over", scan.run.id)
+            log.info("import %s was canceled or taken over", scan.run.id)
 
     def _scan(self, scan: Scan, stopping: Callable[[], bool]) -> None:
         """Raises Overtaken and DatabaseAway; any other trouble is written down with the run."""
@@ -140,7 +142,7 @@ class Pulls:
             else:
                 scan.wait(exc, span)
         except Exception:  # A broken run must not stop the runs after it.
-            log.exception("run %s broke", scan.run.id)
+            log.exception("import %s failed", scan.run.id)
             scan.fail(OUR_FAULT)
 
 
@@ -156,8 +158,8 @@ def pause_after(exc: ServiceNowError, stumbles: int) -> timedelta | None:
 def _check_limit(limit: int) -> None:
     if not 1 <= limit <= HIGHEST_LIMIT:
         raise Invalid(
-            f"The limit must lie between 1 and {HIGHEST_LIMIT:,}.",
-            fields={"limit": f"1 to {HIGHEST_LIMIT:,}"},
+            f"The maximum number must be between 1 and {HIGHEST_LIMIT:,}.",
+            fields={"limit": f"Enter a number from 1 to {HIGHEST_LIMIT:,}."},
         )
 
 
@@ -166,15 +168,17 @@ def _check_query(query: str) -> None:
         Query.parse(query)
     except ServiceNowRejected as exc:
         raise Invalid(
-            "The pull was not started.", fields={"query": exc.message}, hint=exc.hint
+            "The import was not started.",
+            fields={"query": exc.message},
+            hint=exc.hint,
         ) from exc
 
 
 def _check_days(first: datetime | None, last: datetime | None) -> None:
     if first and last and first > last:
         raise Invalid(
-            "The dates leave nothing over.",
-            fields={"updated_until": "This must not lie before the first date."},
+            "The date range is empty.",
+            fields={"updated_until": "Enter a date on or after “Updated from”."},
         )
 
 

@@ -54,7 +54,7 @@ class Imports:
         with writing(self._setup.engine) as conn:
             import_runs.get(conn, run_id)
             if not import_runs.cancel(conn, run_id, now=self._setup.now()):
-                raise Conflict(f"Run {run_id} is over; there is nothing to cancel.")
+                raise Conflict(f"Import {run_id} is already finished.")
             return import_runs.get(conn, run_id)
 
     def undo(self, run_id: int, *, by: str) -> SyncRun:
@@ -67,7 +67,7 @@ class Imports:
         with writing(setup.engine) as conn:
             run = import_runs.get(conn, run_id)
             if not (run.undoable or run.undoing):
-                raise Conflict(f"Run {run_id} made no tickets that could be taken away.")
+                raise Conflict(f"Import {run_id} has no tickets to delete.")
             begun = import_runs.ask_undo(conn, run_id, by=by, due_at=setup.now() + setup.lease)
         if begun:
             until = time.monotonic() + CLICK_SECONDS

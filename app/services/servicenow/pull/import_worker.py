@@ -32,7 +32,7 @@ STREAMS = 3
 EDGE = 50
 # Different reasons that are counted by themselves.
 REASONS = 50
-OTHER = "Other reasons: the report names them"
+OTHER = "Other reasons (see the report)"
 DRY_RUNS_KEPT = 5
 VALUES_OF_A_PAGE = 10_000
 
@@ -293,10 +293,10 @@ def _check_fields(query: Query, records: tuple[Record, ...]) -> None:
     for name in query.fields:
         if records and not any(name in record for record in records):
             raise ServiceNowRejected(
-                f"The query uses {name}, a field that is unknown or that the integration account "
-                "may not read.",
+                f"The query uses {name}. This field does not exist, or the integration account "
+                "cannot read it.",
                 kind=Kind.INVALID,
-                hint="Check the spelling: ServiceNow would leave the condition out.",
+                hint="Check the spelling. ServiceNow ignores conditions on unknown fields.",
             )
 
 

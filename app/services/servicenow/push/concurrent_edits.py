@@ -39,9 +39,9 @@ class Overlap:
             return ""
         names = ", ".join(mapping.LABEL_OF_FIELD[name] for name in self.unknown)
         return (
-            f"{self.by or 'Someone else, or a rule,'} changed {number} in ServiceNow while this "
-            f"ticket was being sent. Fields written from here: {names}. A change of one of them "
-            f"there is overwritten: see the history of {number} in ServiceNow."
+            f"{self.by or 'A user or a business rule'} changed {number} in ServiceNow while this "
+            f"ticket was being sent. A change to one of these fields was overwritten: {names}. "
+            f"Check the history of {number} in ServiceNow."
         )
 
 

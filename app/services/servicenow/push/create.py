@@ -185,17 +185,17 @@ class Creates:
             conn, item.ticket_id, sys_id=twin["sys_id"], number=number, host=host, now=now
         )
         told = (
-            f"{number} is a second incident of this ticket; the older {kept} was kept. "
-            f"Cancel {number} on the ServiceNow card."
+            f"{number} is a duplicate incident for this ticket. The ticket is linked to the older "
+            f"{kept}. Cancel {number} on the ServiceNow card."
         )
         events.tell(conn, item.ticket_id, told, by=item.created_by, now=now)
 
 
 def _unproven(ticket: Ticket) -> ServiceNowRejected:
     return ServiceNowRejected(
-        "The answer to the last attempt was lost, and the instance shows nothing by which its "
-        f"incident could be found. Search ServiceNow for “{mapping.ticket_mark(ticket.id)}”: link "
-        "that incident, or send again if there is none.",
+        "ServiceNow's response was lost, and the app cannot find the incident. "
+        f"Search ServiceNow for “{mapping.ticket_mark(ticket.id)}”. "
+        "If the incident exists, link it. If not, send again.",
         kind=Kind.UNPROVEN,
     )
 
@@ -206,4 +206,4 @@ def _priority_there(record: Record, ticket: Ticket, maps: mapping.Maps) -> str:
     ours = maps.their_priority.get(ticket.effective_priority) if ticket.effective_priority else None
     if not theirs or theirs == ours:
         return ""
-    return f" Its own rules made it {mapping.PRIORITY_LABELS.get(theirs, theirs)}."
+    return f" ServiceNow calculated priority {mapping.PRIORITY_LABELS.get(theirs, theirs)}."

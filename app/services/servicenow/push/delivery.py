@@ -33,7 +33,10 @@ PUSHES_AT_ONCE = 4
 # The worker sends on one lane less: a slot is kept for people's clicks.
 LANES = PUSHES_AT_ONCE - 1
 BATCH = 100
-OUR_FAULT = "Something broke on our side while sending this. The log tells more."
+OUR_FAULT = (
+    "An unexpected error stopped this update. Press Retry now. "
+    "If it fails again, ask an administrator."
+)
 
 
 class Outcome(Enum):

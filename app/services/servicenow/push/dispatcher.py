@@ -38,7 +38,8 @@ class Sending:
             ticket = tickets.get(conn, item.ticket_id)
         if item.host != self._setup.host:
             raise ServiceNowRejected(
-                f"This belongs to {item.host}, and the app is now connected to {self._setup.host}.",
+                f"This update is for {item.host}, but the app is connected to {self._setup.host}. "
+                "Ask an administrator.",
                 kind=Kind.OTHER_INSTANCE,
             )
         if item.kind is OutboxKind.CREATE:
@@ -85,7 +86,7 @@ class Sending:
             if any(reference in row.get("value", "") for row in client.journal(sys_id)):
                 return True
         except ServiceNowRejected as exc:
-            log.info("the journal table is closed to us: %s", exc.kind)
+            log.info("the account cannot read the journal table: %s", exc.kind)
         # Closed to integrations it often just looks empty: the record itself shows its history.
         shown = client.display_journal(sys_id)
         return any(reference in text for text in shown.values())

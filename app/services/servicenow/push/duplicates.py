@@ -28,7 +28,7 @@ class Duplicates:
         setup = self._setup
         client = setup.connected_client()
         if setup.read_only:
-            raise Conflict("The connection is read-only: nothing is changed in ServiceNow.")
+            raise Conflict("The connection is read-only. Cancel the incident in ServiceNow.")
         ticket, twin = self._twin(ticket_id, sys_id)
         with self._connection.watch(), client.click():
             record = client.get_incident(sys_id, fields=FIELDS)
@@ -39,8 +39,8 @@ class Duplicates:
                 record = client.update_incident(sys_id, payload, fields=FIELDS)
         if record.get("state") != mapping.CANCELED:
             raise ServiceNowRejected(
-                f"ServiceNow took the change, but {twin.number} is not canceled. "
-                "A rule of the instance may want more; cancel it there.",
+                f"ServiceNow accepted the change, but {twin.number} is not canceled. "
+                "A business rule may need more data. Cancel it in ServiceNow.",
                 kind=Kind.INVALID,
             )
         self._record(ticket, twin, by=by)
@@ -51,9 +51,9 @@ class Duplicates:
             known = duplicates.of_ticket(conn, ticket_id)
         twin = next((one for one in known if one.sys_id == sys_id), None)
         if twin is None:
-            raise NotFound("This incident is not known as a duplicate of the ticket.")
+            raise NotFound("This incident is not a known duplicate of the ticket.")
         if twin.host != self._setup.host:
-            raise Conflict(f"{twin.number} belongs to {twin.host}; cancel it there.")
+            raise Conflict(f"{twin.number} is on {twin.host}. Cancel it there.")
         return ticket, twin
 
     def _refuse_foreign(self, record: mapping.Record, ticket: Ticket) -> None:
@@ -62,11 +62,11 @@ class Duplicates:
         ours = made_by is not None and record.get("correlation_id") == made_by.correlation_id
         if not ours or record.get("correlation_display", mapping.DISPLAY) != mapping.DISPLAY:
             raise Conflict(
-                f"{record.get('number')} does not carry this ticket's key any more. "
-                "Nothing was changed; look at it in ServiceNow."
+                f"{record.get('number')} no longer has this ticket's correlation ID. "
+                "Nothing was changed. Check the incident in ServiceNow."
             )
         if record["sys_id"] == ticket.sn_sys_id:
-            raise Conflict("The ticket is linked to this very incident. Undo the link first.")
+            raise Conflict("The ticket is linked to this incident. Unlink it first.")
 
     def _record(self, ticket: Ticket, twin: Duplicate, *, by: str) -> None:
         now = self._setup.now()

@@ -12,7 +12,7 @@ from app.models.servicenow import OutboxItem
 from app.models.tickets import Ticket
 from app.services.servicenow.context import Setup
 
-OVERTAKEN = "This took too long; another process goes on with it."
+OVERTAKEN = "This took too long. Another process is handling it."
 
 
 class NotYet(Exception):
@@ -26,7 +26,7 @@ def refuse_if_too_early(item: OutboxItem, setup: Setup) -> None:
     took so long that its lease is over and another process has gone on with the push.
     """
     if item.unconfirmed_since and setup.now() < item.unconfirmed_since + setup.settle:
-        raise NotYet("The last answer was lost; it is being checked before sending again.")
+        raise NotYet("ServiceNow's last response was lost. The app checks the result first.")
     with reading(setup.engine) as conn:
         if not outbox.is_ours(conn, item):
             raise NotYet(OVERTAKEN)
@@ -73,6 +73,6 @@ def link_of(ticket: Ticket) -> str:
     """The sys_id of the ticket's incident. Raises ServiceNowRejected when there is none."""
     if ticket.sn_sys_id is None:
         raise ServiceNowRejected(
-            "The ticket is not linked to an incident any more.", kind=Kind.NOT_LINKED
+            "The ticket is no longer linked to an incident.", kind=Kind.NOT_LINKED
         )
     return ticket.sn_sys_id

@@ -18,7 +18,7 @@ log = logging.getLogger("app.pulls")
 Record = Mapping[str, str]
 FIELDS = ("sys_id", "number", "correlation_id", "opened_at")
 NEWEST = 100
-HELD = "Creates are held: this database looks restored from a backup, or copied."
+HELD = "New incidents are held. This database looks restored from a backup, or copied."
 
 
 class Restores:
@@ -37,7 +37,7 @@ class Restores:
         try:
             self.check_due()
         except ServiceNowError as exc:
-            log.info("not looked for signs of a restored database yet: %s", exc.message)
+            log.info("check for a restored database postponed: %s", exc.message)
 
     def check_due(self) -> None:
         """The look at start, if it was not taken yet. Raises ServiceNowError to try later."""
@@ -46,7 +46,7 @@ class Restores:
         try:
             self.check()
         except ServiceNowRejected as exc:
-            log.warning("cannot look for signs of a restored database: %s", exc.message)
+            log.warning("cannot check for a restored database: %s", exc.message)
         self._due = False
 
     def check(self) -> bool:
@@ -86,7 +86,7 @@ class Restores:
         with writing(setup.engine) as conn:
             found = restores.find(conn, setup.host)
             if found is None or not found.held:
-                raise Conflict("Creates are not held.")
+                raise Conflict("New incidents are not held.")
             restores.release(conn, setup.host, by=by, now=now)
             sync_history.add(
                 conn,
@@ -95,7 +95,7 @@ class Restores:
                 what="release",
                 number=found.number,
                 who=by,
-                detail="Creates released after this database was restored or copied.",
+                detail="New incidents released after this database was restored or copied.",
             )
         setup.wake()
 
@@ -124,7 +124,7 @@ def notice(
     if news and not (before and before.held):
         number = news[0].get("number", "")
         restores.note(conn, host, number=number, now=now)
-        log.warning("%s was created by another copy of this database: creates are held", number)
+        log.warning("another copy of this database created %s: new incidents are held", number)
 
 
 def _opened_by(row: Record, moment: datetime) -> bool:

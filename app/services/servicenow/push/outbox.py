@@ -19,7 +19,7 @@ from app.services.servicenow.push.delivery import Delivery
 from app.services.tickets.edit_conflict import overtaken
 
 PAGE_SIZE = 50
-NOT_CERTAIN = "This push cannot be edited: it is being sent, may have arrived, or is over."
+NOT_CERTAIN = "This update cannot be edited. It is being sent, may have arrived or is finished."
 
 
 class Owed:
@@ -58,7 +58,7 @@ class Owed:
     def pause_pushes(self, reason: str, *, by: str) -> None:
         """Pushes wait from now on. Raises NotConfigured, and Invalid without a reason."""
         self._setup.connected_client()
-        said = checked_reason(reason, "Pausing needs a reason.")
+        said = checked_reason(reason, "Enter a reason for pausing.")
         with writing(self._setup.engine) as conn:
             if pauses.find(conn, self._setup.host) is None:
                 pauses.store(conn, self._setup.host, Pause(self._setup.now(), by, said))
@@ -112,7 +112,7 @@ class Owed:
         changed = [name for name, value in values.items() if value != getattr(row.item, name)]
         text = note.strip()
         if row.note and not text:
-            raise Invalid("The note is empty.", fields={"note": "Write something."})
+            raise Invalid("Check these fields:", fields={"note": "Enter a note."})
         body = row.note.body if row.note else ""
         if basis.contested(basis.own({"note": text}), {"note": body}):
             raise overtaken("note", "Another agent", {"note": body})
@@ -127,8 +127,8 @@ class Owed:
         self._delivery.try_now(item_id)
 
     def _tell(self, conn: DbConnection, ticket_id: int, changed: list[str], *, by: str) -> None:
-        what = ", ".join(name.replace("_", " ") for name in changed) or "nothing"
-        told = f"Push edited (changed: {what}) and tried again."
+        what = ", ".join(name.replace("_", " ") for name in changed) or "no changes"
+        told = f"Update edited ({what}) and sent again."
         events.tell(conn, ticket_id, told, by=by, now=self._setup.now())
 
     def _checked(self, row: OutboxRow, close_code: str, assignment_group: str) -> outbox.Choices:
@@ -140,7 +140,7 @@ class Owed:
         if row.item.kind is OutboxKind.CREATE:
             known = self._lookups.known_choices("assignment_group")
             if default := self._setup.defaults.assignment_group:
-                known = (*known, (default, "The default"))
+                known = (*known, (default, "Default group"))
             group = _known("assignment_group", assignment_group, known)
             values["assignment_group"] = group
         return values
@@ -191,6 +191,7 @@ def _known(name: str, value: str, known: tuple[tuple[str, str], ...]) -> str | N
     if value and known and value not in dict(known):
         words = name.replace("_", " ")
         raise Invalid(
-            f"The instance has no such {words}.", fields={name: "Choose one of the instance's."}
+            f"This {words} does not exist in ServiceNow.",
+            fields={name: "Choose a value from the list."},
         )
     return value or None

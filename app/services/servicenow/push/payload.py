@@ -70,7 +70,7 @@ class Payloads:
                 try:
                     fields |= self._parts[name](ticket)
                 except Unsendable as exc:
-                    unsent.append(f"Not sent: {exc}")
+                    unsent.append(str(exc))
         differing = {name: value for name, value in fields.items() if record.get(name) != value}
         return Payload(differing, tuple(unsent))
 
@@ -99,10 +99,9 @@ class Payloads:
         known = self._lookups.choices("close_code")
         code = mapping.close_code_of(wanted, known, self._setup.defaults.close_code)
         if code is None:
+            lacking = f"ServiceNow does not have the resolution code “{wanted}”. " if wanted else ""
             raise ServiceNowRejected(
-                f"The resolution code “{wanted or ''}” is not one of the instance's. "
-                "Choose one of them.",
-                kind=Kind.CLOSE_CODE,
+                f"{lacking}Choose a ServiceNow resolution code.", kind=Kind.CLOSE_CODE
             )
         return code
 
@@ -111,7 +110,7 @@ class Payloads:
             ticket.effective_priority, self._lookups.maps(), severity=ticket.severity
         )
         if not fields:
-            raise Unsendable(f"the priority {ticket.effective_priority} is not mapped.")
+            raise Unsendable(f"Priority not sent. {ticket.effective_priority} is not mapped.")
         return fields
 
     def _category(self, ticket: Ticket) -> dict[str, str]:
@@ -119,7 +118,7 @@ class Payloads:
         wanted = self._lookups.maps().their_category.get(ours, ours)
         known = [value for value, _ in self._lookups.choices("category")]
         if wanted not in (known or mapping.BASE_CATEGORIES):
-            raise Unsendable(f"the category “{ours}” is not one of the instance's.")
+            raise Unsendable(f"Category not sent. ServiceNow does not have “{ours}”.")
         return {"category": wanted}
 
     def _assignee(self, ticket: Ticket) -> dict[str, str]:
@@ -127,7 +126,7 @@ class Payloads:
             return {"assigned_to": ""}
         found = self._lookups.find_user(ticket.assignee)
         if not found.sys_id:
-            raise Unsendable(f"the assignee {ticket.assignee} {found.trouble}.")
+            raise Unsendable(f"Assignee not sent. {found.trouble}")
         return {"assigned_to": found.sys_id}
 
 
@@ -136,9 +135,9 @@ def _kept(record: Record, name: str) -> str:
     if name == "state":
         label = mapping.STATE_LABELS.get(kept, kept)
         return (
-            f"ServiceNow took the change but the incident is {label}. "
-            "A rule of the instance may have changed it back."
+            f"ServiceNow accepted the change, but the incident is {label}. "
+            "A business rule may have changed it back."
         )
     labels = mapping.PRIORITY_LABELS if name == "priority" else {}
     shown = record.get(f"{name}.name") or labels.get(kept, kept) or "empty"
-    return f"ServiceNow did not keep the {LABELS[name]} that was sent; there it is “{shown}”."
+    return f"ServiceNow did not use the {LABELS[name]} that was sent. Its value is “{shown}”."

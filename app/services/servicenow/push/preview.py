@@ -15,7 +15,8 @@ from app.services.privacy import masked_ticket
 from app.services.servicenow.connection.lookups import GROUPS, Lookups
 from app.services.servicenow.context import Setup
 
-LATER = "Looked up when it is sent"
+NO_CODE = "No matching code. You choose one when you send."
+LATER = "Looked up when the incident is created"
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -59,7 +60,7 @@ class Previews:
                 *_text_rows(ticket, steps=len(steps)),
                 *self._value_rows(ticket, seen),
                 PreviewRow("Work note", "", mapping.ticket_mark(ticket.id)),
-                PreviewRow("Correlation id", f"Ticket {ticket.id}", correlation_id),
+                PreviewRow("Correlation ID", f"Ticket {ticket.id}", correlation_id),
             ),
             groups=_with_group(seen.groups, group, ticket.assignment_group_name),
             group=group,
@@ -112,7 +113,7 @@ class Previews:
         code = mapping.close_code_of(ours, codes, self._setup.defaults.close_code)
         notes = ticket.resolution_notes or ""
         return (
-            PreviewRow("Resolution code", ours, code or "None fits: the push will ask for one"),
+            PreviewRow("Resolution code", ours, code or NO_CODE),
             PreviewRow("Resolution notes", notes, notes),
         )
 
@@ -120,15 +121,15 @@ class Previews:
         if people is None:
             return (
                 PreviewRow("Caller", ticket.requester_email, LATER),
-                PreviewRow("Assigned to", ticket.assignee or "Nobody", LATER),
+                PreviewRow("Assigned to", ticket.assignee or "Unassigned", LATER),
             )
-        caller = ticket.requester_email if people.caller else "Left empty"
+        caller = ticket.requester_email if people.caller else "Empty"
         if people.caller and people.caller == self._setup.defaults.caller:
-            caller = "The default caller"
+            caller = "Default caller"
         assignee = ticket.assignee if people.assigned_to else None
         return (
             PreviewRow("Caller", ticket.requester_email, caller),
-            PreviewRow("Assigned to", ticket.assignee or "Nobody", assignee or "Left empty"),
+            PreviewRow("Assigned to", ticket.assignee or "Unassigned", assignee or "Empty"),
         )
 
 
@@ -140,11 +141,11 @@ def _with_group(groups: Pairs, group: str, name: str | None) -> Pairs:
 
 
 def _text_rows(ticket: Ticket, *, steps: int) -> tuple[PreviewRow, ...]:
-    from_steps = f", and {steps} AI suggestion{'s' if steps > 1 else ''}" if steps else ""
+    from_steps = f" and {steps} AI suggestion{'s' if steps > 1 else ''}" if steps else ""
     subject = mapping.short_description(ticket.subject)
     return (
         PreviewRow("Short description", ticket.subject, subject),
-        PreviewRow("Description", ticket.description, f"The same text{from_steps}"),
+        PreviewRow("Description", ticket.description, f"Same text{from_steps}"),
     )
 
 
@@ -152,7 +153,7 @@ def _choice_rows(
     ticket: Ticket, *, categories: dict[str, str], states: dict[str, str], maps: mapping.Maps
 ) -> tuple[PreviewRow, ...]:
     priority = ticket.effective_priority
-    theirs = "Left to ServiceNow"
+    theirs = "Set by ServiceNow"
     fields = mapping.priority_fields(priority, maps, severity=ticket.severity)
     if fields:
         value = fields["priority"]
@@ -162,10 +163,10 @@ def _choice_rows(
     category = mapping.their_category(ticket.effective_category, categories, maps)
     state = maps.state_of_status[ticket.status]
     return (
-        PreviewRow("Priority", priority.label if priority else "Not sure", theirs),
+        PreviewRow("Priority", priority.label if priority else "Not set", theirs),
         PreviewRow(
             "Category",
-            ticket.effective_category or "Not sure",
+            ticket.effective_category or "Not set",
             categories.get(category, category),
         ),
         PreviewRow("State", ticket.status.label, states.get(state, state)),

@@ -79,8 +79,8 @@ class Pushes:
             and known
             and assignment_group not in known | self._own_group(ticket_id)
         ):
-            fields = {"assignment_group": "Choose one of its active assignment groups."}
-            raise Invalid("This group is not one of the instance's.", fields=fields)
+            fields = {"assignment_group": "Choose an active assignment group."}
+            raise Invalid("This assignment group does not exist in ServiceNow.", fields=fields)
         with writing(setup.engine) as conn:
             ticket = tickets.get(conn, ticket_id, for_update=True)
             item = None if ticket.linked else self._owe_create(conn, ticket, assignment_group, by)
@@ -165,7 +165,7 @@ class Pushes:
         setup = self._setup
         setup.connected_client()
         if not text.strip():
-            raise Invalid("The work note is empty.", fields={"work_note": "Write something."})
+            raise Invalid("Enter a work note.", fields={"work_note": "Enter some text."})
         with writing(setup.engine) as conn:
             ticket = tickets.get(conn, ticket_id, for_update=True)
             if not ticket.linked:
@@ -211,10 +211,10 @@ class Pushes:
             item = outbox.get(conn, item_id)
             choices: outbox.Choices = {"close_code": close_code} if close_code else {}
             if none_found and self._send_anew(conn, item):
-                told = "No incident was found in ServiceNow; the create is sent again."
+                told = "No incident was found in ServiceNow. The update is sent again."
                 events.tell(conn, item.ticket_id, told, by=by, now=setup.now())
             elif outbox.revive(conn, item_id, now=setup.now(), **choices):
-                told = "Another try was asked for."
+                told = "Retry requested."
                 events.tell(conn, item.ticket_id, told, by=by, now=setup.now())
         self._delivery.try_now(item_id, probe=True)
         return self._status(item.ticket_id)
@@ -239,17 +239,18 @@ class Pushes:
         Raises NotFound, Invalid without a reason, and Conflict for a push that is being sent
         or may have arrived: its end is found out first.
         """
-        said = checked_reason(reason, "Discarding a push needs a reason.")
+        said = checked_reason(reason, "Enter a reason for discarding this update.")
         setup = self._setup
         with writing(setup.engine) as conn:
             item = outbox.get(conn, item_id)
             if not outbox.discard(conn, item_id, now=setup.now(), reason=said):
                 raise Conflict(
-                    "This push cannot be discarded: it is being sent, may have arrived, or is over."
+                    "This update cannot be discarded. "
+                    "It is being sent, may have arrived or is finished."
                 )
             if item.event_id is not None:
                 events.keep_here(conn, item.event_id)
-            told = f"Push discarded ({item.kind}): {said}"
+            told = f"Update discarded ({item.kind.label}): {said}"
             events.tell(conn, item.ticket_id, told, by=by, now=setup.now())
         return self._status(item.ticket_id)
 

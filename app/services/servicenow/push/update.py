@@ -173,7 +173,7 @@ class _Sent:
         ]
         head = f"Sent to {ticket.sn_number}: {', '.join(went)}." if went else ""
         said = (head, *self.payload.unsent, *self.payload.refused_by(record))
-        silent = f"In step with {ticket.sn_number}." if in_step else ""
+        silent = f"In sync with {ticket.sn_number}." if in_step else ""
         return " ".join(part for part in said if part) or silent
 
     def trouble(self, record: Record, ticket: Ticket) -> ServiceNowRejected | None:
@@ -184,8 +184,7 @@ class _Sent:
             return None
         names = ", ".join(label_of(name) for name in ticket.sn_conflicts)
         return ServiceNowRejected(
-            f"Different here and in {ticket.sn_number}: {names}. "
-            "Choose on the ticket which to keep.",
+            f"Conflict with {ticket.sn_number}: {names}. Resolve it on the ticket.",
             kind=Kind.CONFLICT,
         )
 
@@ -195,6 +194,6 @@ def _refuse_reopening(record: Record, ticket: Ticket) -> None:
     if state in (mapping.CLOSED, mapping.CANCELED) and not ticket.status.ended:
         raise ServiceNowRejected(
             f"{record.get('number')} is {mapping.STATE_LABELS[state].lower()} in ServiceNow "
-            "and cannot be reopened there. Undo the link and create a new incident.",
+            "and cannot be reopened. Unlink it and create a new incident.",
             kind=Kind.CLOSED,
         )
