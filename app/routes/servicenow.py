@@ -1,4 +1,4 @@
-"""ServiceNow: pages for people and /api/sn for scripts. Both call ServiceNowService."""
+"""ServiceNow pages, and /api/sn for scripts. Both call ServiceNowService."""
 
 from typing import Annotated
 
@@ -27,7 +27,7 @@ agents = [Depends(require(Role.AGENT))]
 pages = APIRouter(prefix="/servicenow", dependencies=agents, include_in_schema=False)
 api = APIRouter(prefix="/api/sn", dependencies=agents, responses=PROBLEMS, tags=["ServiceNow"])
 
-# A script that meets a running test waits this long for its end.
+# Seconds that a script waits for the end of a running test.
 TEST_WAIT_SECONDS = 25
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 SysId = Annotated[str, Path(pattern="^[0-9a-zA-Z]{32}$")]
@@ -35,7 +35,7 @@ Short = Annotated[str, Form(max_length=500), Storable]
 LongText = Annotated[str, Form(max_length=100_000), Storable]
 
 
-# -- looking ---------------------------------------------------------------------------------
+# -- reading ---------------------------------------------------------------------------------
 
 
 @pages.get("")
@@ -46,7 +46,7 @@ def index(
     state: Wanted = "",
     page_number: Annotated[int, Query(alias="page")] = 1,
 ) -> Response:
-    """The ServiceNow page from our own database; its table alone for htmx."""
+    """The ServiceNow page from the cache; for htmx, only its table."""
     if is_partial(request):
         shown = servicenow.reads.list(search=q, state=state, page=page_number)
         return fragment(request, "servicenow/incident_table.html", incidents=shown)
@@ -57,7 +57,7 @@ def index(
 
 @pages.post("/fetch")
 def fetch_latest(request: Request, servicenow: LiveServiceNow) -> Response:
-    """Read the newest incidents from the instance into the mirror."""
+    """Cache the newest incidents of the instance."""
     servicenow.reads.fetch_latest()
     if not is_partial(request):
         return see_other("/servicenow")
@@ -69,7 +69,7 @@ def fetch_latest(request: Request, servicenow: LiveServiceNow) -> Response:
 def test_connection(
     request: Request, servicenow: ServiceNow, background: BackgroundTasks
 ) -> Response:
-    """Start the full test, or join the one that runs; the card asks for its steps."""
+    """Start the connection test, or join a running one. The card polls its steps."""
     if servicenow.checking.start():
         background.add_task(servicenow.checking.run)
     return _connection_card(request, servicenow.connection.view())
@@ -77,13 +77,13 @@ def test_connection(
 
 @pages.get("/test")
 def connection_test(request: Request, servicenow: ServiceNow) -> Response:
-    """The card with the steps so far."""
+    """The connection card with the steps so far."""
     return _connection_card(request, servicenow.connection.view())
 
 
 @pages.get("/incidents/{sys_id}")
 def incident(request: Request, sys_id: SysId, servicenow: LiveServiceNow) -> Response:
-    """One incident: the body of the dialog for htmx, a page for everybody else."""
+    """One incident: a dialog body for htmx, otherwise a page."""
     details = servicenow.reads.incident_or_copy(sys_id)
     if is_partial(request):
         return fragment(request, "servicenow/incident_details.html", details=details)
@@ -92,16 +92,16 @@ def incident(request: Request, sys_id: SysId, servicenow: LiveServiceNow) -> Res
 
 @pages.get("/setup")
 def setup(request: Request, servicenow: ServiceNow) -> Response:
-    """How to connect an instance, in short; the README says it at length."""
+    """The setup steps."""
     return page(request, "servicenow/setup.html", connection=servicenow.connection.view())
 
 
-# -- pushing ---------------------------------------------------------------------------------
+# -- updates ---------------------------------------------------------------------------------
 
 
 @pages.get("/tickets/{ticket_id}/push")
 def push(request: Request, ticket_id: Id, servicenow: ServiceNow, desk: Desk) -> Response:
-    """The push card as it stands: what a card with something on its way asks for again."""
+    """The current push card. A card with a waiting update polls this."""
     status = servicenow.pushes.status(ticket_id)
     if is_partial(request) and status.sending:
         return fragment(request, "servicenow/push_card.html", status=status)
@@ -110,7 +110,7 @@ def push(request: Request, ticket_id: Id, servicenow: ServiceNow, desk: Desk) ->
 
 @pages.get("/tickets/{ticket_id}/incident")
 def preview(request: Request, ticket_id: Id, servicenow: LiveServiceNow) -> Response:
-    """What a create would send, field by field."""
+    """The preview of a new incident."""
     shown = servicenow.previews.of(ticket_id)
     if is_partial(request):
         return fragment(request, "servicenow/preview.html", preview=shown)
@@ -138,7 +138,7 @@ def sync_status(ticket_id: Id, servicenow: ServiceNow, user: CurrentUser, desk: 
 
 @pages.get("/tickets/{ticket_id}/work-note")
 def write_work_note(request: Request, ticket_id: Id, servicenow: ServiceNow) -> Response:
-    """The suggested work note in a box, to be edited before it is sent."""
+    """The form with the suggested work note."""
     status = servicenow.pushes.status(ticket_id)
     text = servicenow.pushes.suggestions_note(ticket_id)
     answer = fragment if is_partial(request) else page
@@ -185,7 +185,7 @@ def unlink(
 def dismiss_notice(
     ticket_id: Id, servicenow: ServiceNow, user: CurrentUser, desk: Desk
 ) -> Response:
-    """The warning about the incident was read."""
+    """Dismiss the warning about the incident."""
     return desk.after_push(servicenow.pushes.dismiss_notice(ticket_id, by=user.email))
 
 
@@ -193,12 +193,12 @@ def dismiss_notice(
 def cancel_duplicate(
     ticket_id: Id, sys_id: SysId, servicenow: LiveServiceNow, user: CurrentUser, desk: Desk
 ) -> Response:
-    """Cancel a second incident of the ticket in ServiceNow."""
+    """Cancel a duplicate incident of the ticket in ServiceNow."""
     servicenow.duplicates.cancel(ticket_id, sys_id, by=user.email)
     return desk.after_push(servicenow.pushes.status(ticket_id))
 
 
-# -- answers for htmx and for browsers without it ----------------------------------------------
+# -- responses with and without htmx ----------------------------------------------
 
 
 def _connection_card(request: Request, connection: ConnectionView) -> Response:
@@ -209,18 +209,18 @@ def _connection_card(request: Request, connection: ConnectionView) -> Response:
     return see_other("/servicenow")
 
 
-# -- the JSON door -----------------------------------------------------------------------------
+# -- API -----------------------------------------------------------------------------
 
 
 @api.get("/health")
 def api_health(servicenow: LiveServiceNow) -> HealthOut:
-    """How the connection stands: at most one call to ServiceNow, kept 30 seconds."""
+    """Connection status. Makes at most one call to ServiceNow, cached for 30 seconds."""
     return HealthOut.of(servicenow.connection.health())
 
 
 @api.post("/health")
 def api_test(servicenow: LiveServiceNow) -> HealthOut:
-    """Run the full test now: every step passed, failed or skipped, with cause and next step."""
+    """Run the connection test. Each step has a status, a cause and a hint."""
     return HealthOut.of(servicenow.checking.test_now(seconds=TEST_WAIT_SECONDS))
 
 
@@ -231,13 +231,13 @@ def api_incidents(
     query: Annotated[str, Query(max_length=4_000)] = "",
     state: Annotated[str, Query(max_length=40)] = "",
 ) -> IncidentsOut:
-    """Incidents live from ServiceNow, latest first. `query` is an encoded query."""
+    """List incidents live from ServiceNow, newest first. `query` is an encoded query."""
     return IncidentsOut.of(servicenow.reads.live(query=query, state=state, limit=limit))
 
 
 @api.get("/incidents/{sys_id}")
 def api_incident(sys_id: SysId, servicenow: LiveServiceNow) -> IncidentDetailsOut:
-    """One incident live from ServiceNow, with its comments and work notes."""
+    """Get one incident live from ServiceNow, with comments and work notes."""
     return IncidentDetailsOut.of_details(servicenow.reads.incident(sys_id))
 
 
@@ -245,7 +245,7 @@ def api_incident(sys_id: SysId, servicenow: LiveServiceNow) -> IncidentDetailsOu
 def api_create_incident(
     ticket_id: Id, servicenow: ServiceNow, user: CurrentUser, response: Response
 ) -> PushOut:
-    """One incident for this ticket: 201 created now, 200 linked before, 202 owed."""
+    """Create the incident of a ticket: 201 created, 200 already linked, 202 waiting."""
     status = servicenow.pushes.create_from_ticket(ticket_id, by=user.email)
     response.status_code = 201 if status.created else 200 if status.linked else 202
     return PushOut.of(status)
@@ -260,7 +260,7 @@ def api_sync_ticket(
     response: Response,
     body: SyncTicketIn | None = None,
 ) -> PushOut:
-    """Send the ticket's status and its notes not sent yet: 200 done, 202 not yet."""
+    """Send the ticket's status and unsent notes: 200 done, 202 waiting."""
     wanted = body or SyncTicketIn()
     status = servicenow.pushes.sync(
         ticket_id,
@@ -277,6 +277,6 @@ def api_sync_ticket(
 def api_cancel_duplicate(
     ticket_id: Id, sys_id: SysId, servicenow: LiveServiceNow, user: CurrentUser
 ) -> PushOut:
-    """Cancel a second incident of the ticket; 409 when it does not carry the ticket's key."""
+    """Cancel a duplicate incident. 409 if it does not have the ticket's correlation ID."""
     servicenow.duplicates.cancel(ticket_id, sys_id, by=user.email)
     return PushOut.of(servicenow.pushes.status(ticket_id))

@@ -1,4 +1,4 @@
-"""Choosing between a ticket and its incident where both sides changed a field."""
+"""Conflicts: show and resolve fields that both the ticket and its incident changed."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
 
 @pages.get("/tickets/{ticket_id}/conflicts")
 def conflicts(request: Request, ticket_id: Id, servicenow: ServiceNow) -> Response:
-    """The card by itself: where a push that waits for a choice leads."""
+    """The conflict card as a page."""
     return page(request, "servicenow/conflicts.html", card=servicenow.conflicts.of(ticket_id))
 
 
@@ -36,7 +36,7 @@ def resolve(
 
 @api.get("/tickets/{ticket_id}/conflicts")
 def api_conflicts(ticket_id: Id, servicenow: ServiceNow) -> ConflictsOut:
-    """What the ticket and its incident changed both: nothing for most tickets."""
+    """List the fields that both the ticket and its incident changed."""
     return ConflictsOut.of(servicenow.conflicts.of(ticket_id))
 
 
@@ -44,6 +44,9 @@ def api_conflicts(ticket_id: Id, servicenow: ServiceNow) -> ConflictsOut:
 def api_resolve(
     ticket_id: Id, body: ChoicesIn, servicenow: ServiceNow, user: CurrentUser
 ) -> ConflictsOut:
-    """Choose per field; answers what is left to choose. 409 when a side changed since `seen`."""
+    """Resolve conflicts per field. Returns the remaining conflicts.
+
+    409 if a value changed since `seen`.
+    """
     card = servicenow.conflicts.resolve(ticket_id, body.chosen(), by=user.email, seen=body.seen)
     return ConflictsOut.of(card)

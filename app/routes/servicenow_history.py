@@ -1,4 +1,4 @@
-"""The history: every exchange with ServiceNow about a ticket or a run."""
+"""The sync history: every exchange with ServiceNow about a ticket or an import."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date
@@ -48,7 +48,7 @@ def history_filter(
     since: Wanted = "",
     until: Wanted = "",
 ) -> HistoryFilter:
-    """The filter of an address; what means nothing is left out."""
+    """The filter from the query string. Invalid values are ignored."""
     return HistoryFilter(
         ticket=id_in(ticket),
         number=number.upper(),
@@ -79,7 +79,7 @@ def index(
     wanted: Filter,
     page_number: Annotated[int, Query(alias="page")] = 1,
 ) -> Response:
-    """The exchanges, newest first; their table alone for htmx."""
+    """The sync history, newest first; for htmx, only its table."""
     shown = servicenow.history.page(wanted, page=page_number)
     if is_partial(request):
         return fragment(request, "servicenow/history_table.html", shown=shown)
@@ -88,7 +88,7 @@ def index(
 
 @pages.get("/history.csv")
 def export(servicenow: ServiceNow, wanted: Filter) -> Response:
-    """Everything that matches, a line for each field that an exchange changed."""
+    """All matching entries as CSV, one line per changed field."""
     return csv_answer("servicenow-history", COLUMNS, _lines(servicenow.history.all(wanted)))
 
 

@@ -1,4 +1,4 @@
-"""What comes in from ServiceNow by itself: how it stands, and its levers for admins."""
+"""Incoming changes: their status, and the controls for administrators."""
 
 from typing import Annotated
 
@@ -19,13 +19,13 @@ api = APIRouter(prefix="/api/sn", dependencies=agents, responses=PROBLEMS, tags=
 
 @pages.get("/incoming")
 def incoming(request: Request, servicenow: ServiceNow) -> Response:
-    """The card as it stands."""
+    """The card of incoming changes."""
     return _card(request, servicenow)
 
 
 @pages.post("/incoming/pull", dependencies=admins)
 def pull_now(request: Request, servicenow: ServiceNow) -> Response:
-    """Pull what changed as soon as the worker looks."""
+    """Check for incoming changes at the next worker run."""
     servicenow.incoming.ask()
     return _card(request, servicenow)
 
@@ -34,14 +34,14 @@ def pull_now(request: Request, servicenow: ServiceNow) -> Response:
 def switch(
     request: Request, servicenow: ServiceNow, on: Annotated[bool, Form()] = False
 ) -> Response:
-    """Whether changes made in ServiceNow are taken into tickets by themselves."""
+    """Turn incoming changes on or off."""
     servicenow.incoming.switch(on=on)
     return _card(request, servicenow)
 
 
 @pages.get("/unmapped")
 def unmapped(request: Request, servicenow: ServiceNow) -> Response:
-    """Values of incidents that say nothing here: a card for htmx, the mapping page for others."""
+    """Unmapped values: a card for htmx, otherwise the mapping page."""
     if not is_partial(request):
         return see_other("/servicenow/mapping#unmapped")
     values = servicenow.mapping.unmapped()
@@ -57,12 +57,12 @@ def _card(request: Request, servicenow: ServiceNowService) -> Response:
 
 @api.get("/incoming")
 def api_incoming(servicenow: ServiceNow) -> IncomingOut:
-    """How far changes of the instance were read, and what could not be seen."""
+    """Status of incoming changes, with the number of hidden incidents."""
     return IncomingOut.of(servicenow.incoming.view())
 
 
 @api.post("/incoming/pull", status_code=202, dependencies=admins)
 def api_pull_now(servicenow: ServiceNow) -> IncomingOut:
-    """Pull what changed as soon as the worker looks."""
+    """Check for incoming changes at the next worker run."""
     servicenow.incoming.ask()
     return IncomingOut.of(servicenow.incoming.view())

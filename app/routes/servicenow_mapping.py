@@ -1,4 +1,4 @@
-"""The mapping of states, priorities and categories: agents read it, admins change it."""
+"""The mapping of states, priorities and categories. Administrators can change it."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ pages = APIRouter(prefix="/servicenow", dependencies=agents, include_in_schema=F
 
 
 async def typed_maps(request: Request) -> dict[str, str]:
-    """The form's fields; their names depend on the instance's choices."""
+    """The fields of the form. Their names depend on the choices of the instance."""
     form = await request.form(max_files=0, max_fields=1_000)
     return {
         name: value
@@ -39,19 +39,19 @@ Typed = Annotated[dict[str, str], Depends(typed_maps)]
 
 @pages.get("/mapping")
 def index(request: Request, servicenow: ServiceNow) -> Response:
-    """The maps, and what they make of the last incidents of the mirror."""
+    """The mapping page with a preview of cached incidents."""
     return _mapping_page(request, servicenow)
 
 
 @pages.post("/mapping/preview", dependencies=admins)
 def preview(request: Request, servicenow: ServiceNow, typed: Typed) -> Response:
-    """The same page as it would be with these maps; nothing is stored."""
+    """The mapping page with unsaved values."""
     return _mapping_page(request, servicenow, typed)
 
 
 @pages.post("/mapping", dependencies=admins)
 def change(request: Request, servicenow: ServiceNow, user: CurrentUser, typed: Typed) -> Response:
-    """Pushes and pulls translate by these maps from now on."""
+    """Save the mapping."""
     try:
         servicenow.mapping.change(typed, by=user.email)
     except Conflict as exc:
@@ -67,7 +67,7 @@ def reset(servicenow: ServiceNow, user: CurrentUser) -> Response:
 
 @pages.post("/mapping/choices")
 def read_choices(servicenow: LiveServiceNow) -> Response:
-    """Read the instance's own choices again."""
+    """Reload the choices of the instance."""
     servicenow.mapping.read_again()
     return see_other(MAPPING)
 

@@ -1,4 +1,4 @@
-"""The outbox: what is owed to ServiceNow, its levers, and the pause of a connection."""
+"""The outbox: waiting updates, actions on them, and the pause of sending."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -29,7 +29,7 @@ api = APIRouter(prefix="/api/sn", dependencies=agents, responses=PROBLEMS, tags=
 Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
 Short = Annotated[str, Form(max_length=500), Storable]
 LongText = Annotated[str, Form(max_length=TEXT_LENGTH), Storable]
-# The outbox with its filters, where the button was; empty for a ticket's push card.
+# The outbox page with its filters; empty for a button on the push card of a ticket.
 Back = Annotated[
     str,
     Form(max_length=500),
@@ -47,7 +47,7 @@ def index(
     ticket: Wanted = "",
     page_number: Annotated[int, Query(alias="page")] = 1,
 ) -> Response:
-    """Every push, what waits on top; its table alone for htmx."""
+    """The outbox, waiting items first; for htmx, only its table."""
     shown = servicenow.owed.shown(_filter(state, kind, ticket), page=page_number)
     if is_partial(request):
         return fragment(request, "servicenow/outbox_table.html", shown=shown)
@@ -56,7 +56,7 @@ def index(
 
 
 def _filter(state: str, kind: str, ticket: str) -> OutboxFilter:
-    """The filter of an address; what means nothing is left out."""
+    """The filter from the query string. Invalid values are ignored."""
     return OutboxFilter(
         state=state if state in ("waiting", *OutboxState) else "",
         kind=kind if kind in list(OutboxKind) else "",
@@ -71,7 +71,7 @@ def edit(
     servicenow: LiveServiceNow,
     back: Annotated[str, Query(max_length=500)] = "",
 ) -> Response:
-    """What a person may change of a push, with the instance's own choices."""
+    """The form that edits a waiting update, with the choices of the instance."""
     back = back if back.partition("?")[0] == OUTBOX else ""
     return _edit_form(request, servicenow.owed.edit(item_id), back)
 
@@ -88,9 +88,9 @@ def edit_and_send(
     back: Back = "",
     seen: Seen = "",
 ) -> Response:
-    """Change a push and send it; `seen` is what the form was filled from.
+    """Change a waiting update and send it. `seen` holds the values that the form showed.
 
-    A form that cannot be used comes back with what was typed.
+    An invalid form is shown again with what was typed.
     """
     typed = {"note": note, "close_code": close_code, "assignment_group": assignment_group}
     owed, basis = servicenow.owed, Basis.parse(seen)
@@ -112,7 +112,7 @@ def _edit_form(
     typed: Mapping[str, str] | None = None,
     seen: Basis | None = None,
 ) -> Response:
-    """The form of one push, in a dialog or as a page; a ticket's page has fields of its names."""
+    """The edit form, in a dialog or as a page. Field ids get a prefix, unique on a ticket page."""
     answer = fragment if is_partial(request) else page
     response = answer(
         request,
@@ -140,7 +140,7 @@ def retry(
     none_found: Annotated[bool, Form()] = False,
     back: Back = "",
 ) -> Response:
-    """Try a waiting push now, with one of the instance's close codes if it wants one."""
+    """Retry a waiting update now, with a close code if it needs one."""
     status = servicenow.pushes.retry(
         item_id, by=user.email, close_code=close_code, none_found=none_found
     )
@@ -161,7 +161,7 @@ def discard(
 
 
 def _answer(desk: TicketDesk, item_id: int, status: PushStatus, back: str) -> Response:
-    """The row of the outbox or the ticket's push card, whichever the lever was on."""
+    """The outbox row or the push card, depending on the origin of the request."""
     if not back:
         return desk.after_push(status)
     if not is_partial(desk.request):
@@ -178,7 +178,7 @@ def _answer(desk: TicketDesk, item_id: int, status: PushStatus, back: str) -> Re
 def pause(
     request: Request, servicenow: ServiceNow, user: CurrentUser, reason: LongText = ""
 ) -> Response:
-    """Pushes wait from now on; everybody sees who wanted it and why."""
+    """Pause sending. All users see who paused it and why."""
     servicenow.owed.pause_pushes(reason, by=user.email)
     return _pause_card(request, servicenow)
 
@@ -191,7 +191,7 @@ def resume(request: Request, servicenow: ServiceNow) -> Response:
 
 @pages.post("/creates/release", dependencies=admins)
 def release_creates(request: Request, servicenow: ServiceNow, user: CurrentUser) -> Response:
-    """Creates go on in a database that was restored or copied."""
+    """Release new incidents after the database was restored or copied."""
     servicenow.restores.release(by=user.email)
     if not is_partial(request):
         return see_other("/servicenow#restore-card")
@@ -207,7 +207,7 @@ def _pause_card(request: Request, servicenow: ServiceNowService) -> Response:
     return fragment(request, "servicenow/pause_card.html", connection=view)
 
 
-# -- the JSON door ---------------------------------------------------------------------------
+# -- API ---------------------------------------------------------------------------
 
 
 @api.get("/outbox")
@@ -219,7 +219,10 @@ def api_outbox(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     limit: Annotated[int, Query(ge=1, le=500)] = 500,
 ) -> OutboxOut:
-    """What is owed to ServiceNow or blocked, blocked first; `state=` shows what is over too."""
+    """List waiting and blocked outbox items, blocked first.
+
+    `state=` also lists finished items.
+    """
     wanted = OutboxFilter(state=state, kind=kind, ticket=ticket)
     shown = servicenow.owed.shown(wanted, page=page, limit=limit)
     return OutboxOut.of(shown, servicenow.connection.view())
@@ -227,7 +230,7 @@ def api_outbox(
 
 @api.post("/creates/release", dependencies=admins)
 def api_release_creates(servicenow: ServiceNow, user: CurrentUser) -> HealthOut:
-    """Creates go on in a database that was restored or copied; 409 when none is held."""
+    """Release new incidents after the database was restored or copied. 409 if none are held."""
     servicenow.restores.release(by=user.email)
     return HealthOut.of(servicenow.connection.view())
 
@@ -240,9 +243,9 @@ def api_retry(
     response: Response,
     none_found: Annotated[bool, Query()] = False,
 ) -> PushOut:
-    """Try a waiting push now: 200 when nothing waits for the ticket any more, else 202.
+    """Retry an outbox item now. 200 if nothing is waiting for the ticket, otherwise 202.
 
-    `none_found`: a person looked for the incident of an unproven create, and there is none.
+    `none_found`: a person searched for the incident of an unproven create and found none.
     """
     status = servicenow.pushes.retry(item_id, by=user.email, none_found=none_found)
     response.status_code = 202 if status.items else 200
@@ -251,5 +254,5 @@ def api_retry(
 
 @api.post("/outbox/{item_id}/discard")
 def api_discard(item_id: Id, body: DiscardIn, servicenow: ServiceNow, user: CurrentUser) -> PushOut:
-    """Give a waiting push up, for a reason; 409 for one that may have arrived."""
+    """Discard a waiting outbox item with a reason. 409 if it may have arrived."""
     return PushOut.of(servicenow.pushes.discard(item_id, body.reason, by=user.email))

@@ -1,4 +1,4 @@
-"""Pulling incidents, for admins: the import form of the ServiceNow page, and its JSON twin."""
+"""Imports, for administrators: the form of the ServiceNow page, and the API."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ Typed = Annotated[str, Form(max_length=100_000)]
 
 @dataclass(frozen=True)
 class PullDesk:
-    """What the pull card is made of; its form comes back to it when it cannot be used."""
+    """Renders the import card. An invalid form is shown again with its errors."""
 
     request: Request
     servicenow: ServiceNow
@@ -76,7 +76,7 @@ def start_pull(
     updated_from: Typed = "",
     updated_until: Typed = "",
 ) -> Response:
-    """Start a pull, or join the same one that is under way. Days are whole days in UTC."""
+    """Start an import, or join the same one if it is running. Dates are whole days in UTC."""
     typed = {
         "limit": limit,
         "query": query,
@@ -91,7 +91,7 @@ def start_pull(
 
 @pages.get("/pulls/{run_id}")
 def pull(desk: Desk, run_id: Id) -> Response:
-    """The pull card: its progress while the run goes on, its result for as long as it is kept."""
+    """The import card with the progress or the result of a run."""
     run = desk.servicenow.pulls.get(run_id)
     return desk.card(run) if is_partial(desk.request) else desk.page(run)
 
@@ -103,7 +103,7 @@ def cancel(desk: Desk, run_id: Id) -> Response:
 
 @pages.post("/pulls/{run_id}/undo")
 def undo(desk: Desk, run_id: Id) -> Response:
-    """Take an import's untouched tickets away again."""
+    """Delete the unchanged tickets of an import."""
     return desk.card(desk.servicenow.imports.undo(run_id, by=desk.user.email))
 
 
@@ -128,7 +128,10 @@ def _report(
 def api_pull(
     body: PullIn, servicenow: WaitingServiceNow, user: CurrentUser, response: Response
 ) -> RunOut:
-    """Pull incidents; waits up to 25 s: 200 with the finished run, else 202 with Location."""
+    """Import incidents. Waits up to 25 s.
+
+    200 with the finished run, otherwise 202 with Location.
+    """
     run = servicenow.pulls.start(
         by=user.email,
         limit=body.limit,
@@ -147,22 +150,22 @@ def api_pull(
 
 @api.get("/sync/runs/{run_id}")
 def api_run(run_id: Id, servicenow: ServiceNow) -> RunOut:
-    """One pull, as it stands."""
+    """Get the current state of an import run."""
     return RunOut.of(servicenow.pulls.get(run_id))
 
 
 @api.post("/sync/runs/{run_id}/cancel")
 def api_cancel(run_id: Id, servicenow: ServiceNow) -> RunOut:
-    """End a run within its page; 409 when it is over."""
+    """Cancel a run after the current page. 409 if it is finished."""
     return RunOut.of(servicenow.imports.cancel(run_id))
 
 
 @api.post("/sync/runs/{run_id}/undo")
 def api_undo(run_id: Id, servicenow: ServiceNow, user: CurrentUser, response: Response) -> UndoOut:
-    """Take an import's untouched tickets away; 409 when there is nothing to take.
+    """Delete the unchanged tickets of an import. 409 if there are none.
 
-    A long one answers 202 with Location and what is gone so far; at its end the run has
-    `undone_at`.
+    A long undo returns 202 with Location and the number deleted so far. `undone_at` is set at the
+    end.
     """
     run = servicenow.imports.undo(run_id, by=user.email)
     response.status_code = 202 if run.undoing else 200
@@ -172,5 +175,5 @@ def api_undo(run_id: Id, servicenow: ServiceNow, user: CurrentUser, response: Re
 
 @api.get("/sync/runs/{run_id}/report.csv", response_class=StreamingResponse)
 def api_report(run_id: Id, servicenow: ServiceNow) -> Response:
-    """What became of each incident of an import or a dry run, as CSV."""
+    """Result of each incident in an import or dry run, as CSV."""
     return _report(run_id, servicenow.imports.report(run_id), for_programs=True)

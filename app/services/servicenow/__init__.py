@@ -1,4 +1,4 @@
-"""THE ServiceNow module; its one door is ServiceNowService."""
+"""The ServiceNow integration. Its only entry point is ServiceNowService."""
 
 from app.services.servicenow.context import Defaults, Setup
 from app.services.servicenow.service import ServiceNowService

@@ -1,4 +1,4 @@
-"""Fields that a ticket and its incident changed both: shown with both sides, a person chooses."""
+"""Conflicts: fields changed in both the ticket and its incident, resolved by an agent."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ NOT_MAPPED = "Unmapped value"
 
 
 class Conflicts:
-    """Nothing is overwritten on either side until somebody has chosen."""
+    """Shows and resolves conflicts. Neither side is overwritten before a decision."""
 
     def __init__(self, setup: Setup, lookups: Lookups, delivery: Delivery) -> None:
         self._setup = setup
@@ -34,23 +34,23 @@ class Conflicts:
         self._delivery = delivery
 
     def of(self, ticket_id: int) -> ConflictCard:
-        """What is to be chosen on this ticket; nothing for most. Raises NotFound."""
+        """The conflicts of a ticket, empty for most tickets. Raises NotFound."""
         with reading(self._setup.engine) as conn:
             return self._card(conn, tickets.get(conn, ticket_id))
 
     def count(self) -> int:
-        """How many tickets wait for a choice, up to the cap of a list."""
+        """Number of tickets with a conflict, up to the cap of a list."""
         with reading(self._setup.engine) as conn:
             return tickets.count(conn, TicketFilter(conflict=True))
 
     def resolve(
         self, ticket_id: int, choices: Mapping[str, str], *, by: str, seen: str = ""
     ) -> ConflictCard:
-        """Keep ours or take theirs, per field; fields that are left out stay in conflict.
+        """Resolve conflicts: "ours" keeps the ticket's value, "theirs" takes ServiceNow's.
 
-        `seen` is the mark of the card that the person looked at. Ours is owed to ServiceNow and
-        tried at once. Raises NotFound, Invalid for a choice that cannot be made, and Conflict
-        when nothing is in conflict, or a side changed again since the card was shown.
+        Fields that are left out stay in conflict. `seen` is the digest of the card that was shown.
+        Kept values are queued for ServiceNow and sent at once if possible. Raises NotFound, Invalid
+        for an invalid choice, and Conflict if there is no conflict or a value changed meanwhile.
         """
         with writing(self._setup.engine) as conn:
             ticket = tickets.get(conn, ticket_id, for_update=True)
@@ -82,7 +82,7 @@ class Conflicts:
         }
         for name in taken:
             columns |= self._columns(conn, ticket, name, theirs)
-        # What our write has overwritten is not there any more: if it is taken, it is sent.
+        # ServiceNow no longer has an overwritten value, so taking it sends it again.
         there = [one.name for one in chosen if not one.overwritten]
         standing = _their_values(ticket, there)
         agreed = agreeing(
@@ -92,7 +92,7 @@ class Conflicts:
             names=tuple(name for name in standing if name in columns),
             seen=ticket.sn_agreed.get("seen", {}),
         )
-        # What is kept here counts as seen there, so that only our side has moved.
+        # A kept value counts as synced in ServiceNow, so only the ticket has changed since.
         agreed["theirs"] |= standing
         after = tickets.change(conn, ticket, now=now, sn_agreed=agreed, **columns)
         predictions.follow_instance(conn, ticket, after, now=now)
@@ -105,7 +105,7 @@ class Conflicts:
     def _columns(
         self, conn: DbConnection, ticket: Ticket, name: str, theirs: Mapping[str, str | None]
     ) -> dict[str, Any]:
-        """The ticket's columns when theirs is taken; the resolution comes with the status."""
+        """The columns for a value taken from ServiceNow. The resolution follows the status."""
         columns: dict[str, Any] = {name: theirs[name]}
         if name == "status":
             columns |= {n: theirs[n] for n in RESOLUTION if theirs.get(n) is not None}
@@ -167,7 +167,7 @@ class Conflicts:
         return label_of(value) if name == "status" and value else masked(value or "none")
 
     def _group_name(self, conn: DbConnection, ticket: Ticket, group: str | None) -> str | None:
-        """From the mirror of the incident, else from the groups as last read."""
+        """The group name from the cached incident, else from the cached groups."""
         mirrored = incidents.find(conn, ticket.sn_sys_id or "")
         if mirrored and mirrored.incident.assignment_group == group:
             return mirrored.incident.assignment_group_name or None
@@ -175,7 +175,7 @@ class Conflicts:
 
 
 def _their_values(ticket: Ticket, names: Sequence[str]) -> dict[str, str | None]:
-    """Their side of the named conflicts, and of the resolution with the status."""
+    """ServiceNow's values of the named conflicts. The resolution follows the status."""
     theirs = {name: ticket.sn_conflicts[name].get("theirs") for name in names}
     if "status" in names:
         entry = ticket.sn_conflicts["status"]
@@ -184,7 +184,7 @@ def _their_values(ticket: Ticket, names: Sequence[str]) -> dict[str, str | None]
 
 
 def _our_side(conn: DbConnection, ticket: Ticket, name: str) -> Side:
-    """The ticket's value, and who wrote it as far as the timeline tells."""
+    """The ticket's value, with its last change or its opening in the timeline."""
     value, words = getattr(ticket, name), shown(ticket, name)
     wrote = events.last_change(conn, ticket.id, (name,)) or events.opening(conn, ticket.id)
     if wrote is None:
@@ -193,7 +193,7 @@ def _our_side(conn: DbConnection, ticket: Ticket, name: str) -> Side:
 
 
 def _check(card: ConflictCard, choices: Mapping[str, str], seen: str) -> None:
-    """Raises Invalid, Conflict."""
+    """Validate the choices. Raises Invalid and Conflict."""
     if not card.conflicts:
         raise errors.Conflict("This ticket has no conflicts.")
     if seen and seen != card.seen:
@@ -213,7 +213,7 @@ def _check(card: ConflictCard, choices: Mapping[str, str], seen: str) -> None:
 
 
 def _told(card: ConflictCard, choices: Mapping[str, str], ticket: Ticket) -> str:
-    """What was kept; what was taken is recorded as changes."""
+    """The timeline sentence. It lists kept values only; taken values are recorded as changes."""
     kept = [
         f"{label_of(one.name)} {one.ours.shown} (ServiceNow: {one.theirs.shown})"
         for one in card.conflicts

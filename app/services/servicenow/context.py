@@ -1,4 +1,4 @@
-"""What every part of the ServiceNow service works with."""
+"""Settings and dependencies shared by all parts of the ServiceNow service."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ REASON_LENGTH = 500
 
 
 def checked_reason(text: str, refusal: str) -> str:
-    """Why somebody undoes something. Raises Invalid with the refusal when nothing is said."""
+    """The reason without outer spaces. Raises Invalid with `refusal` if it is empty or too long."""
     reason = text.strip()
     if not reason or len(reason) > REASON_LENGTH:
         said = f"Enter a reason of up to {REASON_LENGTH} characters."
@@ -24,7 +24,7 @@ def checked_reason(text: str, refusal: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a push falls back to: sys_ids of a group and a caller, and a close code."""
+    """Default values of an update: sys_ids of a group and a caller, and a close code."""
 
     assignment_group: str = ""
     caller: str = ""
@@ -33,7 +33,7 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """The connection as the service sees it. `client` is None when variables are missing."""
+    """Configuration of the service. `client` is None if required variables are missing."""
 
     engine: Engine
     client: ServiceNowClient | None
@@ -47,15 +47,15 @@ class Setup:
     defaults: Defaults = field(default_factory=Defaults)
     first_retry: timedelta = timedelta(seconds=60)
     settle: timedelta = timedelta(seconds=75)
-    # A sender that has not answered for this long is dead: longer than any delivery may take.
+    # A claim older than this is stale. It is longer than any delivery may take.
     lease: timedelta = timedelta(seconds=75)
-    # Rows of one page of a pull, until the instance cancels one: larger pages gain nothing more.
+    # Rows per page of an import. Larger pages are not faster.
     page_size: int = 1_000
-    # How often changes are pulled by themselves; None is never.
+    # Interval of checks for incoming changes. None turns scheduled checks off.
     pull_every: timedelta | None = None
-    # How long the history is kept.
+    # Retention of the sync history.
     history_kept: timedelta = timedelta(days=90)
-    # Makes the suggested steps of a ticket, by its id, if they are still to be made.
+    # Creates the AI suggestions of a ticket (by id) if they do not exist yet.
     complete: Callable[[int], object] = lambda _: None
     now: Callable[[], datetime] = utc_now
     wake: Callable[[], None] = lambda: None
@@ -67,11 +67,11 @@ class Setup:
         return self.client
 
     def ticket_url(self, ticket_id: int) -> str:
-        """The ticket's page here, for a work note; empty without PUBLIC_URL."""
+        """URL of the ticket page for a work note. Empty without PUBLIC_URL."""
         return f"{self.public_url}/tickets/{ticket_id}" if self.public_url else ""
 
     def url_of(self, sys_id: str | None) -> str | None:
-        """The incident's page on the instance, for people."""
+        """URL of the incident page on the instance. None without a sys_id or an instance URL."""
         if not sys_id or not self.instance_url:
             return None
         return incident_url(self.instance_url, sys_id)

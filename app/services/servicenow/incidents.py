@@ -1,4 +1,4 @@
-"""Looking at incidents: our mirror first, the instance when somebody asks for it."""
+"""Read incidents from the cache, or live from the instance on request."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,7 +35,7 @@ WAITING = OutboxFilter(state="waiting")
 
 
 class Reads:
-    """Read-only: nothing here writes to the instance."""
+    """Read access to incidents. Never writes to the instance."""
 
     def __init__(
         self, setup: Setup, lookups: Lookups, connection: Connection, imports: Imports
@@ -46,7 +46,7 @@ class Reads:
         self._imports = imports
 
     def overview(self, *, search: str = "", state: str = "", page: int = 1) -> Overview:
-        """The ServiceNow page. No call to the instance."""
+        """Data of the ServiceNow page, without a call to the instance."""
         with reading(self._setup.engine) as conn:
             run = import_runs.latest(conn)
             waiting = outbox_list.page(conn, WAITING, limit=WAITING_SHOWN, offset=0)
@@ -57,7 +57,7 @@ class Reads:
         return Overview(view, shown, run=run, samples=samples, waiting=waiting, conflicts=conflicts)
 
     def list(self, *, search: str = "", state: str = "", page: int = 1) -> IncidentList:
-        """One page of the mirror, latest update first."""
+        """One page of cached incidents, latest update first."""
         search, state = search.strip()[:100], mapping.state_of(state)
         with reading(self._setup.engine) as conn:
             total = incidents.count(conn, search=search, state=state)
@@ -82,7 +82,7 @@ class Reads:
         )
 
     def fetch_latest(self) -> int:
-        """Read the newest 100 incidents into the mirror: one request. Answers how many.
+        """Cache the newest 100 incidents with one request. Returns their number.
 
         Raises NotConfigured and ServiceNowError.
         """
@@ -97,7 +97,7 @@ class Reads:
         return len(found)
 
     def live(self, *, query: str = "", state: str = "", limit: int = 25) -> LiveIncidents:
-        """Incidents from the instance, latest first; `query` is an encoded query.
+        """Incidents from the instance, newest first. `query` is an encoded query.
 
         Raises Invalid for an unknown state, NotConfigured and ServiceNowError.
         """
@@ -115,9 +115,10 @@ class Reads:
         return LiveIncidents(rows=rows, total=page.total)
 
     def incident(self, sys_id: str) -> IncidentDetails:
-        """One incident with its journal, from the instance.
+        """One incident from the instance, with its comments and work notes.
 
-        Raises NotConfigured and ServiceNowError; not_found also means hidden.
+        Raises NotConfigured and ServiceNowError. The kind `not_found` also covers an incident that
+        the account cannot see.
         """
         client = self._setup.connected_client()
         try:
@@ -136,7 +137,7 @@ class Reads:
         return IncidentDetails(self._row(incident, self._state_labels(), ticket_id), journal)
 
     def incident_or_copy(self, sys_id: str) -> IncidentDetails:
-        """As `incident`; our own copy, saying so, while the instance cannot be asked."""
+        """As `incident`, with the cached copy as fallback while the instance is unavailable."""
         try:
             return self.incident(sys_id)
         except ServiceNowError as exc:
@@ -153,7 +154,7 @@ class Reads:
         try:
             rows = self._setup.connected_client().journal(sys_id)
         except ServiceNowRejected:
-            # Commonly closed to integrations; the incident itself is still worth showing.
+            # Integration accounts often cannot read the journal. The incident is shown without it.
             return ()
         entries = (mapping.journal_entry(row) for row in rows)
         return tuple(replace(entry, body=masked(as_text(entry.body))) for entry in entries)
@@ -187,7 +188,7 @@ class Reads:
 
 
 def known_state(text: str) -> str:
-    """The state value for a label or value. Raises Invalid for neither."""
+    """The state value for a label or a value. Raises Invalid for an unknown state."""
     value = mapping.state_of(text)
     if not value:
         labels = ", ".join(mapping.STATE_LABELS.values())
@@ -199,7 +200,7 @@ def known_state(text: str) -> str:
 
 
 def _readable(records: Sequence[mapping.Record]) -> list[Incident]:
-    """The incidents that can be read. Raises ServiceNowRejected when not one of them can."""
+    """The valid incidents. Raises ServiceNowRejected if all records are invalid."""
     found: list[Incident] = []
     trouble: ServiceNowRejected | None = None
     for record in records:

@@ -1,4 +1,4 @@
-"""The mapping page: the maps, an admin's changes, and what they make of real incidents."""
+"""The mapping page: the maps, changes to them, and a preview with cached incidents."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from app.services.tickets.edit_conflict import overtaken
 ELEMENTS = ("state", "priority", "category")
 SHOWN = 20
 HISTORY_SHOWN = 20
-# Values of the mirror that are offered beside the instance's choices.
+# Maximum number of cached values offered in addition to the choices of the instance.
 MOST_VALUES = 100
 Pairs = tuple[tuple[str, str], ...]
 BASE: dict[str, Pairs] = {
@@ -44,7 +44,7 @@ OURS: dict[str, Pairs] = {
     "priority": tuple((one.value, one.label) for one in Priority),
     "category": tuple((one, one.capitalize()) for one in CATEGORIES),
 }
-# The maps of each field: ours to theirs, and back.
+# The maps of each field: ticket to ServiceNow, and ServiceNow to ticket.
 NAMES = {
     "state": ("state_of_status", "status_of_state"),
     "priority": ("their_priority", "our_priority"),
@@ -54,29 +54,29 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the instance has, and how often each value stands in the mirror."""
+    """Choices of the instance, and the number of cached incidents per value."""
 
     choices: Mapping[str, Pairs]
     counts: Mapping[str, Mapping[str, int]]
 
     def theirs(self, field: str) -> dict[str, str]:
-        """The instance's choices and what else the mirror holds, value to label."""
+        """Labels by value: the choices of the instance and other cached values."""
         known = dict(self.choices[field])
         seen = list(self.counts[field])[:MOST_VALUES]
         return known | {value: value for value in seen if value and value not in known}
 
 
 class MappingPage:
-    """Shows the maps and stores those of an admin; pushes and pulls read them anew each time."""
+    """Shows and stores the maps. Updates and imports read them each time."""
 
     def __init__(self, setup: Setup, lookups: Lookups) -> None:
         self._setup = setup
         self._lookups = lookups
 
     def view(self, typed: Mapping[str, str] | None = None) -> MappingView:
-        """The page. With `typed`, how it would be with these maps; nothing is stored.
+        """Data of the page, without a call to the instance.
 
-        No call to the instance. Raises Invalid for values that cannot be used.
+        `typed` are unsaved values to preview. Raises Invalid for invalid values.
         """
         known = self._known()
         with reading(self._setup.engine) as conn:
@@ -100,22 +100,22 @@ class MappingPage:
         )
 
     def unmapped(self) -> tuple[Unmapped, ...]:
-        """Values of the mirror that say nothing here. No call to the instance."""
+        """Cached values that have no mapping, without a call to the instance."""
         with reading(self._setup.engine) as conn:
             stored = mappings.find(conn, self._setup.host)
         return tuple(_unmapped(_maps_of(stored), self._known()))
 
     def read_again(self) -> None:
-        """Read the instance's choices now. Raises NotConfigured and ServiceNowError."""
+        """Reload the choices from the instance. Raises NotConfigured and ServiceNowError."""
         with self._setup.connected_client().click():
             for element in ELEMENTS:
                 self._lookups.read_choices(element)
 
     def change(self, typed: Mapping[str, str], *, by: str) -> None:
-        """Store the lines that differ from `typed["seen"]`, what the form was filled from.
+        """Store the lines that differ from `typed["seen"]`, the values that the form showed.
 
-        Raises NotConfigured, Invalid for what the instance does not have, and Conflict where
-        another admin changed the same line.
+        Raises NotConfigured, Invalid for a value that the instance does not have, and Conflict if
+        another administrator changed the same line.
         """
         self._setup.connected_client()
         known = self._known()
@@ -132,7 +132,7 @@ class MappingPage:
                 mappings.store(conn, host, maps.stored, by=by, now=now)
 
     def retyped(self, typed: Mapping[str, str]) -> dict[str, str]:
-        """The maps as they are now under what was changed in a form; no call to the instance."""
+        """The current maps with the changes of a form applied, without a call to the instance."""
         with reading(self._setup.engine) as conn:
             stored = mappings.find(conn, self._setup.host)
         lines = _lines(_maps_of(stored), self._known())
@@ -140,14 +140,14 @@ class MappingPage:
         return lines | own | {"seen": str(Basis.of(lines))}
 
     def reset(self, *, by: str) -> None:
-        """Back to the defaults."""
+        """Reset the maps to the defaults."""
         known = self._known()
         with writing(self._setup.engine) as conn:
             self._note_change(conn, _maps_of(None), known, by=by)
             mappings.forget(conn, self._setup.host)
 
     def _note_change(self, conn: Connection, maps: mapping.Maps, known: _Known, *, by: str) -> bool:
-        """Keep what these maps change and who wanted it; False when they change nothing."""
+        """Add a change log entry. Returns False if the maps are unchanged."""
         host = self._setup.host
         changes = tuple(_changes(_maps_of(mappings.find(conn, host)), maps, known))
         if changes:
@@ -166,7 +166,7 @@ def _maps_of(stored: StoredMaps | None) -> mapping.Maps:
 
 
 def _lines(maps: mapping.Maps, known: _Known) -> dict[str, str]:
-    """Every line of the form with its value, "" where nothing is chosen."""
+    """Every line of the form with its value, "" if no value is selected."""
     sections = [_section(field, maps, known) for field in ELEMENTS]
     return {line.name: line.value for one in sections for line in (*one.out, *one.back)}
 
@@ -174,14 +174,14 @@ def _lines(maps: mapping.Maps, known: _Known) -> dict[str, str]:
 def _own(
     typed: Mapping[str, str], lines: Mapping[str, str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The lines that the admin changed, and those of them that another admin changed too."""
+    """The changed lines, and those of them that another administrator changed too."""
     basis = Basis.parse(typed.get("seen", ""))
     own = basis.own({name: typed.get(name, "").strip() for name in lines})
     return own, basis.contested(own, lines)
 
 
 def _checked(typed: Mapping[str, str], known: _Known) -> mapping.Maps:
-    """The maps of a form whose names are `map.key`. Raises Invalid naming each bad value."""
+    """The maps of a form with field names `map.key`. Raises Invalid with each invalid field."""
     stored: dict[str, dict[str, str]] = {}
     wrong: dict[str, str] = {}
     for field, (out, back) in NAMES.items():
@@ -203,7 +203,7 @@ def _checked(typed: Mapping[str, str], known: _Known) -> mapping.Maps:
 
 
 def _changes(before: mapping.Maps, after: mapping.Maps, known: _Known) -> Iterable[FieldChange]:
-    """The entries that differ, in words."""
+    """The entries that differ, with labels."""
     for field, (out, back) in NAMES.items():
         theirs, ours = known.theirs(field), dict(OURS[field])
         ways = ((out, ours, theirs, "to ServiceNow"), (back, theirs, ours, "from ServiceNow"))
@@ -247,7 +247,7 @@ def _says_something(field: str, value: str, maps: mapping.Maps) -> bool:
 
 
 def _unmapped(maps: mapping.Maps, known: _Known) -> Iterable[Unmapped]:
-    """Values of the mirror that say nothing here, with how many incidents carry each."""
+    """Cached values without a mapping, with the number of incidents of each."""
     for field in ELEMENTS:
         labels = dict(known.choices[field])
         for value, count in known.counts[field].items():
@@ -256,7 +256,7 @@ def _unmapped(maps: mapping.Maps, known: _Known) -> Iterable[Unmapped]:
 
 
 def _warnings(maps: mapping.Maps, known: _Known) -> Iterable[str]:
-    """Statuses and priorities that come back as another one."""
+    """Warnings about statuses and priorities that map back to a different value."""
     for field in ("state", "priority"):
         out, back = (maps.stored[name] for name in NAMES[field])
         ours, theirs = dict(OURS[field]), known.theirs(field)
@@ -270,7 +270,7 @@ def _warnings(maps: mapping.Maps, known: _Known) -> Iterable[str]:
 
 
 def _mapped(incident: Incident, maps: mapping.Maps, known: _Known) -> MappedIncident:
-    """What the ticket of this incident would say, and what a push back would send."""
+    """The ticket values of an incident, and the values that an update would send back."""
     record = {name: str(getattr(incident, name)) for name in ELEMENTS}
     ours = mapping.ticket_values(record, maps)
     status, priority = ours["status"], ours["priority"]
@@ -297,6 +297,6 @@ def _mapped(incident: Incident, maps: mapping.Maps, known: _Known) -> MappedInci
 def _words(
     values: Mapping[str, str | None], labels: Mapping[str, Mapping[str, str]]
 ) -> MappedWords:
-    """Labels in place of values; what says nothing stays empty."""
+    """Labels of the values. A value without a mapping stays empty."""
     shown = {field: labels[field].get(value or "", value or "") for field, value in values.items()}
     return MappedWords(**shown)

@@ -1,4 +1,4 @@
-"""The one ServiceNow service: pages and JSON both call it."""
+"""The ServiceNow service, called by pages and API routes."""
 
 from app.db import outbox_list
 from app.db.engine import reading
@@ -24,11 +24,13 @@ from app.services.servicenow.sync_history import History
 
 
 class ServiceNowService:
-    """`connection` tells how it stands and `checking` tests it; `reads` look, `pushes` write,
-    `owed` has the levers of the outbox, `pulls` bring in, `imports` stop and take back,
-    `history` remembers, `conflicts` lets people choose, `mapping` shows and
-    changes the maps, `incoming` brings in what changed, `restores` notices a database that was
-    restored or copied.
+    """One attribute per task.
+
+    `connection` holds the status, `checking` the connection test. `reads` returns incidents.
+    `pushes` requests updates, `owed` manages the outbox. `pulls` starts imports, `imports` cancels
+    and undoes them. `incoming` applies changes made in ServiceNow, `conflicts` resolves fields that
+    both sides changed. `mapping` edits the mapping, `history` keeps the sync history, `restores`
+    detects a database that was restored or copied.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -53,17 +55,17 @@ class ServiceNowService:
         self.pulls = Pulls(setup, lookups, self.connection, self.history)
 
     def owed_count(self) -> int:
-        """How many pushes wait or are blocked."""
+        """Number of waiting and blocked updates."""
         with reading(self._setup.engine) as conn:
             return outbox_list.count_waiting(conn)
 
     def close(self) -> None:
-        """Give the connections to the instance back."""
+        """Close the HTTP connections to the instance."""
         if self._setup.client is not None:
             self._setup.client.close()
 
     def recover(self) -> None:
-        """After a restart of the only process: what was being sent is looked up at once."""
+        """Release work that a stopped process had claimed. Only for a single process."""
         self.delivery.recover()
         self.pulls.recover()
         self.incoming.recover()

@@ -1,4 +1,4 @@
-"""The history: what was exchanged about a ticket or a run, kept for HISTORY_DAYS."""
+"""The sync history: every exchange about a ticket or an import, kept for HISTORY_DAYS."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,12 +20,12 @@ CHUNK = 500
 SHOWN = 2_000
 JOURNALS = ("comments", "work_notes")
 BETWEEN_PURGES = timedelta(hours=1)
-# The state in which an attempt left its push, as the outcome of that attempt.
+# Outcome of an attempt by the state of the outbox item after it, where the names differ.
 OUTCOMES = {OutboxState.PENDING: "postponed"}
 
 
 class History:
-    """Writes exchanges down after they have ended, and shows them."""
+    """Writes and reads sync history entries."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
@@ -34,7 +34,7 @@ class History:
     # -- writing --------------------------------------------------------------------------
 
     def add_push(self, item: OutboxItem, calls: Sequence[Call]) -> None:
-        """One attempt of a push, as the outbox shows it now."""
+        """Record one delivery attempt with the current state of its outbox item."""
         with writing(self._setup.engine) as conn:
             settled = outbox.get(conn, item.id)
             ticket = tickets.get(conn, item.ticket_id)
@@ -56,7 +56,7 @@ class History:
     def add_link(
         self, conn: DbConnection, ticket_id: int, *, number: str, by: str, calls: Sequence[Call]
     ) -> None:
-        """A ticket was tied to an incident that exists."""
+        """Record that a ticket was linked to an existing incident."""
         sync_history.add(
             conn,
             at=self._setup.now(),
@@ -69,7 +69,7 @@ class History:
         )
 
     def add_run(self, run: SyncRun, calls: Sequence[Call]) -> None:
-        """A pull that has ended: one row, however many incidents it read."""
+        """Record a finished import as one entry, whatever its number of incidents."""
         counts = ("fetched", "created", "updated", "unchanged", "skipped", "failed")
         started = run.started_at or run.created_at
         seconds = ((run.finished_at or self._setup.now()) - started).total_seconds()
@@ -89,19 +89,19 @@ class History:
             )
 
     def purge_due(self) -> None:
-        """Once an hour, throw away what is older than the history is kept."""
+        """Delete expired entries, at most once an hour."""
         now = self._setup.now()
-        # A moment beyond the pause was set before our clock was set back.
+        # A later `_purge_at` was set before the clock of this server was set back.
         if self._purge_at is not None and now < self._purge_at <= now + BETWEEN_PURGES:
             return
         self._purge_at = now + BETWEEN_PURGES
         with writing(self._setup.engine) as conn:
             sync_history.purge(conn, older_than=now - self._setup.history_kept)
 
-    # -- looking --------------------------------------------------------------------------
+    # -- reading --------------------------------------------------------------------------
 
     def page(self, wanted: HistoryFilter, *, page: int = 1) -> HistoryPage:
-        """One page of what matches, newest first."""
+        """One page of matching entries, newest first."""
         with reading(self._setup.engine) as conn:
             total = sync_history.count(conn, wanted)
             pages = max(1, -(-total // PAGE_SIZE))
@@ -112,7 +112,7 @@ class History:
         return HistoryPage(rows, total, capped=capped, page=page, pages=pages, wanted=wanted)
 
     def all(self, wanted: HistoryFilter) -> Iterator[Exchange]:
-        """Everything that matches, newest first, read in portions."""
+        """All matching entries, newest first, read in chunks."""
         last_id: int | None = None
         while True:
             with reading(self._setup.engine) as conn:
@@ -124,7 +124,7 @@ class History:
 
 
 def told(calls: Sequence[Call]) -> sync_history.CallFacts:
-    """What the calls of an exchange say of it: the last write decides, else the last call."""
+    """Entry columns from the calls of an exchange: the last write decides, else the last call."""
     if not calls:
         return {}
     decisive = next((call for call in reversed(calls) if call.writes), calls[-1])
@@ -138,10 +138,11 @@ def told(calls: Sequence[Call]) -> sync_history.CallFacts:
 
 
 def field_changes(calls: Sequence[Call]) -> tuple[FieldChange, ...]:
-    """Before and after of each field that the last write sent.
+    """Old and new value of each field that the last write sent.
 
-    Before is what the same record said when it was read for the write, after is the echo. A
-    journal is echoed empty and a lost answer echoes nothing: then after is what was sent.
+    The old value comes from the read before the write, the new value from the response to it. A
+    journal field is empty in the response and a lost response has no values: then the new value is
+    the one that was sent.
     """
     written = next((call for call in reversed(calls) if call.writes), None)
     if written is None:
@@ -156,7 +157,7 @@ def field_changes(calls: Sequence[Call]) -> tuple[FieldChange, ...]:
 
 
 def _masked(one: Exchange) -> Exchange:
-    """As everybody may see it: the secrets of tickets are hidden at every way out."""
+    """The entry with secrets hidden."""
     changes = tuple(
         FieldChange(change.field, masked(change.before), masked(change.after))
         for change in one.changes
@@ -165,5 +166,5 @@ def _masked(one: Exchange) -> Exchange:
 
 
 def shortened(text: str) -> str:
-    """A value as the history keeps it."""
+    """The value, cut to the length that an entry stores."""
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

@@ -1,1 +1,1 @@
-"""The connection to the instance: its status, its test, its small lists."""
+"""The connection to the instance: its status, its test and its cached lists."""

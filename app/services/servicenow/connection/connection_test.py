@@ -1,4 +1,4 @@
-"""The connection test: started by anybody, run once at a time, its steps kept as they end."""
+"""The connection test. One runs at a time, and each step is stored when it ends."""
 
 import time
 from dataclasses import replace
@@ -15,7 +15,7 @@ from app.services.servicenow.push.held_creates import Restores
 
 
 class Checking:
-    """`start` claims the test and `run` does it; the connection's view shows its steps."""
+    """Claims and runs the test. `Connection.view` shows its steps."""
 
     def __init__(
         self, setup: Setup, lookups: Lookups, connection: Connection, restores: Restores
@@ -26,9 +26,7 @@ class Checking:
         self._restores = restores
 
     def start(self) -> bool:
-        """True when the test is the caller's to run; False while another one runs, or without
-        a configured connection.
-        """
+        """Claim the test. Returns False if a test is running or ServiceNow is not configured."""
         setup = self._setup
         if setup.client is None:
             return False
@@ -39,7 +37,7 @@ class Checking:
             )
 
     def run(self) -> None:
-        """Every step, each kept as it ends. Never raises for the instance."""
+        """Run all steps and store each result. Never raises ServiceNowError."""
         done: list[Check] = []
         try:
             for check in self._steps().run():
@@ -49,9 +47,9 @@ class Checking:
             self._keep(done, finished=True)
 
     def test_now(self, *, seconds: float) -> ConnectionView:
-        """The connection with the steps of a test that has just run.
+        """Run the test and return the connection with its steps.
 
-        While another one runs, its steps after at most `seconds`.
+        If another test is running, wait up to `seconds` and return the steps of that test.
         """
         if self.start():
             self.run()

@@ -1,7 +1,7 @@
-"""Whose clock says what: stamps of an instance, its own clock, and the zone of our account.
+"""Time on the instance: update times, its clock, and the time zone of the integration account.
 
-The watermark of a pull must never run ahead of the instance's clock: one row stamped in the future
-would hide every change until then.
+The watermark must never be later than the instance's clock. Otherwise one row with an update time
+in the future would hide all changes until that time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from app.integrations.servicenow.call_listeners import Call
 from app.integrations.servicenow_client import Query, ServiceNowClient
 
 STAMP = "sys_updated_on"
-# Clocks of an instance's nodes, and ours, differ by less than this.
+# Maximum normal difference between the clocks of this server and of the instance's nodes.
 TOLERATED = timedelta(minutes=1)
 NOT_UTC = (
     "ServiceNow reads times in queries in the integration account's time zone, which is not UTC. "
@@ -23,20 +23,21 @@ NOT_UTC_HINT = "In ServiceNow, set the account's time zone to GMT. Then test the
 
 
 class NotUtc(ServiceNowRejected):
-    """A query by time would miss changes without a word."""
+    """Queries by time would silently miss changes."""
 
 
 def date_of(call: Call | None) -> datetime | None:
-    """What the instance's clock said when it answered; None when it does not say."""
+    """The instance's time in a response; None if the response has no date."""
     return http_date(call.date) if call else None
 
 
 def reached(
     stamps: Sequence[datetime], *, theirs: datetime | None, ours: datetime
 ) -> datetime | None:
-    """Up to when everything is read, once rows with these stamps are: never in the future.
+    """The watermark after rows with these update times are read, never in the future.
 
-    Without the instance's clock (`theirs`) only a stamp can be trusted that is not after `ours`.
+    Without the instance's time (`theirs`), update times later than `ours` are ignored. None if
+    there are no rows.
     """
     if not stamps:
         return None
@@ -48,13 +49,13 @@ def reached(
 def ahead(
     stamps: Sequence[datetime], *, theirs: datetime | None, ours: datetime
 ) -> datetime | None:
-    """The newest of the stamps if it lies in the future, beyond what clocks differ by."""
+    """The newest update time if it is in the future by more than the tolerance, else None."""
     newest = max(stamps, default=None)
     return newest if newest and newest > (theirs or ours) + TOLERATED else None
 
 
 def set_back(before: int | None, now: int | None) -> timedelta:
-    """By how much the instance's clock was set back; both are its seconds ahead of ours."""
+    """How far the instance's clock was set back. Arguments: its seconds ahead of this server."""
     if before is None or now is None:
         return timedelta()
     step = timedelta(seconds=before - now)
@@ -62,9 +63,9 @@ def set_back(before: int | None, now: int | None) -> timedelta:
 
 
 def reads_utc(client: ServiceNowClient, row: Mapping[str, str]) -> bool:
-    """Whether a literal time in a query means UTC, asked with a known row's own stamp.
+    """Whether the instance reads times in queries as UTC, tested with the time of a known row.
 
-    True also when the row has changed or gone since: then this cannot be known.
+    Also True if the row was changed or deleted meanwhile, because the test is inconclusive then.
     """
     fields = ("sys_id", STAMP)
     known = Query().equals("sys_id", row["sys_id"])
@@ -76,7 +77,7 @@ def reads_utc(client: ServiceNowClient, row: Mapping[str, str]) -> bool:
 
 
 def ensure_utc(client: ServiceNowClient, rows: Sequence[Mapping[str, str]]) -> None:
-    """Raises NotUtc when times in queries are not read as UTC."""
+    """Raises NotUtc if the instance does not read times in queries as UTC."""
     row = next((row for row in rows if row.get(STAMP)), None)
     if row and not reads_utc(client, row):
         raise NotUtc(NOT_UTC, kind=Kind.INVALID, hint=NOT_UTC_HINT)

@@ -1,4 +1,4 @@
-"""Steps of the connection test about creates: their keys, and signs of a restored database."""
+"""Test steps about created incidents: their keys, and signs of a restored database."""
 
 from app.integrations.servicenow_client import Query
 from app.models.servicenow import KeptKeys
@@ -13,7 +13,7 @@ HELD_HINT = "Compare both sides. Then press “Release new incidents” on the S
 
 
 class KeySteps:
-    """Each asks the instance one thing and says what it means."""
+    """Each step makes one request and explains the result."""
 
     def __init__(self, setup: Setup, restores: Restores) -> None:
         self._setup = setup
@@ -21,7 +21,7 @@ class KeySteps:
         self._finder = Finder(setup)
 
     def kept(self, name: str) -> Check:
-        """By which keys a create can be found again, tried on the newest one made from here."""
+        """The keys by which a created incident can be found, tested with the newest one."""
         kept = self._finder.try_newest_create() or self._by_a_sample()
         if kept.correlation_id is None and kept.sys_id is None:
             return Check(name, "skipped", "Not tested: the account cannot see any incident.")
@@ -36,7 +36,7 @@ class KeySteps:
         return Check(name, "passed", f"A created incident can be found by its {found}.")
 
     def _by_a_sample(self) -> KeptKeys:
-        """Whether the field is shown. Only a create shows whether a chosen sys_id is kept."""
+        """Whether the account can read the field. Only a create shows if a sys_id is kept."""
         fields = ("sys_id", "correlation_id")
         page = self._setup.connected_client().sample("incident", fields, Query())
         if not page.records:
@@ -44,7 +44,7 @@ class KeySteps:
         return KeptKeys(correlation_id=any("correlation_id" in row for row in page.records))
 
     def known(self, name: str) -> Check:
-        """Whether the newest incidents made from here are known here."""
+        """Whether the database knows the newest incidents that this installation created."""
         readable = self._restores.check()
         found = self._restores.find()
         if found is not None and found.held:

@@ -1,4 +1,4 @@
-"""Small facts of the instance that a push needs: people, groups, choices."""
+"""Users, groups and choices of the instance, as updates need them."""
 
 from datetime import timedelta
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from app.services.servicenow.context import Setup
 
 FRESH = timedelta(hours=1)
 GROUPS = "assignment_group"
-# The account may not see these lists; a push works without them.
+# The account may lack access to these lists. Updates work without them.
 HIDDEN = (Kind.PERMISSION, Kind.NOT_FOUND, Kind.INVALID)
 
 
@@ -28,37 +28,37 @@ class UserMatch(NamedTuple):
 
 
 class Lookups:
-    """Reads small lists once an hour and people when they are needed."""
+    """Caches groups and choices for an hour. Looks up users on demand."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
 
     def known_choices(self, element: str) -> tuple[tuple[str, str], ...]:
-        """(value, label) pairs as last read, without a call; empty when never read."""
+        """Cached (value, label) pairs, without a call; empty if never loaded."""
         since = self._setup.now() - timedelta(days=365)
         with reading(self._setup.engine) as conn:
             known = incidents.known_choices(conn, self._setup.host, element, since=since)
         return known or ()
 
     def choices(self, element: str) -> tuple[tuple[str, str], ...]:
-        """(value, label) pairs of an incident field; empty when the account may not read them."""
+        """(value, label) pairs of an incident field; empty if the account cannot read them."""
         setup = self._setup
         with reading(setup.engine) as conn:
             known = incidents.known_choices(conn, setup.host, element, since=setup.now() - FRESH)
         return known if known is not None else self.read_choices(element)
 
     def groups(self) -> tuple[tuple[str, str], ...]:
-        """(sys_id, name) of the active assignment groups; empty when they are hidden."""
+        """(sys_id, name) of the active assignment groups; empty if they are hidden."""
         return self.choices(GROUPS)
 
     def maps(self) -> Maps:
-        """What states, priorities and categories translate by, as an admin left it."""
+        """The current maps of states, priorities and categories."""
         with reading(self._setup.engine) as conn:
             found = mappings.find(conn, self._setup.host)
         return Maps.of(found.maps if found else None)
 
     def read_choices(self, element: str) -> tuple[tuple[str, str], ...]:
-        """As `choices`, read from the instance this moment."""
+        """As `choices`, always loaded from the instance."""
         setup = self._setup
         try:
             pairs = self._fetch(element)
@@ -77,7 +77,7 @@ class Lookups:
         return tuple((row["value"], row.get("label", "")) for row in client.choices(element))
 
     def people(self, ticket: Ticket) -> People:
-        """Caller and assignee of a ticket on the instance: exactly one active user or nobody."""
+        """Caller and assignee in ServiceNow. Each is exactly one active user, or empty."""
         notes: list[str] = []
         caller, trouble = self.find_user(ticket.requester_email)
         if not caller:
@@ -90,7 +90,7 @@ class Lookups:
         return People(caller=caller, assigned_to=assigned_to, notes=tuple(notes))
 
     def find_user(self, email: str | None) -> UserMatch:
-        """The one active user with this address, or why there is none."""
+        """The single active user with this e-mail, or the reason why there is none."""
         if not email:
             return UserMatch("", NOT_FOUND.format(email=email))
         try:

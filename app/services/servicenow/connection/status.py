@@ -1,4 +1,4 @@
-"""How the connection to the instance stands: configured, reachable, and since when not."""
+"""Status of the connection to the instance: configured, reachable, failing since."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -14,11 +14,11 @@ from app.models.views import Check, ConnectionTest, ConnectionView
 from app.services.servicenow.context import Setup
 
 KEPT = timedelta(seconds=30)
-# A full test that was not over by then has died with its process.
+# A test that runs longer than this was stopped with its process.
 TEST_DEAD_AFTER = timedelta(minutes=3)
 STEPS = ("configuration", "reach", "sign_in", "read_incident")
-# The kinds that concern the connection, and the step at which each stops the test. All others
-# concern one record or request.
+# The step at which each kind of connection error stops the test. Other kinds concern one record
+# or request.
 STEP_OF_KIND = {
     Kind.NETWORK: "reach",
     Kind.BUSY: "reach",
@@ -32,14 +32,14 @@ BASIC_HINT = "OAuth is recommended. ServiceNow is phasing out basic authenticati
 
 
 class Connection:
-    """Remembers each exchange with the instance and tells how it stands."""
+    """Stores the result of each call and derives the status from it."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Whatever is asked of the instance inside tells how the connection stands."""
+        """Update the status with the result of the calls made inside."""
         started = time.monotonic()
         try:
             yield
@@ -54,12 +54,12 @@ class Connection:
         self._remember_success(int(1000 * (time.monotonic() - started)))
 
     def rest(self) -> Rest | None:
-        """The rest that many failures brought, while it lasts."""
+        """The open circuit breaker, or None."""
         with reading(self._setup.engine) as conn:
             return circuit_breaker.find(conn, self._setup.host, now=self._setup.now())
 
     def view(self) -> ConnectionView:
-        """How it stands as last seen, without a call."""
+        """The last known status, without a call."""
         setup = self._setup
         with reading(setup.engine) as conn:
             row = incidents.connection(conn, setup.host)
@@ -90,14 +90,14 @@ class Connection:
         )
 
     def try_again(self) -> None:
-        """After a start: what failed may have been a setting that was put right."""
+        """Test again after a start, because the settings may have been corrected."""
         with reading(self._setup.engine) as conn:
             row = incidents.connection(conn, self._setup.host)
         if row and row["last_error_kind"]:
             self.test()
 
     def test(self) -> ConnectionView:
-        """Ask the instance once, now, and tell what was found. Never raises for the instance."""
+        """Make one call and return the status. Never raises ServiceNowError."""
         if self._setup.client is not None:
             try:
                 with self.watch(), self._setup.client.click():
@@ -108,14 +108,14 @@ class Connection:
         return self.view()
 
     def health(self) -> ConnectionView:
-        """As `test`, with an answer of the last 30 seconds kept."""
+        """As `test`, with a result cached for 30 seconds."""
         view = self.view()
         now = self._setup.now()
         fresh = view.checked_at and now - KEPT < view.checked_at <= now
         return view if fresh or not view.configured else self.test()
 
     def remember_fetch(self) -> None:
-        """The newest incidents have just been read into the mirror."""
+        """Record that the newest incidents were cached now."""
         with writing(self._setup.engine) as conn:
             now = self._setup.now()
             incidents.remember_connection(conn, self._setup.host, fetched_at=now)
@@ -144,7 +144,7 @@ class Connection:
             self._setup.wake()
 
     def remember_failure(self, exc: ServiceNowError) -> None:
-        """The connection does not work, and since when; until something succeeds."""
+        """Record a connection error. It stands until a call succeeds."""
         now = self._setup.now()
         with writing(self._setup.engine) as conn:
             row = incidents.connection(conn, self._setup.host)

@@ -1,4 +1,4 @@
-"""The steps of the connection test: each asks the instance one thing and says what it means."""
+"""The steps of the connection test. Each makes one request and explains the result."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,18 +13,18 @@ from app.services.servicenow.connection.lookups import Lookups
 from app.services.servicenow.connection.status import BASIC_HINT, Connection
 from app.services.servicenow.context import Setup
 
-# Beyond this, what changed last is judged wrongly.
+# Seconds. With a larger difference, comparisons of change times are wrong.
 MOST_SKEW = 60
 CHOICES = ("state", "priority", "category", "close_code")
-# An answer of these kinds came from the instance itself: it was reached.
+# With an error of these kinds, the instance was reached.
 REACHED = (Kind.AUTH, Kind.PERMISSION, Kind.NOT_FOUND, Kind.INVALID)
 NOBODYS_FIELD = "u_smart_it_copilot_probe"
-# Incidents looked through for one that has a comment or a work note.
+# Maximum number of incidents checked for a comment or work note.
 LOOKED_THROUGH = 3
 
 
 class Steps:
-    """One run of the test. `linked` is an incident of ours; `held` says why nothing is written."""
+    """One run of the test. `linked` is a linked incident, `held` the reason why writes are off."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Steps:
         self._total: int | None = None
 
     def run(self) -> Iterator[Check]:
-        """Each step as it ends. What cannot be asked after a failure is skipped."""
+        """Yield each step when it ends. Steps that depend on a failed one are skipped."""
         yield self._configuration()
         stop = ""
         for name, step in self._steps():
@@ -85,10 +85,10 @@ class Steps:
         setup = self._setup
         return Check("configuration", "passed", f"{setup.auth_type} for {setup.host}")
 
-    # -- what one call tells --------------------------------------------------------------
+    # -- results of one call --------------------------------------------------------------
 
     def _reach(self, name: str) -> Check:
-        """Asks for the newest incidents; the next three steps tell more of the same answer."""
+        """Request the newest incidents. The next three steps use the same response."""
         try:
             with self._connection.watch(), listening() as self._calls:
                 newest = Query().order_by_descending("sys_updated_on")
@@ -145,10 +145,10 @@ class Steps:
             )
         return Check(name, "passed", "There are no incidents, or the account cannot see them.")
 
-    # -- what the account may -------------------------------------------------------------
+    # -- permissions of the account -------------------------------------------------------------
 
     def _write(self, name: str) -> Check:
-        """An empty change of an incident that is ours already; nothing is ever created."""
+        """Send an empty update of a linked incident. No incident is ever created."""
         if self._held:
             return Check(name, "skipped", self._held)
         if self._linked is None:
@@ -191,7 +191,7 @@ class Steps:
         return Check(name, "passed", f"The account can read choices: {counts}.")
 
     def _journal(self, name: str) -> Check:
-        """A closed journal table often answers an empty list: compared with the record's own."""
+        """Compare the journal table with the record: a closed table often returns no rows."""
         for sys_id in dict.fromkeys(filter(None, (self._linked, *self._seen))):
             try:
                 if self._client.journal(sys_id):
@@ -209,7 +209,7 @@ class Steps:
         return Check(name, "skipped", said)
 
     def _query_probe(self, name: str) -> Check:
-        """A condition on a field that does not exist: docs/servicenow.md 2.4."""
+        """Query a field that does not exist (docs/servicenow.md 2.4)."""
         if not self._seen:
             return Check(name, "skipped", NOTHING_TO_TRY)
         probe = Query().equals(NOBODYS_FIELD, "1")
@@ -230,7 +230,7 @@ class Steps:
         )
 
     def _time_zone(self, name: str) -> Check:
-        """Literal times in queries are UTC (docs/servicenow.md 2.5), but that is only reported."""
+        """Times in queries should be UTC (docs/servicenow.md 2.5); this is verified here."""
         if not self._newest:
             return Check(name, "skipped", NOTHING_TO_TRY)
         instance_clock.ensure_utc(self._client, self._newest)

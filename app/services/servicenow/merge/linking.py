@@ -1,4 +1,4 @@
-"""Tying a ticket to an incident that exists, and undoing a tie."""
+"""Link a ticket to an existing incident, and unlink it."""
 
 from sqlalchemy import Connection as DbConnection
 from sqlalchemy.exc import IntegrityError
@@ -16,7 +16,7 @@ from app.services.servicenow.sync_history import History
 
 
 class Linking:
-    """Changes ties; what waited for the old tie is discarded with the reason."""
+    """Links and unlinks tickets. Waiting updates of the old link are discarded with the reason."""
 
     def __init__(self, setup: Setup, lookups: Lookups, history: History) -> None:
         self._setup = setup
@@ -24,7 +24,7 @@ class Linking:
         self._lookups = lookups
 
     def link(self, ticket_id: int, number: str, *, by: str) -> None:
-        """Tie the ticket to the incident of this number. One call to the instance.
+        """Link the ticket to the incident with this number. One call to the instance.
 
         Raises NotConfigured, NotFound, Conflict, Invalid and ServiceNowError.
         """
@@ -95,7 +95,7 @@ class Linking:
         *,
         by: str,
     ) -> None:
-        """What one side alone says goes to the other; what differs waits for a person."""
+        """Copy values that only one side has. Values that differ become conflicts."""
         setup = self._setup
         ticket = tickets.get(conn, ticket_id)
         pulling = connection_switches.pulling(conn, setup.host)
@@ -106,8 +106,10 @@ class Linking:
         links.owe_waiting_notes(conn, after, host=setup.host, now=setup.now())
 
     def _refuse_unless_given_up(self, owed: OutboxItem, record: mapping.Record) -> None:
-        """A create may be dropped when it made nothing here, made this very record, or when only a
-        person can tell which record it made.
+        """Raise Conflict if the waiting create may have created a different incident.
+
+        It may be dropped if it created nothing, if it created this record, or if only a person can
+        tell what it created.
         """
         if owed.state is not OutboxState.BLOCKED:
             raise Conflict(
@@ -122,9 +124,9 @@ class Linking:
             )
 
     def unlink(self, ticket_id: int, reason: str, *, by: str) -> None:
-        """Undo the link; the next create of this ticket is a new incident.
+        """Unlink the ticket. The next create makes a new incident.
 
-        Raises NotFound, Invalid without a reason, Conflict while something is being sent.
+        Raises NotFound, Invalid without a reason, and Conflict while an update is being sent.
         """
         setup = self._setup
         reason = checked_reason(reason, "Enter a reason for unlinking.")

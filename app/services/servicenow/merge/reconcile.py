@@ -1,4 +1,4 @@
-"""What a record read from the instance makes of its ticket: one way for pulls and for pushes."""
+"""Apply a record read from the instance to its ticket, for incoming changes and for updates."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,22 +23,22 @@ Record = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """The verdict and the columns of the ticket that it changes; none when nothing moved."""
+    """The merge result and the ticket columns that it changes, if any."""
 
     verdict: mapping.Merge = field(default_factory=lambda: mapping.Merge((), {}, (), ()))
     columns: Mapping[str, Any] = field(default_factory=dict)
-    # Fields that are in conflict now and were not, or not with this value.
+    # Fields with a new conflict, or with a new value in a conflict.
     asked: tuple[str, ...] = ()
-    # A conflict that held a push back is over.
+    # A conflict that blocked an update is over.
     released: bool = False
-    # The record is in a lower state than was seen: a late answer, of which nothing is used,
+    # The record is older than one seen before: a late response, which is ignored.
     late: bool = False
-    # or the incident itself went back, for example with a backup of the instance.
+    # The incident itself went back to an older version, for example with a restored backup.
     turned_back: bool = False
 
     @property
     def taken(self) -> tuple[str, ...]:
-        """The fields whose values are taken over from the incident."""
+        """The fields whose values are copied from the incident."""
         return tuple(name for name in self.verdict.take if name in self.columns)
 
 
@@ -55,10 +55,10 @@ def reconcile(
 ) -> Reconciled:
     """Compare a linked ticket with its incident. Nothing is written.
 
-    A record in a lower state than was seen before says nothing, unless what was seen is what was
-    `known` before this one was read. While `pulling` is off their changes stay where they are, and
-    are never overwritten. `before` is the record as it was before a write of ours: it says who
-    changed it there. `overwritten` are conflicts that the merge cannot see.
+    A record older than one seen before is ignored, unless that one was `known` before this record
+    was read. Without `pulling`, changes made in ServiceNow are not copied and never overwritten.
+    `before` is the record before a write of this app: it says who changed it last. `overwritten`
+    are conflicts that the merge cannot detect.
     """
     seen = mapping.seen_of(record)
     if is_late(seen, ticket, known):
@@ -87,7 +87,7 @@ def reconcile(
 def _standing(
     ticket: Ticket, agreed: Agreed, conflicts: Mapping[str, Values], now: datetime
 ) -> dict[str, Any]:
-    """The columns of what both sides agree on and differ in, where that has changed."""
+    """The changed columns of synced values and conflicts."""
     columns: dict[str, Any] = {}
     if agreed != ticket.sn_agreed:
         columns["sn_agreed"] = agreed
@@ -98,7 +98,7 @@ def _standing(
 
 
 def _taken(take: Values, record: Record) -> dict[str, Any]:
-    """The columns of the values that are taken over, and of what the record says beside them."""
+    """The columns of the copied values, with the columns that depend on them."""
     columns: dict[str, Any] = dict(take)
     if "assignment_group" in take:
         columns["assignment_group_name"] = record.get("assignment_group.name") or None
@@ -113,19 +113,19 @@ def _severity(record: Record, name: str) -> int | None:
 
 
 def older(seen: Values, before: Values) -> bool:
-    """True when an incident was seen in a later state than this one."""
+    """True if `before` is a later version of the incident than `seen`."""
     ours, known = seen.get("mod_count") or "", before.get("mod_count") or ""
     return ours.isdigit() and known.isdigit() and int(ours) < int(known)
 
 
 def is_late(seen: Values, ticket: Ticket, known: Values | None) -> bool:
-    """True for a record in a lower state than was seen of the ticket's incident since `known`."""
+    """True for a record older than the version of the incident that was seen since `known`."""
     latest = ticket.sn_agreed.get("seen", {})
     return older(seen, latest) and latest != known
 
 
 def is_turned_back(seen: Values, ticket: Ticket, theirs: Values) -> bool:
-    """True for an incident whose count of updates went down and that says something else."""
+    """True for an incident with other values and a lower update count than before."""
     known = ticket.sn_agreed.get("theirs", {})
     moved = any(theirs[name] != known[name] for name in theirs if name in known)
     return moved and older(seen, ticket.sn_agreed.get("seen", {}))
@@ -134,9 +134,9 @@ def is_turned_back(seen: Values, ticket: Ticket, theirs: Values) -> bool:
 def agreeing(
     agreed: Agreed, *, ours: Values, theirs: Values, names: tuple[str, ...], seen: Values
 ) -> dict[str, dict[str, str | None]]:
-    """The agreed values with the named fields as both sides have them now.
+    """The synced values, with the named fields as both sides have them now.
 
-    What is under way in other fields stays noted.
+    The record of values being sent in other fields stays.
     """
     after = {side: dict(agreed.get(side, {})) for side in ("ours", "theirs")}
     for name in names:
@@ -151,7 +151,7 @@ def agreeing(
 def _conflicts(
     ticket: Ticket, verdict: mapping.Merge, theirs: Values, seen: Values
 ) -> dict[str, Mapping[str, str | None]]:
-    """Their side of each conflict; who and when stay those of the first sight of a value."""
+    """ServiceNow's side of each conflict, with the user and time at which it was first seen."""
     found: dict[str, Mapping[str, str | None]] = {}
     for name in verdict.conflicts:
         before = ticket.sn_conflicts.get(name)
@@ -169,7 +169,7 @@ def _conflicts(
 def _overwritten(
     ticket: Ticket, theirs: Values, new: Mapping[str, Values]
 ) -> dict[str, Mapping[str, str | None]]:
-    """Those that wait for a choice: nobody has changed the field there since our write."""
+    """Overwritten values whose field has not changed in ServiceNow since the write."""
     waiting = {name: one for name, one in ticket.sn_conflicts.items() if "overwritten" in one}
     known = {**waiting, **new}
     agreed = ticket.sn_agreed.get("theirs", {})
@@ -189,9 +189,10 @@ def write(
     now: datetime,
     calls: Sequence[Call] = (),
 ) -> Ticket:
-    """Write it to the ticket, which was read for update in this transaction, and tell of it.
+    """Write the result to the ticket and its timeline. Returns the ticket.
 
-    `calls` are those that brought it, where that is known: a bulk run is a row of its own.
+    The ticket must have been read for update in this transaction. `calls` are the calls that read
+    the record; none for an import, which has its own sync history entry.
     """
     (after,) = write_all(conn, [(ticket, found)], now=now, calls=calls)
     return after
@@ -204,7 +205,7 @@ def write_all(
     now: datetime,
     calls: Sequence[Call] = (),
 ) -> list[Ticket]:
-    """As `write` for many tickets: what is told of them goes in together."""
+    """As `write` for many tickets, with one insert for all timeline entries."""
     written, reworded = [], []
     entries: list[events.NewEntry] = []
     history: list[sync_history.Entry] = []
@@ -252,7 +253,7 @@ def _write_columns(
 
 
 def _entries(ticket: Ticket, after: Ticket, found: Reconciled) -> Iterator[events.NewEntry]:
-    """What the timeline tells of it."""
+    """The timeline entries of the result."""
     if found.turned_back:
         yield events.NewEntry(ticket.id, turned_back_told(ticket))
     if changes := changes_of(ticket, after, found.taken):
@@ -271,14 +272,14 @@ def turned_back_told(ticket: Ticket) -> str:
 
 
 def release(conn: DbConnection, ticket: Ticket, *, now: datetime) -> None:
-    """A push that waited for the end of a conflict may go now."""
+    """Release an update that a conflict had blocked."""
     waiting = outbox.find_update(conn, ticket.id)
     if waiting is not None and waiting.state is OutboxState.BLOCKED:
         outbox.revive(conn, waiting.id, now=now, solved=True)
 
 
 def shown(ticket: Ticket, name: str) -> str:
-    """A field of a ticket as people read it, secrets hidden."""
+    """The label of a field's value, with secrets hidden."""
     if name == "assignment_group" and ticket.assignment_group_name:
         return ticket.assignment_group_name
     return masked(str(getattr(ticket, name) or "none"))

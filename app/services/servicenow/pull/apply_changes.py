@@ -1,4 +1,4 @@
-"""What becomes of incidents that were read: the mirror, the linked tickets, their timelines."""
+"""Apply incoming incidents to the cache, the linked tickets and their timelines."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -26,9 +26,9 @@ KINDS = {"comments": EventKind.COMMENT, "work_notes": EventKind.INTERNAL_NOTE}
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One page on its way into the database, in one transaction.
+    """Applies one page of incidents in one transaction.
 
-    Without `pulling` the mirror is kept fresh and nothing of theirs is written into a ticket.
+    Without `pulling`, only the cache is updated and tickets stay unchanged.
     """
 
     conn: DbConnection
@@ -38,11 +38,11 @@ class Arrival:
     pulling: bool
     now: datetime
     calls: Sequence[Call] = ()
-    # What was seen of some incidents before they were read: these rows cannot be late answers.
+    # Versions seen before some incidents were read again: those rows are not late responses.
     known: Mapping[str, Values] = field(default_factory=dict)
 
     def store(self, records: Sequence[Record], journal: Sequence[Record]) -> None:
-        """Incidents into the mirror and their tickets, journal rows into the timelines."""
+        """Store the incidents, update their tickets, and add journal rows to the timelines."""
         incidents.store(self.conn, readable(records), now=self.now)
         notice(self.conn, self.host, self.installation, records, now=self.now)
         linked = change_cursor.linked(self.conn, self.host, [row["sys_id"] for row in records])
@@ -68,7 +68,7 @@ class Arrival:
         return ticket, found
 
     def miss(self, sys_ids: Sequence[str]) -> None:
-        """These incidents are known here and were not shown: the links stay, and say so."""
+        """Mark known incidents that were not returned as missing. Their links stay."""
         for sys_id in sys_ids:
             incidents.remove(self.conn, sys_id)
         for ticket in change_cursor.linked(self.conn, self.host, sys_ids).values():
@@ -80,7 +80,7 @@ class Arrival:
     # -- journals ---------------------------------------------------------------------------
 
     def _tell_notes(self, linked: Mapping[str, Ticket], journal: Sequence[Record]) -> None:
-        """Each row once. Our own coming back is recognised by its reference."""
+        """Add each journal row once. Notes of this app are recognized by their reference."""
         if not journal:
             return
         known = events.known_journal_ids(self.conn, [ticket.id for ticket in linked.values()])
@@ -95,7 +95,7 @@ class Arrival:
             tickets.touch(self.conn, ticket_id, now=self.now)
 
     def _tell_note(self, ticket: Ticket, row: Record) -> bool:
-        """False for a note of our own."""
+        """Add the row to the timeline. Returns False for a note of this app."""
         entry = mapping.journal_entry(row)
         if entry.element not in KINDS or self._is_ours(ticket, row, entry):
             return False
@@ -132,7 +132,7 @@ class Arrival:
 
 
 def readable(records: Sequence[Record]) -> list[Incident]:
-    """The incidents that can be read; what cannot be is logged and left out."""
+    """The valid incidents. Invalid records are logged and left out."""
     found = []
     for record in records:
         try:

@@ -1,8 +1,8 @@
-"""Reading what changed since a moment, in the order it changed, without losing a row.
+"""Read all changes since a time, in order, without losing a row.
 
-Pages begin where the last one ended, inclusive, for stamps have whole seconds: the rows of that
-second come again and are dropped. A second that holds more rows than a page is read by sys_id.
-Access rules act after the limit, so a short or empty page is not the end (docs/servicenow.md 5.6).
+Update times have whole seconds, so each page starts at the last second of the previous page, and
+repeated rows are dropped. A second with more rows than a page is read by sys_id. Access rules apply
+after the limit, so a short or empty page is not the end (docs/servicenow.md 5.6).
 """
 
 from collections.abc import Iterator
@@ -19,20 +19,20 @@ SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """Rows not given before; `matching` is what the instance counted at the start."""
+    """Rows not returned before. `matching` is the count of the instance at the start."""
 
     records: tuple[Record, ...]
     matching: int
 
 
 class ReadPage(Protocol):
-    """One page of incidents with all the fields of the mapping."""
+    """Reads one page of incidents with all mapped fields."""
 
     def __call__(self, query: Query, *, limit: int, offset: int) -> IncidentPage: ...
 
 
 class Following:
-    """One walk through the changes of an instance."""
+    """One pass through the changes of an instance."""
 
     def __init__(self, read: ReadPage, *, page_size: int) -> None:
         self._read = read
@@ -41,7 +41,7 @@ class Following:
         self._matching: int | None = None
 
     def since(self, stamp: str) -> Iterator[Followed]:
-        """Everything updated at `stamp` (raw, UTC) or later. Raises ServiceNowError."""
+        """Yield rows updated at `stamp` (raw, UTC) or later. Raises ServiceNowError."""
         offset = 0
         while True:
             page = self._page(Query().at_least(STAMP, stamp).order_by(STAMP), offset)
@@ -87,7 +87,7 @@ class Following:
         return Followed(tuple(fresh), self._matching or 0)
 
     def _forget_but(self, stamp: str, page: IncidentPage) -> None:
-        """Only the rows of the last second come again."""
+        """Keep only the rows of the last second, because only they are repeated."""
         self._given = {_key(row) for row in page.records if row.get(STAMP) == stamp}
 
 

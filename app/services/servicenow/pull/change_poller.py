@@ -1,4 +1,4 @@
-"""Changes that come in by themselves: pulled by watermark, and swept by sys_id once a day."""
+"""Check for incoming changes: by watermark, and fully by sys_id once a day."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -34,25 +34,26 @@ from app.services.servicenow.pull.change_cursor import Following
 log = logging.getLogger("app.pulls")
 PAGE = 100
 INCIDENTS = "/api/now/table/incident"
-# Read again, for long transactions there commit late and the clocks of their nodes differ.
+# Read again each time, because long transactions commit late and node clocks differ.
 OVERLAP = timedelta(minutes=3)
-# Now and then further back, for what was committed later still.
+# Read again sometimes, for transactions that commit even later.
 LONG_OVERLAP = timedelta(minutes=15)
 BETWEEN_LONG_OVERLAPS = timedelta(minutes=10)
 BETWEEN_SWEEPS = timedelta(hours=24)
-# Pages of a sweep between two pulls.
+# Maximum number of pages of a full check between two checks by watermark.
 SWEPT_AT_ONCE = 50
 OUR_FAULT = "An unexpected error stopped the check. The log has details."
 CLOSED = (Kind.PERMISSION, Kind.NOT_FOUND, Kind.INVALID)
 
 
 class Overtaken(Exception):
-    """Somebody else goes on with it."""
+    """Another process has taken over the check."""
 
 
 class Incoming:
-    """One pull at a time per instance, page by page, each page with its watermark in one
-    transaction: whatever dies, the next one goes on from there.
+    """Runs one check at a time per instance.
+
+    Each page is stored with its watermark in one transaction, so a stopped check continues there.
     """
 
     def __init__(self, setup: Setup, lookups: Lookups, connection: Connection) -> None:
@@ -61,35 +62,35 @@ class Incoming:
         self._connection = connection
 
     def view(self) -> IncomingView:
-        """How it stands, without a call."""
+        """The status of incoming changes, without a call."""
         host = self._setup.host
         with reading(self._setup.engine) as conn:
             state, pulling = change_cursor.find(conn, host), connection_switches.pulling(conn, host)
         return IncomingView(state, self._setup.pull_every, pulling, self._setup.now())
 
     def ask(self) -> None:
-        """Pull as soon as the worker looks, scheduled or not. Raises NotConfigured."""
+        """Request a check at the next worker run. Raises NotConfigured."""
         self._setup.connected_client()
         with writing(self._setup.engine) as conn:
             change_cursor.ask(conn, self._setup.host, now=self._setup.now())
         self._setup.wake()
 
     def switch(self, *, on: bool) -> None:
-        """Whether changes there are taken into tickets by themselves. Raises NotConfigured."""
+        """Turn incoming changes on or off. Raises NotConfigured."""
         self._setup.connected_client()
         with writing(self._setup.engine) as conn:
             connection_switches.switch_pulling(conn, self._setup.host, on=on)
             if on:
-                # What changed meanwhile was not taken, and carries no new stamp.
+                # Changes made while it was off have old update times: only a full check finds them.
                 change_cursor.sweep_again(conn, self._setup.host)
 
     def recover(self) -> None:
-        """After a restart of the only process: nobody is pulling, whatever the row says."""
+        """Release the claim after a restart. Only for a single process."""
         with writing(self._setup.engine) as conn:
             change_cursor.release(conn, self._setup.host)
 
     def run_due(self, *, stopping: Callable[[], bool] = lambda: False) -> bool:
-        """Pull what changed and sweep when that is due; False when nothing was, or it rests."""
+        """Run the check if it is due. Returns False if not, or if the circuit breaker is open."""
         setup = self._setup
         if setup.client is None or self._connection.rest():
             return False
@@ -109,22 +110,24 @@ class Incoming:
             if refusal := self._work(turn, stopping):
                 self._fail(turn, refusal)
                 return True
-            # Cut short by the end of this process: the rest is due at once, scheduled or not.
+            # Stopped with this process: the remaining part is due at once.
             due_at = setup.now() if stopping() else self._next(turn.state)
             turn.end(error=None, due_at=due_at)
         except Overtaken:
             log.info("another process took over the check for changes")
         except ServiceNowError as exc:
             self._fail(turn, exc.message, after=_asked_for(exc))
-        except DatabaseAway:  # Another turn goes on from the last page when the lease has ended.
+        except (
+            DatabaseAway
+        ):  # A later check continues after the last page, once the lease has expired.
             raise
-        except Exception:  # A broken pull must not stop the next one.
+        except Exception:  # A failed check must not stop the next one.
             log.exception("the check for changes failed")
             self._fail(turn, OUR_FAULT)
         return True
 
     def _work(self, turn: "Turn", stopping: Callable[[], bool]) -> str:
-        """Pull and sweep; why pulling by time is refused, for then the sweep is all there is."""
+        """Check by watermark, then fully. Returns why queries by time are not possible, or ""."""
         refusal = ""
         try:
             with listening():
@@ -138,10 +141,10 @@ class Incoming:
                 raise
         return refusal
 
-    # -- pulling ------------------------------------------------------------------------------
+    # -- check by watermark -------------------------------------------------------------------
 
     def _pull(self, turn: "Turn", stopping: Callable[[], bool]) -> None:
-        """Everything since the watermark, a page at a time. Raises ServiceNowError."""
+        """Read and store all changes since the watermark, page by page. Raises ServiceNowError."""
         turn.write(rows=0, hidden=0, ahead_at=None)
         start = turn.state.watermark or self._start(turn)
         if start is None:
@@ -151,7 +154,7 @@ class Incoming:
         matching = 0
         for page in Following(self._page, page_size=PAGE).since(since):
             if not page.matching or any(early(row, since) for row in page.records):
-                # The row at the watermark must be among them, and none from before.
+                # The row at the watermark must be included, and no earlier row.
                 instance_clock.ensure_utc(self._setup.connected_client(), self._newest().records)
             self._store(turn, page.records, since=since)
             matching = page.matching
@@ -169,7 +172,7 @@ class Incoming:
         return last is None or self._setup.now() >= last + BETWEEN_LONG_OVERLAPS
 
     def _follow_clock(self, turn: "Turn", start: datetime) -> None:
-        """When the instance's clock was set back, the next pull reads as much further back."""
+        """If the instance's clock was set back, move the watermark back as much."""
         theirs, before = instance_clock.date_of(latest(INCIDENTS)), turn.state.clock_ahead
         if theirs is None:
             return
@@ -180,7 +183,7 @@ class Incoming:
         turn.write(clock_ahead=now, watermark=watermark)
 
     def _start(self, turn: "Turn") -> datetime | None:
-        """Where nothing was read yet, the newest stamp there is; the sweep looks at the rest."""
+        """The newest update time as first watermark. The full check reads older rows."""
         page = self._newest()
         theirs = instance_clock.date_of(latest(INCIDENTS))
         instance_clock.ensure_utc(self._setup.connected_client(), page.records)
@@ -205,7 +208,7 @@ class Incoming:
         since: str = "",
         asked: Sequence[str] = (),
     ) -> None:
-        """One page into the database; `asked` are the sys_ids of a page of a sweep."""
+        """Store one page. `asked` are the sys_ids of a page of the full check."""
         setup = self._setup
         maps = self._lookups.maps()
         stamps, date = stamps_of(records), instance_clock.date_of(latest(INCIDENTS))
@@ -238,7 +241,7 @@ class Incoming:
     def _reached(
         self, state: IncomingState, stamps: Sequence[datetime], date: datetime | None
     ) -> change_cursor.Progress:
-        """How far was read with this page, and the newest stamp of it that lies in the future."""
+        """The watermark after this page, and its newest update time in the future."""
         now = self._setup.now()
         known = [state.watermark] if state.watermark else []
         return {
@@ -249,9 +252,9 @@ class Incoming:
     def _confirmed(
         self, records: Sequence[Record]
     ) -> tuple[Sequence[Record], Mapping[str, Values]]:
-        """Rows in a lower state than was seen are read again, with what was seen by then.
+        """Read rows again that are older than a version seen before.
 
-        Such a row is late, read before a push of ours; if it comes again, the incident went back.
+        Such a row is a late response. If it is returned again, the incident itself went back.
         """
         with reading(self._setup.engine) as conn:
             seen = change_cursor.seen(conn, self._setup.host, [row["sys_id"] for row in records])
@@ -271,9 +274,10 @@ class Incoming:
     def _journal(
         self, state: IncomingState, records: Sequence[Record], since: str
     ) -> tuple[Sequence[Record], str]:
-        """The notes of the linked incidents among these, in one request, and whether the table
-        is open to us. A closed one often just answers no rows, where it counts some or where
-        the note of our own create must be.
+        """The journal rows of the linked incidents, and whether the account can read the table.
+
+        A closed table often returns no rows although it counts some, or although a work note of
+        this app must be there.
         """
         with reading(self._setup.engine) as conn:
             sys_ids = change_cursor.linked_ids(
@@ -292,11 +296,12 @@ class Incoming:
         ours = not since and any(mapping.is_our_create(record) for record in records)
         return (), "closed" if page.total or ours else state.journal
 
-    # -- sweeping -----------------------------------------------------------------------------
+    # -- full check -----------------------------------------------------------------------------
 
     def _sweep(self, turn: "Turn", stopping: Callable[[], bool]) -> None:
-        """Look at what we know, by sys_id: some changes carry no new stamp, and what was deleted
-        leaves no trace.
+        """Read all known incidents by sys_id.
+
+        Some changes have no new update time, and deleted incidents leave no trace.
         """
         setup, last = self._setup, turn.state.swept_at
         due = last is None or setup.now() >= last + BETWEEN_SWEEPS
@@ -317,7 +322,7 @@ class Incoming:
             self._store(turn, records, asked=known)
 
     def _next(self, state: IncomingState) -> datetime | None:
-        """When to look again; never by itself where it is not scheduled."""
+        """The time of the next check; None if checks are not scheduled."""
         if state.sweep_after:
             return self._setup.now()
         every = self._setup.pull_every
@@ -333,7 +338,7 @@ class Incoming:
 
 
 class Turn:
-    """The claim of one pull, and how far it has come."""
+    """The claim of one check, with its progress."""
 
     def __init__(self, setup: Setup, state: IncomingState) -> None:
         self._setup = setup
@@ -341,30 +346,30 @@ class Turn:
         self.state = state
 
     def write(self, **values: Unpack[change_cursor.Progress]) -> None:
-        """Raises Overtaken when somebody else has it by now."""
+        """Store progress. Raises Overtaken if another process has taken over."""
         with writing(self._setup.engine) as conn:
             self.write_in(conn, **values)
 
     def write_in(self, conn: DbConnection, **values: Unpack[change_cursor.Progress]) -> None:
-        """As `write`, in a transaction that is taken back when it is not ours any more."""
+        """As `write`, in the transaction of the caller, which must roll back on Overtaken."""
         after = change_cursor.write(conn, self.state, **values)
         if after is None:
             raise Overtaken
         self.state = after
 
     def end(self, *, error: str | None, due_at: datetime | None) -> None:
-        """Whoever asked for a pull meanwhile is not forgotten."""
+        """End the check. A check requested meanwhile stays due."""
         due = change_cursor.unless_asked(self._due_at, due_at)
         self.write(error=error, due_at=due, claimed_at=None)
 
 
 def early(row: Record, since: str) -> bool:
-    """True for a row from before the time that was asked for."""
+    """True for a row updated before the requested time."""
     return "" < row.get("sys_updated_on", "") < since
 
 
 def stamps_of(records: Sequence[Record]) -> list[datetime]:
-    """When these were updated there; what is no moment is left out."""
+    """The update times of the records, without invalid ones."""
     found = []
     for record in records:
         with suppress(ValueError):

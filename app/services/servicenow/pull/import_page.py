@@ -1,6 +1,6 @@
-"""What becomes of a pulled row: mirrored, imported, refreshed, left alone or skipped.
+"""Import one page of incidents: cache, create tickets, update tickets, or skip.
 
-A dry run takes the same way and leaves out the writing, so its counts are those of the import.
+A dry run takes the same path without writing, so its counts equal those of the import.
 """
 
 from collections import Counter
@@ -31,17 +31,17 @@ OUR_OWN = "The incident is being created from a ticket of this installation"
 
 
 class Row(NamedTuple):
-    """One record of a page, read as values."""
+    """One record of a page with its parsed values."""
 
     record: Record
     incident: Incident
     theirs: Values
     new: NewTicket | None
-    """What it becomes if the run imports and no ticket is linked to it."""
+    """The ticket to create if the run imports and no ticket is linked."""
 
 
 class Fate(NamedTuple):
-    """What becomes of one row: a new ticket, or what its ticket takes over, or neither."""
+    """The result of one row: a new ticket, changes to its ticket, or neither."""
 
     row: Row
     outcome: Outcome
@@ -53,7 +53,7 @@ class Fate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What became of the rows of one page; `reasons` counts why."""
+    """The row results of one page, with counts by outcome and by reason."""
 
     rows: tuple[PulledRow, ...]
     counts: Counter[Outcome]
@@ -69,7 +69,7 @@ class Tally:
 
 
 class Page:
-    """The rows of one page, read as values before the transaction that stores them."""
+    """The rows of one page, parsed before the transaction that stores them."""
 
     def __init__(
         self,
@@ -106,9 +106,9 @@ class Page:
         return [row.record for row in self._rows]
 
     def store(self, conn: DbConnection, run: SyncRun, *, host: str, now: datetime) -> Tally:
-        """The rows into the mirror, and as tickets when the run imports; a dry run only looks.
+        """Cache the rows, and create or update tickets if the run imports. A dry run only counts.
 
-        Raises IntegrityError when somebody linked one of the incidents meanwhile.
+        Raises IntegrityError if one of the incidents was linked meanwhile.
         """
         fates = self._fates(conn, run, host, now)
         made: Mapping[str, int] = {}
@@ -120,7 +120,7 @@ class Page:
             merged = [(one.ticket, one.found) for one in fates if one.ticket and one.found]
             write_all(conn, merged, now=now)
             if any(found.late for _, found in merged):
-                # Late answers or incidents that went back: the next look at each tells.
+                # Late responses or incidents that went back: the next full check tells which.
                 change_cursor.sweep_again(conn, host)
                 change_cursor.ask(conn, host, now=now)
         return Tally.of([*self._unreadable, *(_told(one, made) for one in fates)])
@@ -148,7 +148,7 @@ class Page:
         return self._merged(row, ticket, now)
 
     def _merged(self, row: Row, ticket: Ticket, now: datetime) -> Fate:
-        """What changed only there is taken over, field by field; the rest waits for a person."""
+        """Copy fields that changed only in ServiceNow. The others become conflicts."""
         found = reconcile(ticket, row.record, maps=self._maps, pulling=True, now=now)
         reason = ""
         if found.verdict.conflicts:

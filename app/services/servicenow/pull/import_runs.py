@@ -1,4 +1,4 @@
-"""Pulls: incidents into the mirror, and as tickets when an admin wants them."""
+"""Import runs: cache incidents and, on request, create tickets from them."""
 
 import logging
 import time
@@ -23,7 +23,7 @@ HIGHEST_LIMIT = 100_000
 DEFAULT_LIMIT = 1_000
 OUR_FAULT = "An unexpected error stopped the import. The log has details."
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-# Trouble that passes by itself: the run waits longer each time, and gives up after a few.
+# Temporary errors: the run waits longer each time, and fails after a few.
 PASSING = (Kind.BUSY, Kind.NETWORK, Kind.RATE)
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(minutes=15)
@@ -31,7 +31,7 @@ STUMBLES = 6
 
 
 class Pulls:
-    """One run at a time, page by page, each page in one transaction with its progress."""
+    """Starts and runs imports, one at a time. Each page is stored with its progress."""
 
     def __init__(
         self, setup: Setup, lookups: Lookups, connection: Connection, history: History
@@ -53,10 +53,10 @@ class Pulls:
         updated_from: datetime | None = None,
         updated_until: datetime | None = None,
     ) -> SyncRun:
-        """Queue a run, or join the same one that is open.
+        """Queue a run, or return the same one if it is open.
 
-        `state` is a value or label, or several with commas between; a dry run writes no ticket
-        and no incident. The moments bound the incidents' last update, both included.
+        `state` is one or more values or labels, separated by commas. A dry run writes no ticket and
+        no incident. `updated_from` and `updated_until` bound the last update, both inclusive.
         Raises NotConfigured, Invalid, and Conflict while another run is open.
         """
         self._setup.connected_client()
@@ -88,7 +88,7 @@ class Pulls:
             return import_runs.get(conn, run_id)
 
     def wait(self, run_id: int, *, seconds: float) -> SyncRun:
-        """The run when it has ended or waits for the instance, or as it stands after `seconds`."""
+        """Wait until the run finishes or waits for the instance, for up to `seconds`."""
         until = time.monotonic() + seconds
         run = self.get(run_id)
         while not (run.finished or run.waiting) and time.monotonic() < until:
@@ -97,14 +97,14 @@ class Pulls:
         return run
 
     def recover(self) -> None:
-        """After a restart of the only process: go on with the run that was under way."""
+        """Release the claimed run after a restart. Only for a single process."""
         with writing(self._setup.engine) as conn:
             import_runs.release_all(conn, long_ago=LONG_AGO)
 
     def run_due(self, *, stopping: Callable[[], bool] = lambda: False) -> bool:
-        """Work on the open run until it ends or has to wait; False when there was none.
+        """Work on the open run until it ends or must wait. Returns False if there is none.
 
-        Nothing is asked of a connection that rests: the run goes on after that.
+        The run also waits while the circuit breaker is open.
         """
         setup = self._setup
         if setup.client is None or self._connection.rest():
@@ -128,7 +128,7 @@ class Pulls:
             log.info("import %s was canceled or taken over", scan.run.id)
 
     def _scan(self, scan: Scan, stopping: Callable[[], bool]) -> None:
-        """Raises Overtaken and DatabaseAway; any other trouble is written down with the run."""
+        """Run the import. Raises Overtaken and DatabaseAway; the run stores other errors."""
         try:
             scan.work(stopping=stopping)
         except (Overtaken, DatabaseAway):
@@ -141,13 +141,13 @@ class Pulls:
                 scan.fail(exc.message)
             else:
                 scan.wait(exc, span)
-        except Exception:  # A broken run must not stop the runs after it.
+        except Exception:  # A failed run must not stop the next one.
             log.exception("import %s failed", scan.run.id)
             scan.fail(OUR_FAULT)
 
 
 def pause_after(exc: ServiceNowError, stumbles: int) -> timedelta | None:
-    """How long a run waits, having stumbled so often; None when waiting would not help."""
+    """How long a run waits after so many errors; None if waiting would not help."""
     if exc.kind is Kind.RATE and exc.retry_after:
         return timedelta(seconds=exc.retry_after)
     if exc.kind not in PASSING or stumbles >= STUMBLES:
@@ -183,5 +183,5 @@ def _check_days(first: datetime | None, last: datetime | None) -> None:
 
 
 def _known_states(text: str) -> str:
-    """State values with commas between. Raises Invalid naming the one that is none."""
+    """State values separated by commas. Raises Invalid with the unknown one."""
     return ",".join(dict.fromkeys(known_state(one) for one in text.split(",") if one.strip()))

@@ -1,4 +1,4 @@
-"""The levers of an import: look at its rows, stop it, take it back."""
+"""Report, cancel and undo an import."""
 
 import logging
 import time
@@ -13,25 +13,25 @@ from app.services.servicenow.context import Setup
 log = logging.getLogger("app.pulls")
 SAMPLES = 20
 CHUNK = 1_000
-# What of an undo is not done by then goes on in the worker.
+# Seconds. The worker continues an undo that takes longer.
 CLICK_SECONDS = 2.0
 
 
 class Imports:
-    """Works on runs that `Pulls` started; never calls the instance."""
+    """Works on existing import runs. Never calls the instance."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
 
     def samples(self, run: SyncRun | None) -> tuple[PulledRow, ...]:
-        """Some rows of a finished dry run, those with a reason first."""
+        """Sample rows of a finished dry run, rows with a reason first."""
         if run is None or not (run.dry_run and run.finished):
             return ()
         with reading(self._setup.engine) as conn:
             return run_rows.samples(conn, run.id, limit=SAMPLES)
 
     def report(self, run_id: int) -> Iterator[Sequence[PulledRow]]:
-        """Every row of an import or a dry run, chunk by chunk. Raises NotFound at once."""
+        """All rows of an import or a dry run, in chunks. Raises NotFound at once."""
         with reading(self._setup.engine) as conn:
             import_runs.get(conn, run_id)
         return self._chunks(run_id)
@@ -47,9 +47,9 @@ class Imports:
             last = found[-1].sys_id
 
     def cancel(self, run_id: int) -> SyncRun:
-        """End a run within its page, which is taken back; what was stored before stays.
+        """Cancel a run. The current page is rolled back, earlier pages stay.
 
-        Raises NotFound, Conflict for a run that is over.
+        Raises NotFound, and Conflict for a finished run.
         """
         with writing(self._setup.engine) as conn:
             import_runs.get(conn, run_id)
@@ -58,10 +58,10 @@ class Imports:
             return import_runs.get(conn, run_id)
 
     def undo(self, run_id: int, *, by: str) -> SyncRun:
-        """Take an import's new tickets away again; the run says how many, and what was kept.
+        """Delete the tickets that an import created. The run has the counts.
 
-        Kept is what a person touched since or what was pushed. What takes longer than a click
-        may wait goes on in the worker; a second click joins the first. Raises NotFound, Conflict.
+        Tickets that a person changed or that were sent to ServiceNow are kept. The worker continues
+        a long undo, and a second request joins the first. Raises NotFound and Conflict.
         """
         setup = self._setup
         with writing(setup.engine) as conn:
@@ -76,7 +76,7 @@ class Imports:
             return import_runs.get(conn, run_id)
 
     def undo_due(self, *, stopping: Callable[[], bool] = lambda: False) -> bool:
-        """Go on with an undo that nobody works on; False when there was none."""
+        """Continue an undo that no process works on. Returns False if there is none."""
         setup = self._setup
         with writing(setup.engine) as conn:
             now = setup.now()
@@ -87,7 +87,7 @@ class Imports:
         return True
 
     def _go_on(self, run_id: int, *, stopping: Callable[[], bool]) -> None:
-        """Chunk by chunk to the end, or until `stopping`: then others may go on at once."""
+        """Delete in chunks until the end, or until `stopping`, and then let others continue."""
         setup = self._setup
         for rows in self._chunks(run_id):
             if stopping():

@@ -1,4 +1,4 @@
-"""The work on one run: where it ends, its streams, and every page in one transaction."""
+"""Run one import: its limit, its streams, and one transaction per page."""
 
 import gc
 from collections import Counter
@@ -28,9 +28,9 @@ from app.services.servicenow.push.held_creates import notice
 
 INCIDENTS = "/api/now/table/incident"
 STREAMS = 3
-# Rows before the limit that are looked at: access rules may hide the very last one.
+# Rows read before the limit, because access rules may hide the last one.
 EDGE = 50
-# Different reasons that are counted by themselves.
+# Maximum number of reasons that are counted separately.
 REASONS = 50
 OTHER = "Other reasons (see the report)"
 DRY_RUNS_KEPT = 5
@@ -38,11 +38,11 @@ VALUES_OF_A_PAGE = 10_000
 
 
 class Overtaken(Exception):
-    """The run was cancelled, or another worker goes on with it."""
+    """The run was canceled, or another worker has taken it over."""
 
 
 class Scan:
-    """One claimed run; whatever it has stored stays when it ends early."""
+    """One claimed run. Stored pages stay if it ends early."""
 
     def __init__(
         self, setup: Setup, connection: Connection, lookups: Lookups, run: SyncRun
@@ -53,9 +53,9 @@ class Scan:
         self.run = run
 
     def work(self, *, stopping: Callable[[], bool]) -> None:
-        """Go on until everything is read, or until `stopping`: then others may go on.
+        """Import until all rows are read, or until `stopping`, and then let others continue.
 
-        Raises Overtaken, ServiceNowError.
+        Raises Overtaken and ServiceNowError.
         """
         if self.run.started_at is None:
             self._begin()
@@ -79,7 +79,7 @@ class Scan:
                     return
 
     def _watched(self, batches: Iterator[Batch[Page]]) -> Iterator[Batch[Page]]:
-        """The first page and a failure tell how the connection stands."""
+        """Update the connection status with the first page and with a failure."""
         with self._connection.watch():
             first = next(batches)
         yield first
@@ -92,7 +92,7 @@ class Scan:
     # -- before the first page ------------------------------------------------------------------
 
     def _begin(self) -> None:
-        """Count, find the newest stamp and how far back the newest `row_limit` rows reach."""
+        """Determine the total, the newest update time and the end of the `row_limit` rows."""
         run, base = self.run, self._filter()
         newest_first = base.order_by_descending("sys_updated_on").order_by_descending("sys_id")
         with self._connection.watch():
@@ -120,7 +120,7 @@ class Scan:
             import_runs.store_streams(conn, run.id, *first)
 
     def _ensure_utc(self, rows: Sequence[Record]) -> None:
-        """A run that is bounded by times needs them to be understood. Raises NotUtc."""
+        """Ensure that times in the query are read as UTC. Raises NotUtc."""
         client = self._setup.connected_client()
         if not rows:
             newest = Query().order_by_descending("sys_updated_on")
@@ -129,7 +129,7 @@ class Scan:
         instance_clock.ensure_utc(client, rows)
 
     def _edge(self, newest_first: Query) -> import_runs.Progress:
-        """Where the newest `row_limit` rows end: the last of them that we may see."""
+        """The last visible row of the newest `row_limit` rows."""
         end, span = self.run.row_limit, EDGE
         while end > 0:
             start = max(0, end - span)
@@ -143,7 +143,7 @@ class Scan:
                 if stamp := _stamp(row):
                     return {"oldest_stamp": stamp, "oldest_sys_id": row["sys_id"]}
             end, span = start, 10 * span
-        # None of them may be seen: only what changes from now on is within the limit.
+        # None of them is visible, so only later changes are within the limit.
         return {"oldest_stamp": self._setup.now()}
 
     def _filter(self) -> Query:
@@ -165,13 +165,13 @@ class Scan:
         return query
 
     def _page_size(self) -> int:
-        """What this instance coped with before, else what is quickest with most."""
+        """The page size that worked for this instance before, else the default."""
         with reading(self._setup.engine) as conn:
             row = incidents.connection(conn, self._setup.host)
         known = row["page_size"] if row else None
         return min(known or self._setup.page_size, self._setup.page_size)
 
-    # -- page after page ------------------------------------------------------------------------
+    # -- pages ------------------------------------------------------------------------
 
     def _page(self, records: Sequence[Record]) -> Page:
         within = [record for record in records if not self._beyond_the_edge(record)]
@@ -182,14 +182,14 @@ class Scan:
         try:
             self._store_once(batch, ended=ended)
         except IntegrityError:
-            # Somebody linked one of these incidents meanwhile; a second look finds their ticket.
+            # One of these incidents was linked meanwhile. The second attempt finds its ticket.
             self._store_once(batch, ended=ended)
 
     def _store_once(self, batch: Batch[Page], *, ended: bool) -> None:
         setup, run = self._setup, self.run
         now = setup.now()
         with writing(setup.engine) as conn:
-            # Before they become tickets: an incident that is linked here is no sign any more.
+            # Before they become tickets: a linked incident is no longer a sign of a restore.
             notice(conn, setup.host, setup.installation, batch.page.records, now=now)
             tally = batch.page.store(conn, run, host=setup.host, now=now)
             progress: import_runs.Progress = {
@@ -216,7 +216,7 @@ class Scan:
         self.run = after
 
     def _remember(self, conn: DbConnection, batch: Batch[Page], *, ended: bool) -> None:
-        """What the run tells of the instance."""
+        """Store what the run learned about the instance."""
         setup, run = self._setup, self.run
         if batch.page_size < setup.page_size:
             incidents.remember_connection(conn, setup.host, page_size=batch.page_size)
@@ -226,21 +226,21 @@ class Scan:
             change_cursor.raise_watermark(conn, setup.host, run.newest_stamp)
 
     def _beyond_the_edge(self, record: Record) -> bool:
-        """True for a row of the same second as the last one within the limit, but after it."""
+        """True for a row after the last one within the limit, in the same second."""
         run = self.run
         if run.oldest_stamp is None or run.oldest_sys_id is None:
             return False
         same_second = record.get("sys_updated_on") == mapping.format_stamp(run.oldest_stamp)
         return same_second and record["sys_id"].casefold() < run.oldest_sys_id.casefold()
 
-    # -- how it stands ----------------------------------------------------------------------------
+    # -- state ----------------------------------------------------------------------------
 
     def let_go(self) -> None:
-        """Leave the run for the next process."""
+        """Return the run to the queue."""
         self._write(state=RunState.QUEUED)
 
     def wait(self, exc: ServiceNowError, span: timedelta) -> None:
-        """Let go of the run until the instance may answer again."""
+        """Release the run until the instance may be available again."""
         told = exc.kind is Kind.RATE and exc.retry_after
         self._write(
             waiting_until=self._setup.now() + span,
@@ -256,7 +256,7 @@ class Scan:
             self._write_in(conn, **values)
 
     def _write_in(self, conn: DbConnection, **values: Unpack[import_runs.Progress]) -> None:
-        """Raises Overtaken, which takes the transaction back, when the run is not ours any more."""
+        """Store values. Raises Overtaken, which rolls back, if the run was taken over."""
         if not import_runs.write(conn, self.run, **values):
             raise Overtaken
         self.run = import_runs.get(conn, self.run.id)
@@ -264,8 +264,9 @@ class Scan:
 
 @contextmanager
 def _collector_spared() -> Iterator[None]:
-    """Python's collector looks less often while very many values are made, and not at what is
-    here already: to find nothing there took a tenth of an import (docs of `gc.freeze`).
+    """Make the garbage collector run less often and skip existing objects (see `gc.freeze`).
+
+    Without it, collections that find nothing take a tenth of the time of an import.
     """
     before = gc.get_threshold()
     gc.freeze()
@@ -278,7 +279,7 @@ def _collector_spared() -> Iterator[None]:
 
 
 def _stamp(record: Record) -> datetime | None:
-    """When a row was last updated; None when that cannot be read."""
+    """The update time of a row; None if it is invalid."""
     try:
         return mapping.parse_stamp(record.get("sys_updated_on", ""))
     except ValueError:
@@ -286,9 +287,9 @@ def _stamp(record: Record) -> datetime | None:
 
 
 def _check_fields(query: Query, records: tuple[Record, ...]) -> None:
-    """An instance drops a condition on a field it does not know and answers every record.
+    """Raise ServiceNowRejected if none of the rows has a field of the query.
 
-    Raises ServiceNowRejected when none of the rows has one of the query's fields.
+    An instance ignores conditions on unknown fields and returns every record.
     """
     for name in query.fields:
         if records and not any(name in record for record in records):
@@ -301,7 +302,7 @@ def _check_fields(query: Query, records: tuple[Record, ...]) -> None:
 
 
 def _added(reasons: Mapping[str, int], tally: Tally) -> dict[str, int]:
-    """The counts of both; what is one reason too many is counted together."""
+    """The sum of both counts. Reasons beyond the maximum are counted together."""
     added = Counter(reasons)
     for reason, count in tally.reasons.items():
         added[reason if reason in added or len(added) < REASONS else OTHER] += count

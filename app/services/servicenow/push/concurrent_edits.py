@@ -1,7 +1,7 @@
-"""People who changed an incident between our read and our write of it.
+"""Detect changes made to an incident between the read and the write of an update.
 
-The Table API has no condition on writes: the count of updates in the answer tells that something
-else happened, and the audit, where it can be read, what that was.
+The Table API has no conditional writes. The update count in the response shows that something else
+changed the incident, and the audit, where it is readable, shows what.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,11 @@ SYSTEM = "system"
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What else happened to an incident while we wrote to it; `record` is read after that.
+    """A concurrent change of an incident. `record` is read after it.
 
-    `overwritten` has the entry of a conflict for each field in which a person's value was
-    overwritten. `unknown` are the fields that we wrote where nothing tells whether one was; `by`
-    is who changed the incident then, where that is known.
+    `overwritten` has a conflict entry for each field in which a user's value was overwritten.
+    `unknown` are the written fields if the overwritten ones cannot be determined. `by` is the user
+    who made the change, if known.
     """
 
     record: Record
@@ -34,7 +34,7 @@ class Overlap:
     by: str = ""
 
     def told(self, number: str | None) -> str:
-        """The warning for people; empty when there is nothing to warn of."""
+        """The warning for agents; empty if there is none."""
         if not self.unknown:
             return ""
         names = ", ".join(mapping.LABEL_OF_FIELD[name] for name in self.unknown)
@@ -46,14 +46,14 @@ class Overlap:
 
 
 class Overlaps:
-    """Looks for them after a write. Nothing is raised: the write itself went well."""
+    """Looks for concurrent changes after a write. Raises nothing, because the write succeeded."""
 
     def __init__(self, setup: Setup, lookups: Lookups) -> None:
         self._setup = setup
         self._lookups = lookups
 
     def after(self, before: Record, answer: Record, written: Mapping[str, str]) -> Overlap | None:
-        """What else happened since `before` was read, given the `answer` to the write."""
+        """The concurrent change between the read of `before` and the `answer`, if any."""
         moved = _moved(before, answer)
         fields = [name for name in mapping.LABEL_OF_FIELD if name in written]
         if moved < 1 or not fields:
@@ -74,7 +74,7 @@ class Overlaps:
     def _read(
         self, before: Record, answer: Record, fields: Sequence[str]
     ) -> tuple[Record, Sequence[Record]]:
-        """The incident as it is now, and the audit of these fields; no rows where it is closed."""
+        """The current incident and the audit rows of these fields (none without access)."""
         client = self._setup.connected_client()
         sys_id, record = before["sys_id"], answer
         try:
@@ -85,7 +85,7 @@ class Overlaps:
             return record, ()
 
     def _is_usual(self, fields: Sequence[str], moved: int) -> bool:
-        """Whether writes of these fields move the count so far by themselves, as rules can."""
+        """Whether writes of these fields usually raise the update count so much."""
         with writing(self._setup.engine) as conn:
             return incidents.is_usual_step(conn, self._setup.host, fields, moved)
 
@@ -113,7 +113,7 @@ class Overlaps:
         }
 
     def _values(self, now: Record, lost: Mapping[str, str]) -> Values:
-        """The incident as it would be without our write, in our words."""
+        """The ticket values of the incident as it would be without the write."""
         record = {**now, **lost}
         if assignee := lost.get("assigned_to"):
             try:
@@ -127,7 +127,7 @@ class Overlaps:
 
 
 def read_of(record: Record, written: Mapping[str, str]) -> Record:
-    """What to keep of a record that is about to be written, should the answer be lost."""
+    """The fields of a record to keep before a write, in case the response is lost."""
     names = {"sys_id", "sys_mod_count", "sys_updated_on", *written}
     if names & {"close_code", "close_notes"}:
         names.add("state")
@@ -135,7 +135,7 @@ def read_of(record: Record, written: Mapping[str, str]) -> Record:
 
 
 def written_since(read: Record, record: Record) -> Record:
-    """Fields of a write whose answer was lost, as the record shows them now."""
+    """Changed fields of the record since the read before a write whose response was lost."""
     return {
         name: record[name]
         for name in mapping.LABEL_OF_FIELD
@@ -144,15 +144,15 @@ def written_since(read: Record, record: Record) -> Record:
 
 
 def _moved(before: Record, after: Record) -> int:
-    """How many updates there were; 0 where the count is hidden from us."""
+    """The number of updates; 0 if the count is hidden."""
     first, last = before.get("sys_mod_count", ""), after.get("sys_mod_count", "")
     return int(last) - int(first) if first.isdigit() and last.isdigit() else 0
 
 
 def _overwritten_by_us(rows: Sequence[Record], read: str, written: str | None) -> Record | None:
-    """The row of the person whose value our write replaced; None when it was what we had read.
+    """The audit row of the user whose value the write replaced; None if there is no such user.
 
-    What a rule did, by itself or with our own writes, is no change of a person.
+    Changes by business rules do not count as changes by a user.
     """
     ours = next((row for row in reversed(rows) if row.get("newvalue") == written), None)
     if ours is None or ours.get("oldvalue", "") == read:

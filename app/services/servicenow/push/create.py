@@ -1,4 +1,4 @@
-"""Making one incident of a ticket: sent, looked up when the answer was lost, linked."""
+"""Create the incident of a ticket: send it, look it up after a lost response, link it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -37,7 +37,7 @@ Record = Mapping[str, str]
 
 
 class Creates:
-    """A first try is sent; any other looks first, by both keys, for what it may have made."""
+    """Sends creates. Every repeated attempt first looks for the incident by its keys."""
 
     def __init__(
         self, setup: Setup, lookups: Lookups, payloads: Payloads, restores: Restores
@@ -49,7 +49,7 @@ class Creates:
         self._finder = Finder(setup)
 
     def send(self, item: OutboxItem, ticket: Ticket) -> None:
-        """Raises ServiceNowError, or NotYet when it is too early to send again."""
+        """Create and link. Raises ServiceNowError, or NotYet if it is too early to send again."""
         setup = self._setup
         again = item.sent_at is not None
         found = Found(())
@@ -67,7 +67,7 @@ class Creates:
             try:
                 record = setup.connected_client().create_incident(payload, fields=FIELDS)
             except (AnswerLost, ServiceNowRejected) as exc:
-                # A refusal too: the instance takes no second record with our sys_id.
+                # Also after a rejection: the instance rejects a second record with the same sys_id.
                 ours = self._find_or_raise(item, exc)
             else:
                 made = not again
@@ -97,7 +97,7 @@ class Creates:
         )
 
     def _find_or_raise(self, item: OutboxItem, cause: ServiceNowError) -> Sequence[Record]:
-        """A look that fails must not hide why it was made."""
+        """The incidents found. Raises `cause` if there are none or the lookup fails."""
         try:
             found = self._finder.look(item, sent_at=their_time(self._setup))
         except ServiceNowError as exc:
@@ -107,7 +107,7 @@ class Creates:
         return found.records
 
     def _with_late_ones(self, item: OutboxItem, record: Record) -> Sequence[Record]:
-        """The incident just made, after any that an earlier try made later than it may."""
+        """The new incident, preceded by incidents that a late earlier attempt created."""
         try:
             return self._finder.look(item, sent_at=None).records or (record,)
         except ServiceNowError:
@@ -116,7 +116,7 @@ class Creates:
     def _record_link(
         self, item: OutboxItem, ticket: Ticket, ours: Sequence[Record], *, found: bool
     ) -> None:
-        """Link the oldest; `found`: not as the answer to this very call, it may have changed."""
+        """Link the oldest. `found`: it was looked up, so it may have changed since its creation."""
         now = self._setup.now()
         maps = self._lookups.maps()
         record, *twins = ours
@@ -139,13 +139,13 @@ class Creates:
         self, conn: DbConnection, ticket: Ticket, record: Record, maps: mapping.Maps, *, found: bool
     ) -> None:
         theirs: Values = mapping.ticket_values(record, maps)
-        # An incident found again holds what an earlier try sent, not what the ticket says now.
+        # An incident that was looked up has the values of an earlier attempt.
         ours: Values = ticket.sn_agreed.get("sent") or links.values_of(ticket)
         if found and "sent" in ticket.sn_agreed:
             untouched = record.get("sys_mod_count") == "0"
             ours, theirs = mapping.agreed_when_found(ticket.sn_agreed, theirs, untouched=untouched)
         elif found:
-            # Nothing here knows what was sent: it was sent before a backup was restored.
+            # The sent values are unknown: they were sent before a backup was restored.
             names = mapping.agreed_at_first(ours, theirs, record)
             ours = {name: ours[name] for name in names}
             theirs = {name: theirs[name] for name in names if name in theirs}
@@ -165,7 +165,7 @@ class Creates:
     def _compare(
         self, conn: DbConnection, item: OutboxItem, record: Record, maps: mapping.Maps
     ) -> None:
-        """Take over or ask about what changed there, and queue what changed here."""
+        """Merge what changed in ServiceNow, and queue what changed in the ticket."""
         setup = self._setup
         ticket = tickets.get(conn, item.ticket_id)
         pulling = connection_switches.pulling(conn, setup.host)
@@ -201,7 +201,7 @@ def _unproven(ticket: Ticket) -> ServiceNowRejected:
 
 
 def _priority_there(record: Record, ticket: Ticket, maps: mapping.Maps) -> str:
-    """What the instance computed from impact and urgency, where it is not what was sent."""
+    """A sentence about the priority that ServiceNow calculated, if it differs from the one sent."""
     theirs = record.get("priority", "")
     ours = maps.their_priority.get(ticket.effective_priority) if ticket.effective_priority else None
     if not theirs or theirs == ours:

@@ -1,4 +1,4 @@
-"""Finding the incident that an earlier try of a create may have made."""
+"""Find the incident that an earlier attempt of a create may have created."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -15,27 +15,27 @@ from app.services.servicenow.context import Setup
 
 FIELDS = (*mapping.FIELDS, "correlation_display")
 Record = Mapping[str, str]
-# What the account may not read at all.
+# Errors that mean that the account has no access.
 CLOSED = (Kind.PERMISSION, Kind.NOT_FOUND, Kind.INVALID)
-# The clocks of both sides may differ, and a write may take its time.
+# Allowance for clock differences and slow writes.
 MARGIN = timedelta(minutes=5)
 
 
 class Found(NamedTuple):
-    """Incidents of a create, oldest first. Not `certain`: there may be one that nobody can see."""
+    """Incidents of a create, oldest first. Not `certain`: an invisible incident may exist."""
 
     records: Sequence[Record]
     certain: bool = True
 
 
 class Finder:
-    """Looks by each key that this instance keeps, and for the work note as a last way."""
+    """Searches by correlation ID, then by sys_id, then by the work note."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
 
     def look(self, item: OutboxItem, *, sent_at: datetime | None) -> Found:
-        """What an attempt that was sent at that time has made. Raises ServiceNowError."""
+        """Incidents created by an attempt sent at `sent_at`. Raises ServiceNowError."""
         carrying, readable = self._by_correlation_id(item)
         if carrying:
             return Found(carrying)
@@ -49,7 +49,7 @@ class Finder:
         return self._by_work_note(item, sent_at)
 
     def try_newest_create(self) -> KeptKeys | None:
-        """Which keys the newest incident created from here kept; None when there is none to try.
+        """The keys kept by the newest incident of this installation; None if there is none.
 
         Raises ServiceNowError.
         """
@@ -70,7 +70,7 @@ class Finder:
         return self.try_newest_create() or kept if kept == KeptKeys() else kept
 
     def _by_correlation_id(self, item: OutboxItem) -> tuple[Sequence[Record], bool]:
-        """The incidents that carry our key, and whether the account may ask for it."""
+        """The incidents with the correlation ID, and whether the account can query it."""
         assert item.correlation_id is not None
         client = self._setup.connected_client()
         try:
@@ -95,17 +95,18 @@ class Finder:
             return None
 
     def _shows_correlation_ids(self) -> bool:
-        """Whether the account may read the field now: an instance leaves out a condition on a
-        hidden one and never says so.
+        """Whether the account can read the field.
+
+        An instance silently ignores a condition on a hidden field.
         """
         fields = ("sys_id", "correlation_id")
         page = self._setup.connected_client().sample("incident", fields, Query())
         return any("correlation_id" in row for row in page.records)
 
     def _by_work_note(self, item: OutboxItem, sent_at: datetime) -> Found:
-        """The incident whose work note carries the ticket's mark.
+        """The incident whose work note has the mark of the ticket.
 
-        A journal that is closed to the account shows no rows, and often still counts them.
+        A journal that the account cannot read returns no rows, but often a count.
         """
         until = sent_at + self._setup.settle + MARGIN
         try:
@@ -125,7 +126,7 @@ class Finder:
         return Found((), certain=seen)
 
     def _journal_can_be_searched(self) -> bool:
-        """Not where a pull found the journal closed, or where times mean those of another zone."""
+        """False if the journal is closed or the instance does not read times as UTC."""
         with reading(self._setup.engine) as conn:
             if change_cursor.find(conn, self._setup.host).journal == "closed":
                 return False
@@ -136,14 +137,14 @@ class Finder:
 
 
 def is_ours(row: Record, item: OutboxItem) -> bool:
-    """The keys are as we sent them, as far as the instance keeps and shows them."""
+    """Whether the keys match those sent, as far as the instance keeps and shows them."""
     key = row.get("correlation_id") or item.correlation_id
     display = row.get("correlation_display") or mapping.DISPLAY
     return key == item.correlation_id and display == mapping.DISPLAY
 
 
 def keys_kept(row: Record, item: OutboxItem) -> KeptKeys:
-    """Which keys of a create came back with its incident."""
+    """The keys of a create that its incident has kept."""
     return KeptKeys(
         correlation_id=row.get("correlation_id") == item.correlation_id,
         sys_id=row["sys_id"] == item.sys_id,
@@ -151,7 +152,7 @@ def keys_kept(row: Record, item: OutboxItem) -> KeptKeys:
 
 
 def _is_note_of(row: Record, item: OutboxItem) -> bool:
-    """Creates of earlier versions wrote the ticket's number alone."""
+    """Whether the row is the work note of this create. Older versions wrote no sys_id into it."""
     text = row.get("value", "")
     if not mapping.is_note_of_create(text, item.ticket_id):
         return False

@@ -1,4 +1,4 @@
-"""Paying what the outbox owes: claim, send once, write down how it went."""
+"""Deliver due outbox items: claim, send once, record the result."""
 
 import logging
 import threading
@@ -30,7 +30,7 @@ from app.services.servicenow.sync_history import History
 
 log = logging.getLogger("app.outbox")
 PUSHES_AT_ONCE = 4
-# The worker sends on one lane less: a slot is kept for people's clicks.
+# The worker uses one connection less, so that one stays free for requests of people.
 LANES = PUSHES_AT_ONCE - 1
 BATCH = 100
 OUR_FAULT = (
@@ -40,7 +40,7 @@ OUR_FAULT = (
 
 
 class Outcome(Enum):
-    """What became of one attempt."""
+    """The result of one attempt."""
 
     SENT = auto()
     SOMEBODY_ELSES = auto()
@@ -49,7 +49,7 @@ class Outcome(Enum):
 
 
 class Delivery:
-    """The way of one outbox item to the instance. A write is never blindly repeated."""
+    """Delivers outbox items. A write is never repeated without checking its result first."""
 
     def __init__(
         self,
@@ -66,9 +66,9 @@ class Delivery:
         self._clicks = threading.BoundedSemaphore(PUSHES_AT_ONCE)
 
     def try_now(self, item_id: int, *, probe: bool = False) -> Outcome:
-        """Send for a person who waits, if a call slot is free this moment; else the worker will.
+        """Deliver now if a connection is free; otherwise leave it to the worker.
 
-        A connection that rests is not called, unless the person wants just that: to `probe`.
+        An open circuit breaker prevents the call, except for `probe`, an explicit retry.
         """
         resting = not probe and self._connection.rest() is not None
         if self._setup.client is None or resting or not self._clicks.acquire(blocking=False):
@@ -80,15 +80,15 @@ class Delivery:
             self._clicks.release()
 
     def recover(self) -> None:
-        """After a restart of the only process: nobody is sending, whatever the rows say."""
+        """Release all claims after a restart. Only for a single process."""
         with writing(self._setup.engine) as conn:
             now = self._setup.now()
             outbox.release_stale(conn, claimed_before=now, now=now)
 
     def deliver_due(self, *, stopping: Callable[[], bool] = lambda: False) -> int:
-        """Send what is due, oldest first, and say how many were tried. Stops at an outage.
+        """Deliver due items, oldest first. Returns the number of attempts. Stops at an outage.
 
-        Tickets go side by side; what one ticket owes goes out in order, one after the other.
+        Items of different tickets are sent in parallel, items of one ticket in order.
         """
         tried = 0
         while not stopping() and (due := self._due()):
@@ -99,7 +99,7 @@ class Delivery:
         return tried
 
     def _due(self) -> Sequence[int]:
-        """At most one item of each ticket: the first in its line."""
+        """The ids of due items: the first waiting item of each ticket."""
         setup = self._setup
         with writing(setup.engine) as conn:
             now = setup.now()
@@ -134,7 +134,7 @@ class Delivery:
             return list(lanes.map(send, due))
 
     def deliver(self, item_id: int, *, waited_for: bool = False) -> Outcome:
-        """Send one item and write down how it went. Raises DatabaseAway, never for the sending."""
+        """Send one item and record the result. Raises only DatabaseAway."""
         setup = self._setup
         if setup.read_only:
             return Outcome.SOMEBODY_ELSES
@@ -167,17 +167,17 @@ class Delivery:
         except ServiceNowError as exc:
             self._block(item, exc.message, exc.kind)
         except DatabaseAway:
-            # The lease ends by itself; then it is looked up, for it may have been sent.
+            # It may have been sent. When the lease expires, the result is checked.
             raise
-        except Exception:  # One broken row must not stop the queue behind it.
-            log.exception("outbox item %s broke", item.id)
+        except Exception:  # One bad row must not stop the rest of the queue.
+            log.exception("outbox item %s failed", item.id)
             self._block(item, OUR_FAULT, Kind.OUR_FAULT)
         else:
             return Outcome.SENT
         return Outcome.FAILED
 
     def _release(self, *, wrote: bool) -> None:
-        """A push arrived: what was held by a trouble that is over goes now."""
+        """After a successful delivery, release items that an error held which is now over."""
         setup, now = self._setup, self._setup.now()
         with reading(setup.engine) as conn:
             held = outbox_releases.waiting(conn, setup.host, now=now, wrote=wrote)
@@ -186,10 +186,10 @@ class Delivery:
                 outbox_releases.release(conn, setup.host, now=now, wrote=wrote)
             setup.wake()
 
-    # -- how it went ----------------------------------------------------------------------
+    # -- results ----------------------------------------------------------------------
 
     def _wait_for_certainty(self, item: OutboxItem, exc: Exception) -> None:
-        """Unconfirmed: looked up again soon, sent again only after the settle time."""
+        """Mark as unconfirmed: check again soon, send again only after the settle time."""
         setup = self._setup
         now = setup.now()
         since = now if isinstance(exc, AnswerLost) else item.unconfirmed_since or now
@@ -204,7 +204,7 @@ class Delivery:
         )
 
     def _give_back(self, item: OutboxItem, exc: HeldBack) -> None:
-        """No call was made for it, so it has not failed: it keeps its place."""
+        """Return the item to the queue unchanged, because no call was made."""
         wait = timedelta(seconds=exc.retry_after) if exc.retry_after else self._setup.first_retry
         with writing(self._setup.engine) as conn:
             outbox.give_back(conn, item, not_before=self._setup.now() + wait)

@@ -1,4 +1,4 @@
-"""What one outbox item asks of the instance: create, update or note, each exactly once."""
+"""Send one outbox item by its kind: create, update or note, each exactly once."""
 
 import logging
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ Record = Mapping[str, str]
 
 
 class Sending:
-    """Sends a claimed item and records its success; every failure is raised."""
+    """Sends a claimed item and records its success. Every failure is raised."""
 
     def __init__(self, setup: Setup, lookups: Lookups, restores: Restores) -> None:
         self._setup = setup
@@ -33,7 +33,7 @@ class Sending:
         self._updates = Updates(setup, lookups, payloads)
 
     def send(self, item: OutboxItem) -> None:
-        """Raises ServiceNowError, or NotYet when it is too early to send again."""
+        """Send the item. Raises ServiceNowError, or NotYet if it is too early to send again."""
         with reading(self._setup.engine) as conn:
             ticket = tickets.get(conn, item.ticket_id)
         if item.host != self._setup.host:
@@ -72,7 +72,7 @@ class Sending:
         self._record_sent(item, ticket, note)
 
     def _find_or_raise(self, sys_id: str, reference: str, lost: AnswerLost) -> None:
-        """A look that fails must not hide that a write may be under way."""
+        """Raise `lost` unless the note is found in the journal."""
         try:
             found = self._in_journal(sys_id, reference)
         except ServiceNowError as exc:
@@ -87,7 +87,7 @@ class Sending:
                 return True
         except ServiceNowRejected as exc:
             log.info("the account cannot read the journal table: %s", exc.kind)
-        # Closed to integrations it often just looks empty: the record itself shows its history.
+        # A closed journal table often looks empty. The record shows its journal too.
         shown = client.display_journal(sys_id)
         return any(reference in text for text in shown.values())
 

@@ -1,4 +1,4 @@
-"""The second incident of a ticket, when there is one: cancelled there by a person's wish."""
+"""Cancel a duplicate incident of a ticket in ServiceNow, on request."""
 
 from app.db import duplicates, events, outbox, tickets
 from app.db.engine import reading, writing
@@ -13,17 +13,17 @@ FIELDS = (*mapping.FIELDS, "correlation_display")
 
 
 class Duplicates:
-    """Touches exactly the record that was found, and only while it carries our key."""
+    """Cancels only the recorded duplicate, and only if it has the ticket's correlation ID."""
 
     def __init__(self, setup: Setup, connection: Connection) -> None:
         self._setup = setup
         self._connection = connection
 
     def cancel(self, ticket_id: int, sys_id: str, *, by: str) -> None:
-        """Cancel the duplicate in ServiceNow; one that is cancelled there is only noted here.
+        """Cancel the duplicate in ServiceNow. If it is already canceled there, only record it.
 
-        Raises NotConfigured, NotFound, Conflict when the record is not ours to cancel, and
-        ServiceNowError; asking again after that is safe.
+        Raises NotConfigured, NotFound, Conflict if the record must not be canceled, and
+        ServiceNowError. Repeating the call is safe.
         """
         setup = self._setup
         client = setup.connected_client()

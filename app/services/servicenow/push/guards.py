@@ -1,4 +1,4 @@
-"""When a write may go out: the ticket is linked, and no earlier try may still be on its way."""
+"""Send guards: the ticket is linked, and no earlier attempt can still arrive."""
 
 from datetime import datetime
 
@@ -16,14 +16,14 @@ OVERTAKEN = "This took too long. Another process is handling it."
 
 
 class NotYet(Exception):
-    """A write whose end is unknown was not found, and it is too early to send it again."""
+    """It is too early to send again a write whose result is unknown."""
 
 
 def refuse_if_too_early(item: OutboxItem, setup: Setup) -> None:
-    """The last look before a write.
+    """The last check before a write.
 
-    Raises NotYet before the settle time of an attempt whose answer was lost, and when this one
-    took so long that its lease is over and another process has gone on with the push.
+    Raises NotYet before the settle time of an attempt whose response was lost, and if another
+    process has taken over the item because the lease of this one expired.
     """
     if item.unconfirmed_since and setup.now() < item.unconfirmed_since + setup.settle:
         raise NotYet("ServiceNow's last response was lost. The app checks the result first.")
@@ -35,10 +35,10 @@ def refuse_if_too_early(item: OutboxItem, setup: Setup) -> None:
 def write_ahead(
     item: OutboxItem, setup: Setup, *, sent: Values, theirs: Values, read: Values
 ) -> None:
-    """Note on the ticket what is about to be sent, so that it is known when it comes back.
+    """Record on the ticket what is about to be sent, to recognize it in incoming changes.
 
-    `theirs` is what the instance said just before, `read` its raw fields that are about to be
-    written. Raises NotYet as the last look does.
+    `theirs` are the values read just before, `read` the raw fields that are about to be written.
+    Raises NotYet if another process has taken over the item.
     """
     with writing(setup.engine) as conn:
         ticket = tickets.get(conn, item.ticket_id, for_update=True)
@@ -53,7 +53,7 @@ def write_ahead(
 
 
 def write_ahead_of_create(item: OutboxItem, setup: Setup, *, sent: Values, said: Values) -> None:
-    """As `write_ahead`; `said` is what the incident says as it is sent now."""
+    """As `write_ahead` for a create. `said` are the values of the incident as it is sent."""
     with writing(setup.engine) as conn:
         ticket = tickets.get(conn, item.ticket_id, for_update=True)
         if not outbox.note_sending(conn, item, at=their_time(setup)):
@@ -65,12 +65,12 @@ def write_ahead_of_create(item: OutboxItem, setup: Setup, *, sent: Values, said:
 
 
 def their_time(setup: Setup) -> datetime:
-    """Now by the instance's clock, as far as this delivery has heard of it."""
+    """The instance's time in the last response of this delivery, else the local time."""
     return latest_date() or setup.now()
 
 
 def link_of(ticket: Ticket) -> str:
-    """The sys_id of the ticket's incident. Raises ServiceNowRejected when there is none."""
+    """The sys_id of the ticket's incident. Raises ServiceNowRejected if it is not linked."""
     if ticket.sn_sys_id is None:
         raise ServiceNowRejected(
             "The ticket is no longer linked to an incident.", kind=Kind.NOT_LINKED

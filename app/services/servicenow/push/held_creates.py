@@ -1,4 +1,4 @@
-"""A database that was restored from a backup, or copied: noticed, said, and released."""
+"""Hold new incidents after the database was restored from a backup or copied."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -22,25 +22,25 @@ HELD = "New incidents are held. This database looks restored from a backup, or c
 
 
 class Restores:
-    """Creates are held from the first sign until an admin releases them."""
+    """Holds creates from the first sign until an administrator releases them."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._due = False
 
     def begin(self) -> None:
-        """This process starts: it looks once before it sends its first create."""
+        """Require one check before the first create of this process."""
         self._due = self._setup.client is not None
 
     def check_at_start(self) -> None:
-        """Look now, without waiting for a create; what fails is tried again then."""
+        """Check now. A failed check is repeated before the first create."""
         try:
             self.check_due()
         except ServiceNowError as exc:
             log.info("check for a restored database postponed: %s", exc.message)
 
     def check_due(self) -> None:
-        """The look at start, if it was not taken yet. Raises ServiceNowError to try later."""
+        """Run the check of this process once. Raises ServiceNowError if it must be repeated."""
         if not self._due:
             return
         try:
@@ -50,9 +50,9 @@ class Restores:
         self._due = False
 
     def check(self) -> bool:
-        """Look at the newest incidents that were created from here: one page.
+        """Check one page of the newest incidents of this installation.
 
-        False when their correlation ids are hidden. Raises ServiceNowError.
+        Returns False if their correlation IDs are hidden. Raises ServiceNowError.
         """
         setup = self._setup
         query = Query().starts_with("correlation_id", mapping.own_prefix(setup.installation))
@@ -65,9 +65,9 @@ class Restores:
         return not page.records or any("correlation_id" in row for row in page.records)
 
     def looks_first(self) -> bool:
-        """Whether the first try of a create must look for its record too.
+        """Whether even the first attempt of a create must look for its record.
 
-        Raises HeldBack while creates are held, and ServiceNowError when that cannot be known.
+        Raises HeldBack while creates are held, and ServiceNowError if the check fails.
         """
         self.check_due()
         found = self.find()
@@ -76,12 +76,12 @@ class Restores:
         return found is not None
 
     def find(self) -> Restore | None:
-        """The newest sign; None when there never was one."""
+        """The latest restore that was detected, or None."""
         with reading(self._setup.engine) as conn:
             return restores.find(conn, self._setup.host)
 
     def release(self, *, by: str) -> None:
-        """Creates go on, each after a look for its record. Raises Conflict when none is held."""
+        """Release creates. Each first looks for its record. Raises Conflict if none are held."""
         setup, now = self._setup, self._setup.now()
         with writing(setup.engine) as conn:
             found = restores.find(conn, setup.host)
@@ -103,10 +103,10 @@ class Restores:
 def notice(
     conn: DbConnection, host: str, installation: str, records: Sequence[Record], *, now: datetime
 ) -> None:
-    """Hold creates when a record carries a key of this installation that was never sent from it.
+    """Hold creates if a record has a key of this installation that this database does not know.
 
-    A key is sent only after it was written down, so another copy of this database did it, or this
-    one before it was restored. Records from before the last release were dealt with.
+    Keys are stored before they are sent, so another copy of this database sent it, or this one
+    before it was restored. Records from before the last release are ignored.
     """
     found = {}
     for row in records:

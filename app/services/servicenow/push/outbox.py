@@ -1,4 +1,4 @@
-"""The outbox as people see it, and its levers: pause, resume, edit and send."""
+"""The outbox for people: list, pause, resume, edit and send."""
 
 from collections.abc import Sequence
 
@@ -23,17 +23,17 @@ NOT_CERTAIN = "This update cannot be edited. It is being sent, may have arrived 
 
 
 class Owed:
-    """Looks at the outbox and changes what waits in it."""
+    """Lists outbox items and changes waiting ones."""
 
     def __init__(self, setup: Setup, lookups: Lookups, delivery: Delivery) -> None:
         self._setup = setup
         self._lookups = lookups
         self._delivery = delivery
 
-    # -- looking --------------------------------------------------------------------------
+    # -- reading --------------------------------------------------------------------------
 
     def shown(self, wanted: OutboxFilter, *, page: int = 1, limit: int = PAGE_SIZE) -> OutboxList:
-        """One page of what matches, each item with what it is about."""
+        """One page of matching items, each with its ticket and note."""
         with reading(self._setup.engine) as conn:
             total = outbox_list.count(conn, wanted)
             pages = max(1, -(-total // limit))
@@ -43,20 +43,20 @@ class Owed:
         return OutboxList(rows, total=total, page=page, pages=pages, wanted=wanted)
 
     def row(self, item_id: int) -> OutboxRow:
-        """One push. Raises NotFound."""
+        """One outbox item. Raises NotFound."""
         with reading(self._setup.engine) as conn:
             restore = restores.find(conn, self._setup.host)
             return _rows(conn, [outbox.get(conn, item_id)], restore)[0]
 
     def pause(self) -> Pause | None:
-        """Who paused the pushes, when and why; None while they flow."""
+        """The current pause of sending; None if updates are sent."""
         with reading(self._setup.engine) as conn:
             return pauses.find(conn, self._setup.host)
 
     # -- pausing --------------------------------------------------------------------------
 
     def pause_pushes(self, reason: str, *, by: str) -> None:
-        """Pushes wait from now on. Raises NotConfigured, and Invalid without a reason."""
+        """Pause sending. Raises NotConfigured, and Invalid without a reason."""
         self._setup.connected_client()
         said = checked_reason(reason, "Enter a reason for pausing.")
         with writing(self._setup.engine) as conn:
@@ -64,7 +64,7 @@ class Owed:
                 pauses.store(conn, self._setup.host, Pause(self._setup.now(), by, said))
 
     def resume_pushes(self) -> None:
-        """What waited is sent, the worker does not wait for its next look."""
+        """Resume sending, at once."""
         with writing(self._setup.engine) as conn:
             pauses.store(conn, self._setup.host, None)
         self._setup.wake()
@@ -72,9 +72,10 @@ class Owed:
     # -- editing --------------------------------------------------------------------------
 
     def edit(self, item_id: int, *, live: bool = True) -> PushEdit:
-        """What may be changed of a push; `live` asks the instance for its choices if it answers.
+        """The editable values of a waiting update.
 
-        Raises NotFound, and Conflict for a push that cannot be edited.
+        `live` loads the choices from the instance if it is available. Raises NotFound, and Conflict
+        for an update that cannot be edited.
         """
         row = self.row(item_id)
         if not row.editable:
@@ -100,12 +101,12 @@ class Owed:
         assignment_group: str,
         basis: Basis,
     ) -> None:
-        """Change a push that waits and try it now; what its kind does not have is ignored.
+        """Change a waiting update and deliver it now. Values of other kinds are ignored.
 
-        An empty close code means the ticket's own, an empty group is left to the instance. A
-        note's text is changed on the ticket too. Raises NotFound, Invalid for an empty note or
-        a choice that the instance does not have, and Conflict for a push that may have arrived or
-        a text that another person changed since the form was filled, as `basis` tells.
+        An empty close code means the ticket's own, and an empty group is set by ServiceNow. The
+        text of a note also changes on the ticket. Raises NotFound, Invalid for an empty note or a
+        choice that the instance does not have, and Conflict for an update that may have arrived or
+        a text that another person changed since the form was filled (`basis`).
         """
         row = self.row(item_id)
         values = self._checked(row, close_code, assignment_group)
@@ -132,7 +133,7 @@ class Owed:
         events.tell(conn, ticket_id, told, by=by, now=self._setup.now())
 
     def _checked(self, row: OutboxRow, close_code: str, assignment_group: str) -> outbox.Choices:
-        """The columns that this kind of push has, each a choice of the instance."""
+        """The columns of this kind of update, each a choice of the instance."""
         values: outbox.Choices = {}
         if row.closes:
             known = self._lookups.known_choices("close_code")
@@ -146,14 +147,14 @@ class Owed:
         return values
 
     def _choices(self, element: str) -> tuple[tuple[str, str], ...]:
-        """As the instance has them now; as last read while it cannot be asked."""
+        """The choices from the instance, or the cached ones while it is unavailable."""
         client = self._setup.client
         if client is not None:
             try:
                 with client.click():
                     return self._lookups.choices(element)
             except ServiceNowError:
-                pass  # The page is still of use with what was read before.
+                pass  # The page works with cached choices.
         return self._lookups.known_choices(element)
 
 
@@ -173,7 +174,7 @@ def _rows(
 
 
 def _summary(item: OutboxItem, ticket: Ticket, note: TicketEvent | None) -> str:
-    """What it sends, in words; what is over is not described by what the ticket says now."""
+    """What the item sends. Empty for a finished item, because the ticket may have changed."""
     if note is not None:
         line = " ".join(note.body.split())
         return f"{note.kind.label.capitalize()}: {line[:120]}{'…' if len(line) > 120 else ''}"
@@ -187,7 +188,7 @@ def _summary(item: OutboxItem, ticket: Ticket, note: TicketEvent | None) -> str:
 
 
 def _known(name: str, value: str, known: tuple[tuple[str, str], ...]) -> str | None:
-    """The value, or None for an empty one. Raises Invalid for no choice of the instance."""
+    """The value, or None if it is empty. Raises Invalid if the instance does not have it."""
     if value and known and value not in dict(known):
         words = name.replace("_", " ")
         raise Invalid(

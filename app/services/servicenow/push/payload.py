@@ -1,4 +1,4 @@
-"""What an update sends: the fields that differ, in the instance's words, and what it cannot say."""
+"""The payload of an update: the fields that differ, as values of the instance."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from app.services.servicenow.connection.lookups import Lookups
 from app.services.servicenow.context import Setup
 
 Record = Mapping[str, str]
-# Their fields whose echo is compared, as they are called in a sentence. Impact and urgency only
-# give the priority.
+# Labels of the incident fields that are compared with the response. Impact and urgency are left
+# out, because they only determine the priority.
 LABELS = {
     "short_description": "short description",
     "state": "state",
@@ -27,18 +27,18 @@ LABELS = {
 
 
 class Unsendable(Exception):
-    """The instance has no word for this value; the text says which."""
+    """A value that the instance does not have. The text is a sentence for the timeline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """`fields` differ from the record; `unsent` are sentences about values left out."""
+    """`fields` differ from the record. `unsent` are sentences about values left out."""
 
     fields: Mapping[str, str]
     unsent: tuple[str, ...]
 
     def refused_by(self, record: Record) -> tuple[str, ...]:
-        """What the instance did not keep as it was sent, a sentence each."""
+        """One sentence for each sent value that the instance did not use."""
         return tuple(
             _kept(record, name)
             for name, sent in self.fields.items()
@@ -47,7 +47,7 @@ class Payload:
 
 
 class Payloads:
-    """Looks up what a ticket's values are called on the instance."""
+    """Translates ticket values to values of the instance."""
 
     def __init__(self, setup: Setup, lookups: Lookups) -> None:
         self._setup = setup
@@ -63,7 +63,7 @@ class Payloads:
     def of(
         self, item: OutboxItem, ticket: Ticket, verdict: mapping.Merge, *, record: Record
     ) -> Payload:
-        """What the verdict says to send. Raises ServiceNowRejected for an unknown close code."""
+        """The payload of a merge result. Raises ServiceNowRejected for an unknown close code."""
         fields, unsent = self._closing(item, ticket, verdict, record), []
         for name in verdict.send:
             if name in self._parts:
@@ -77,7 +77,7 @@ class Payloads:
     def _closing(
         self, item: OutboxItem, ticket: Ticket, verdict: mapping.Merge, record: Record
     ) -> dict[str, str]:
-        """The state with its close data; of those, what is theirs to say stays as it is there."""
+        """The state with its resolution, without fields that ServiceNow changed."""
         if "status" not in verdict.send:
             names = set(verdict.send)
         else:
@@ -94,7 +94,7 @@ class Payloads:
         return {name: value for name, value in fields.items() if name in wanted}
 
     def close_code(self, item: OutboxItem, ticket: Ticket) -> str:
-        """The instance's code for the ticket's. Raises ServiceNowRejected when none fits."""
+        """The close code of the instance. Raises ServiceNowRejected if none matches."""
         wanted = item.close_code or ticket.resolution_code
         known = self._lookups.choices("close_code")
         code = mapping.close_code_of(wanted, known, self._setup.defaults.close_code)

@@ -1,4 +1,4 @@
-"""What a create would send, field by field, before anybody presses the button."""
+"""Preview of a new incident, field by field."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What the instance said, now or the last time; `trouble` is why it was not asked now."""
+    """Lists of the instance, live or cached. `trouble` says why they are not live."""
 
     people: mapping.People | None
     groups: Pairs
@@ -32,16 +32,16 @@ class _Seen:
 
 
 class Previews:
-    """Asks the instance for people, groups and categories; writes nothing."""
+    """Reads users, groups and categories from the instance. Writes nothing."""
 
     def __init__(self, setup: Setup, lookups: Lookups) -> None:
         self._setup = setup
         self._lookups = lookups
 
     def of(self, ticket_id: int) -> Preview:
-        """Every field, ours and theirs. Raises NotConfigured, NotFound.
+        """Every field with its ticket value and its ServiceNow value.
 
-        While ServiceNow cannot be reached it is made of what was read before.
+        Uses cached lists while ServiceNow is unavailable. Raises NotConfigured and NotFound.
         """
         setup = self._setup
         client = setup.connected_client()
@@ -70,7 +70,7 @@ class Previews:
         )
 
     def _value_rows(self, ticket: Ticket, seen: _Seen) -> tuple[PreviewRow, ...]:
-        """What depends on the values that the instance knows."""
+        """The rows that depend on lists of the instance."""
         return (
             *_choice_rows(
                 ticket,
@@ -100,7 +100,7 @@ class Previews:
         return _Seen(None, known(GROUPS), known("category"), codes, trouble)
 
     def _correlation_id(self, conn: DbConnection, ticket: Ticket) -> str:
-        """That of the create that waits, else the one that it will have."""
+        """The correlation ID of the waiting create, else the one that it will have."""
         waiting = outbox.find_create(conn, ticket.id, ticket.sn_generation)
         if waiting is not None and waiting.correlation_id:
             return waiting.correlation_id
@@ -134,7 +134,7 @@ class Previews:
 
 
 def _with_group(groups: Pairs, group: str, name: str | None) -> Pairs:
-    """The groups to choose from, with the one that is set even if the instance does not list it."""
+    """The available groups, including the current one if the instance does not list it."""
     if not group or group in dict(groups):
         return groups
     return ((group, name or f"Default group ({group})"), *groups)

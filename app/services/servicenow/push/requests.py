@@ -1,4 +1,4 @@
-"""Pushes as people and scripts ask for them. Every one goes through the outbox."""
+"""Updates requested by people and scripts. Every update goes through the outbox."""
 
 from datetime import datetime, timedelta
 
@@ -31,45 +31,45 @@ SAME_NOTE = timedelta(minutes=10)
 
 
 class Pushes:
-    """Owe first, pay after: the debt is committed before anyone is called."""
+    """Queues updates. An outbox item is committed before the first call to the instance."""
 
     def __init__(self, setup: Setup, lookups: Lookups, delivery: Delivery) -> None:
         self._setup = setup
         self._lookups = lookups
         self._delivery = delivery
 
-    # -- asked for by the ticket service, inside its transactions --------------------------
+    # -- for the ticket service, inside its transactions --------------------------
 
     def groups(self) -> tuple[tuple[str, str], ...]:
-        """(sys_id, name) of the assignment groups as last read, without a call."""
+        """Cached (sys_id, name) pairs of the assignment groups, without a call."""
         return self._lookups.known_choices("assignment_group")
 
     def owe_update(self, conn: Connection, ticket: Ticket, *, by: str) -> None:
-        """A linked ticket's own fields changed: owe them in the same transaction."""
+        """Queue the changed fields of a linked ticket in the same transaction."""
         links.owe_update(conn, ticket, host=self._host_of(ticket), by=by, now=self._setup.now())
 
     def owe_note(self, conn: Connection, ticket: Ticket, note: TicketEvent, *, by: str) -> None:
-        """A note of a linked ticket is to be sent: owe it in the same transaction."""
+        """Queue a note of a linked ticket in the same transaction."""
         host = self._host_of(ticket)
         links.owe_note(conn, ticket, note, host=host, by=by, now=self._setup.now())
 
     def wake(self) -> None:
-        """Something is owed: the worker need not wait for its next look."""
+        """Wake the worker, because an update is waiting."""
         self._setup.wake()
 
-    # -- asked for by people and scripts ----------------------------------------------------
+    # -- for people and scripts ----------------------------------------------------
 
     def status(self, ticket_id: int) -> PushStatus:
-        """Where the ticket's push stands, from our own database. Raises NotFound."""
+        """The sync status of a ticket, without a call. Raises NotFound."""
         return self._status(ticket_id)
 
     def create_from_ticket(
         self, ticket_id: int, *, by: str, assignment_group: str | None = None
     ) -> PushStatus:
-        """One incident for this ticket, however often it is asked for.
+        """Create one incident for this ticket, however often it is requested.
 
-        Raises NotConfigured, NotFound, Invalid for a group that the instance does not have. A
-        failed push is a state of the answer, not an error.
+        Raises NotConfigured, NotFound, and Invalid for a group that the instance does not have. A
+        failed delivery is a state of the result, not an error.
         """
         setup = self._setup
         setup.connected_client()
@@ -88,7 +88,7 @@ class Pushes:
         return self._status(ticket_id, created=created)
 
     def _own_group(self, ticket_id: int) -> set[str | None]:
-        """What the preview offers besides: it may have left the instance's list."""
+        """Groups that the preview also offers, because the instance may no longer list them."""
         with reading(self._setup.engine) as conn:
             own = tickets.get(conn, ticket_id).assignment_group
         return {own, self._setup.defaults.assignment_group}
@@ -126,10 +126,10 @@ class Pushes:
         work_note: str = "",
         include_suggestions: bool = False,
     ) -> PushStatus:
-        """Send the status, the notes not sent yet, and a work note if there is one.
+        """Send the status, all unsent notes, and a work note if there is one.
 
-        `sys_id`, when given, must be the linked incident. Raises NotConfigured, NotFound,
-        Conflict when the ticket is not linked (to that incident).
+        `sys_id`, if given, must be the linked incident. Raises NotConfigured, NotFound, and
+        Conflict if the ticket is not linked to that incident.
         """
         setup = self._setup
         setup.connected_client()
@@ -158,9 +158,10 @@ class Pushes:
         return self._status(ticket_id)
 
     def add_work_note(self, ticket_id: int, text: str, *, by: str) -> PushStatus:
-        """Send one internal note to the incident, and nothing else.
+        """Send one work note to the incident.
 
-        Raises NotConfigured, NotFound, Invalid for an empty text, Conflict when not linked.
+        Raises NotConfigured, NotFound, Invalid for an empty text, and Conflict if the ticket is not
+        linked.
         """
         setup = self._setup
         setup.connected_client()
@@ -177,7 +178,7 @@ class Pushes:
         return self._status(ticket_id)
 
     def _note_once(self, conn: Connection, ticket: Ticket, text: str, *, by: str) -> TicketEvent:
-        """The note, or the same one written moments ago: a second click joins the first."""
+        """Add the note, or return the same note if it was added in the last 10 minutes."""
         now = self._setup.now()
         kind, since = EventKind.INTERNAL_NOTE, now - SAME_NOTE
         same = events.find_note(conn, ticket.id, kind, author=by, body=text, since=since)
@@ -202,9 +203,9 @@ class Pushes:
     def retry(
         self, item_id: int, *, by: str, close_code: str = "", none_found: bool = False
     ) -> PushStatus:
-        """Try a waiting push now; with a close code of the instance for the incident.
+        """Deliver a waiting update now, with a close code of the instance if one is needed.
 
-        `none_found`: a person looked for the incident of an unproven create and there is none.
+        `none_found`: a person searched for the incident of an unproven create and found none.
         """
         setup = self._setup
         with writing(setup.engine) as conn:
@@ -220,7 +221,7 @@ class Pushes:
         return self._status(item.ticket_id)
 
     def _send_anew(self, conn: Connection, item: OutboxItem) -> bool:
-        """With new keys: should there be an incident after all, it is not taken for the new one."""
+        """Requeue a create with new keys, so that no incident of the old keys is linked."""
         if not item.wants_proof:
             return False
         now = self._setup.now()
@@ -234,10 +235,10 @@ class Pushes:
         )
 
     def discard(self, item_id: int, reason: str, *, by: str) -> PushStatus:
-        """Give a push up, for a reason that stands in the timeline.
+        """Discard a waiting update. The reason is recorded in the timeline.
 
-        Raises NotFound, Invalid without a reason, and Conflict for a push that is being sent
-        or may have arrived: its end is found out first.
+        Raises NotFound, Invalid without a reason, and Conflict for an update that is being sent or
+        may have arrived, because its result must be checked first.
         """
         said = checked_reason(reason, "Enter a reason for discarding this update.")
         setup = self._setup
@@ -255,7 +256,7 @@ class Pushes:
         return self._status(item.ticket_id)
 
     def dismiss_notice(self, ticket_id: int, *, by: str) -> PushStatus:
-        """The warning about the incident was read. Raises NotFound."""
+        """Dismiss the warning about the incident. Raises NotFound."""
         with writing(self._setup.engine) as conn:
             ticket = tickets.get(conn, ticket_id, for_update=True)
             if ticket.sn_notice:
@@ -265,13 +266,13 @@ class Pushes:
         return self._status(ticket_id)
 
     def suggestions_note(self, ticket_id: int) -> str:
-        """The work note offered from the ticket's suggestions; empty when there are none."""
+        """A work note made of the ticket's suggestions; empty if there are none."""
         self._setup.complete(ticket_id)
         with reading(self._setup.engine) as conn:
             steps = suggestions.of_ticket(conn, ticket_id)
         return mapping.suggestions_note(masked_steps(steps)) if steps else ""
 
-    # -- inside -----------------------------------------------------------------------------
+    # -- internals -----------------------------------------------------------------------------
 
     def _host_of(self, ticket: Ticket) -> str:
         return ticket.sn_host or self._setup.host

@@ -1,4 +1,4 @@
-"""Bringing one incident up to its ticket: read, compare, send what differs, look at the echo."""
+"""Update one incident from its ticket: read, compare, send the differences, check the response."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,10 +32,10 @@ Record = Mapping[str, str]
 
 
 class Updates:
-    """Sends what the outbox owes of a linked ticket's own fields.
+    """Sends the fields of linked tickets.
 
-    The ticket is sent as it is now, not as it was when the push was owed, and the pushes of a
-    ticket go one after the other: an older state never follows a newer one.
+    The current values are sent, not those at the time of queueing, and the updates of a ticket are
+    sent one after the other. So an older state never follows a newer one.
     """
 
     def __init__(self, setup: Setup, lookups: Lookups, payloads: Payloads) -> None:
@@ -45,10 +45,10 @@ class Updates:
         self._overlaps = Overlaps(setup, lookups)
 
     def send(self, item: OutboxItem, ticket: Ticket) -> None:
-        """Raises ServiceNowError, or NotYet when it is too early to send again.
+        """Send the differences. Raises ServiceNowError, or NotYet if it is too early to send again.
 
-        A field that both sides changed is not sent: the push is blocked (conflict) after the
-        other fields went.
+        A field that both sides changed is not sent. After the other fields are sent, the update is
+        blocked with the kind `conflict`.
         """
         sys_id = link_of(ticket)
         client = self._setup.connected_client()
@@ -60,7 +60,7 @@ class Updates:
         payload = self._payloads.of(item, masked_ticket(ticket), verdict, record=record)
         before, overlap = record, None
         if payload.fields or not verdict.settled:
-            # Without a trace of a lost write, that may still be under way.
+            # A lost write that left no trace may still arrive.
             refuse_if_too_early(item, self._setup)
         if payload.fields:
             ours = links.values_of(ticket)
@@ -70,7 +70,7 @@ class Updates:
             record = client.update_incident(sys_id, payload.fields, fields=mapping.FIELDS)
             overlap = self._overlaps.after(before, record, payload.fields)
         elif kept := ticket.sn_agreed.get("read"):
-            # An earlier write may have arrived, whose answer was lost.
+            # An earlier write, whose response was lost, may have arrived.
             lost = {name: value or "" for name, value in kept.items()}
             overlap = self._overlaps.after(lost, record, written_since(lost, record))
         turned_back = is_turned_back(mapping.seen_of(before), ticket, theirs)
@@ -82,7 +82,7 @@ class Updates:
     def _record(
         self, item: OutboxItem, ticket: Ticket, record: Record, *, sent: "_Sent"
     ) -> ServiceNowRejected | None:
-        """Write what both sides agree on now; answers what a person must look at."""
+        """Store the synced values. Returns the error that a person must resolve, if any."""
         now = self._setup.now()
         with writing(self._setup.engine) as conn:
             current = tickets.get(conn, ticket.id, for_update=True)
@@ -103,7 +103,7 @@ class Updates:
     def _agree(
         self, conn: DbConnection, current: Ticket, ticket: Ticket, record: Record, sent: "_Sent"
     ) -> Ticket:
-        """The ticket after both sides agree on what was sent; unchanged by a late answer."""
+        """The ticket with the sent values marked as synced. A late response changes nothing."""
         seen = mapping.seen_of(record)
         if is_late(seen, current, ticket.sn_agreed.get("seen", {})):
             return current
@@ -120,7 +120,7 @@ class Updates:
     def _compare(
         self, conn: DbConnection, ticket: Ticket, overlap: Overlap, sent: "_Sent"
     ) -> Ticket:
-        """Take over or ask about what was not sent, and warn of what may be overwritten."""
+        """Merge the fields that were not sent, and warn of overwritten values."""
         now = self._setup.now()
         found = reconcile(
             ticket,
@@ -141,7 +141,7 @@ class Updates:
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """What one update set out to send, and what went."""
+    """What one update intended to send, and what it sent."""
 
     verdict: mapping.Merge
     payload: Payload
@@ -150,9 +150,9 @@ class _Sent:
     overlap: Overlap | None
 
     def agreed_by(self, record: Record) -> tuple[str, ...]:
-        """Fields that the echo settles; the resolution goes with the status.
+        """Fields that the response confirms. The resolution follows the status.
 
-        A state that was not kept settles nothing: the next try sends it again.
+        A state that ServiceNow changed back is not confirmed, so the next attempt sends it again.
         """
         names = {*self.verdict.send, *(RESOLUTION if "status" in self.verdict.send else ())}
         names -= {*self.verdict.take, *self.verdict.conflicts}
@@ -177,7 +177,7 @@ class _Sent:
         return " ".join(part for part in said if part) or silent
 
     def trouble(self, record: Record, ticket: Ticket) -> ServiceNowRejected | None:
-        """What holds the push: a state that was not kept, or fields that both sides changed."""
+        """The error that blocks the update: a state changed back, or a conflict."""
         if self._state_was_changed_back(record):
             return ServiceNowRejected(" ".join(self.payload.refused_by(record)), kind=Kind.NOT_KEPT)
         if not ticket.sn_conflicts:
