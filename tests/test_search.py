@@ -161,6 +161,31 @@ def test_the_newest_without_words_go_first(desk: Desk, engine: Engine) -> None:
     assert batch.keys == (second,)
 
 
+def test_a_text_that_cannot_be_indexed_holds_up_no_other(
+    agent: TestClient,
+    desk: Desk,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    good, bad = desk.ticket("The printer jams"), desk.ticket("Unreadable hunter2")
+    forget_words(engine, good.id, bad.id)
+    really = search.problem_words
+
+    def breaking(subject: str, description: str) -> list[str]:
+        if "Unreadable" in subject:
+            raise ValueError(f"cannot read {subject}")
+        return really(subject, description)
+
+    monkeypatch.setattr(search, "problem_words", breaking)
+    desk.services.knowledge.index_missing()
+    assert subjects(agent, "printer") == ["The printer jams"]
+    assert subjects(agent, f"#{bad.id}") == ["Unreadable hunter2"]
+    assert caplog.messages.count(f"ticket {bad.id} cannot be indexed: ValueError") == 1
+    assert "hunter2" not in caplog.text
+    desk.services.tickets.change(bad.id, {"description": "Still"}, by=desk.user)
+
+
 def test_words_are_written_after_the_start_though_the_database_was_locked(
     app: FastAPI,
     agent: TestClient,

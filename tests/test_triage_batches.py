@@ -288,3 +288,98 @@ def test_scripts_are_told_while_the_reasons_are_being_prepared(
     later = api.get(path).json()
     assert later["reasons_pending"] is False
     assert later["predictions"][0]["words_for"]
+
+
+UNREADABLE = {"subject": "Unreadable", "description": "Unreadable hunter2"}
+
+
+@pytest.fixture
+def broken_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes triage break on every text with a word in it."""
+
+    def breaks(word: str) -> None:
+        def refusing(really: Callable[..., Any]) -> Callable[..., Any]:
+            def triage(self: TriageEngine, *texts: Any, **rules: Any) -> Any:
+                if word in str(texts):
+                    raise ValueError(f"cannot read {texts}")
+                return really(self, *texts, **rules)
+
+            return triage
+
+        for name in ("triage", "triage_all"):
+            monkeypatch.setattr(TriageEngine, name, refusing(getattr(TriageEngine, name)))
+
+    return breaks
+
+
+def test_a_text_that_breaks_triage_holds_up_no_other(
+    app: FastAPI,
+    service: TriageService,
+    engine: Engine,
+    came_in: Callable[..., Ticket],
+    broken_by: Callable[[str], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken_by("Unreadable")
+    first, bad, last = came_in(JAM), came_in(UNREADABLE), came_in(VPN)
+    assert service.catch_up() == 3
+    assert [len(said_of(engine, ticket)) for ticket in (first, bad, last)] == [2, 0, 2]
+    (told,) = (one.getMessage() for one in caplog.records if one.levelname == "ERROR")
+    assert told.startswith(f"triage cannot read ticket {bad.id}: ValueError in triage, line ")
+    assert "hunter2" not in caplog.text
+    app.state.services.learning.keep_up()
+    assert ids(engine, tickets.untriaged) == ids(engine, tickets.unexplained) == []
+
+
+def test_two_of_them_alone_hold_up_nothing_either(
+    service: TriageService,
+    engine: Engine,
+    came_in: Callable[..., Ticket],
+    broken_by: Callable[[str], None],
+) -> None:
+    broken_by("Unreadable")
+    for _ in range(2):
+        came_in(UNREADABLE)
+    assert service.catch_up() == 2
+    assert ids(engine, tickets.untriaged) == []
+
+
+def test_tickets_wait_while_the_engine_itself_is_broken(
+    service: TriageService,
+    engine: Engine,
+    came_in: Callable[..., Ticket],
+    broken_by: Callable[[str], None],
+) -> None:
+    broken_by("")
+    ticket = came_in(JAM)
+    with pytest.raises(ValueError, match="cannot read"):
+        service.catch_up()
+    assert ids(engine, tickets.untriaged) == [ticket.id]
+
+
+def test_a_text_that_cannot_be_explained_keeps_its_prediction(
+    agent: TestClient,
+    service: TriageService,
+    engine: Engine,
+    came_in: Callable[..., Ticket],
+    broken_by: Callable[[str], None],
+) -> None:
+    ticket, other = came_in(JAM), came_in(VPN)
+    assert service.catch_up() == 2
+    broken_by("paper jam")
+    assert "Category: hardware" in card(agent, f"/tickets/{ticket.id}")
+    assert ids(engine, tickets.unexplained) == [other.id]
+
+
+def test_a_new_ticket_is_taken_though_its_text_breaks_triage(
+    agent: TestClient,
+    service: TriageService,
+    engine: Engine,
+    broken_by: Callable[[str], None],
+) -> None:
+    broken_by("Unreadable")
+    answer = agent.post("/tickets", data=UNREADABLE, follow_redirects=False)
+    assert answer.status_code == 303
+    service.catch_up()
+    assert ids(engine, tickets.untriaged) == []
+    assert agent.get(answer.headers["Location"]).status_code == 200

@@ -5,6 +5,7 @@ incidents are new; their words are made behind it, without a transaction, and st
 still the same.
 """
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ from app.db.tables import (
     unindexed,
 )
 
+log = logging.getLogger("app.search")
 Key = int | str
 Words = tuple[list[str], list[str]]
 
@@ -77,6 +79,14 @@ class Noun(NamedTuple):
     def ref(self, key: Key) -> str:
         """A key as text, in an order in which the newest ticket is the last."""
         return f"{key:010}" if isinstance(key, int) else key
+
+    def words_of(self, row: Sequence[Any]) -> Words | None:
+        """The words of one text. One that breaks this has none, and holds up no other."""
+        try:
+            return self.words(row)
+        except Exception as exc:  # noqa: BLE001 The message might quote the text.
+            log.error("%s %s cannot be indexed: %s", self.name, row[0], type(exc).__name__)
+            return None
 
     def key_of(self, ref: str) -> Key:
         return ref if self is INCIDENT else int(ref)
@@ -129,7 +139,7 @@ def index_incidents(conn: Connection, sys_ids: Iterable[str]) -> None:
 
 def _index(conn: Connection, noun: Noun, keys: Collection[Key]) -> None:
     rows = _texts(conn, noun, keys)
-    _store(conn, noun, {key: noun.words(row) for key, row in rows.items()})
+    _store(conn, noun, {key: noun.words_of(row) for key, row in rows.items()})
 
 
 def _texts(
@@ -163,7 +173,7 @@ class Waiting:
 
     def words(self) -> dict[Key, Words | None]:
         """The words of the texts; takes a third of a millisecond each, so no transaction."""
-        return {key: self.noun.words(row) for key, row in self.texts.items()}
+        return {key: self.noun.words_of(row) for key, row in self.texts.items()}
 
 
 def add_waiting(conn: Connection, noun: Noun, keys: Iterable[Key]) -> None:

@@ -46,9 +46,10 @@ class Recalled:
 
 
 def recall(conn: Connection, texts: Sequence[str]) -> list[dict[Field, Recalled]]:
-    """For each masked text, by field: the newest correction of the same or nearly the same text."""
+    """For each text, by field: the newest correction of the same or nearly the same text."""
     if not corrections.any_taught(conn):
         return [{} for _ in texts]
+    texts = [masked(text) for text in texts]
     prints = [same_text.fingerprint(text) if same_text.tidied(text) else "" for text in texts]
     same: dict[str, dict[Field, Recalled]] = {}
     for fingerprint, lesson in corrections.of_same_words(conn, set(prints) - {""}):

@@ -1,66 +1,42 @@
 """Triage of tickets: store predictions, show them by mode, record people's decisions."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
-from math import isclose
-from typing import Any
+from traceback import extract_tb
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
-from app.copilot.secrets.redact import masked
 from app.db import corrections as db_lessons
 from app.db import events, predictions, suggestions, tickets
 from app.db.engine import reading, writing
-from app.errors import Invalid, NotFound
+from app.errors import DatabaseAway, Invalid, NotFound
 from app.models.tickets import EventKind, Suggestion, Ticket
-from app.models.triage import Field, Mode, Neighbour, Prediction, PredictionView, Verdict
+from app.models.triage import Field, PredictionView, Verdict
 from app.services.copilot import corrections
+from app.services.copilot.readings import Reading, predictions_of, with_reasons
 from app.services.copilot.service import CopilotService, Triage
 from app.services.copilot.settings import Governance, Rules
-from app.services.copilot.similar import SimilarService
+from app.services.copilot.similar import Around, SimilarService
 from app.services.copilot.suggestions import Suggesting
 
+log = logging.getLogger("app.triage")
 # Tickets per transaction: more are not faster, and block other writers longer.
 BATCH = 100
+Text = tuple[str, str]
+"""A subject and a description."""
+PLAIN: Text = ("The printer prints nothing", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The predictions and suggestions for one text, with the settings at that time."""
+class Explained(NamedTuple):
+    """The predictions for one text with reasons, similar tickets and suggestions."""
 
-    said: tuple[Prediction, ...]
-    suggestions: tuple[Suggestion, ...]
-    rules: Rules
-    ready: bool
-
-    def without(self, fields: set[Field]) -> "Reading":
-        """The same without the predictions for some fields."""
-        return replace(self, said=tuple(one for one in self.said if one.field not in fields))
-
-    def filled(self, now: datetime) -> dict[str, Any]:
-        """The ticket columns to set: values only if sure and in the mode autofill."""
-        values: dict[str, Any] = {"triaged_at": now if self.ready else None}
-        for one in self.said:
-            mode = self.rules.modes[one.field]
-            if not mode.shows:
-                continue
-            values["triage_model"] = one.model
-            if mode is Mode.AUTOFILL:
-                values |= _columns(one)
-        return values
-
-    def emptied(self) -> dict[str, Any]:
-        """The ticket columns that an earlier triage may have set, as None."""
-        return {name: None for one in self.said for name in predictions.COLUMNS[one.field]}
-
-    def told(self) -> str:
-        """The message for the timeline, a sentence per field; empty if no prediction is shown."""
-        return " ".join(
-            f"{one.field.label}: {one.value if one.sure else 'not sure'} ({_how_sure(one)})."
-            for one in self.said
-            if self.rules.modes[one.field].shows
-        )
+    found: Triage
+    around: Around
+    steps: tuple[Suggestion, ...]
 
 
 class TriageService:
@@ -88,23 +64,33 @@ class TriageService:
 
         `but` is the ticket with this text, to exclude it from the similar tickets.
         """
-        text = masked(f"{subject}\n{description}")
         with reading(self._engine) as conn:
             rules = self._governance.rules(conn)
-            (taught,) = corrections.recall(conn, [text])
+        unread = Reading(said=(), suggestions=(), rules=rules, ready=False)
         if not self._similar.ready:
-            return Reading(said=(), suggestions=(), rules=rules, ready=False)
+            return unread
+        with _going_on_without("a new text"):
+            with reading(self._engine) as conn:
+                (taught,) = corrections.recall(conn, [f"{subject}\n{description}"])
+            found, around, steps = self._explain(subject, description, rules=rules, but=but)
+            return Reading(
+                said=tuple(
+                    replace(one, neighbours=around.labelled) if one.field is Field.CATEGORY else one
+                    for one in predictions_of(found, taught, rules)
+                ),
+                suggestions=steps,
+                rules=rules,
+                ready=found.ready,
+            )
+        return unread
+
+    def _explain(
+        self, subject: str, description: str, *, rules: Rules, but: int | None
+    ) -> Explained:
         found = self._copilot.triage(subject, description, matrix=rules.matrix)
         around = self._similar.around(subject, description, but=but)
-        return Reading(
-            said=tuple(
-                replace(one, neighbours=around.labelled) if one.field is Field.CATEGORY else one
-                for one in _said(found, taught, rules)
-            ),
-            suggestions=self._suggesting.steps(subject, description, like=around.matches),
-            rules=rules,
-            ready=found.ready,
-        )
+        steps = self._suggesting.steps(subject, description, like=around.matches)
+        return Explained(found, around, steps)
 
     def keep(self, conn: Connection, ticket: Ticket, found: Reading, *, by: str | None) -> None:
         """Store the predictions for a ticket; a value it already has is recorded as a decision."""
@@ -213,19 +199,35 @@ class TriageService:
         if not waiting:
             return 0
         pause()
-        return self._keep_all(list(zip(waiting, self._read_all(waiting), strict=True)))
-
-    def _read_all(self, waiting: Sequence[Ticket]) -> list[Reading]:
-        """As `read`, without reasons, similar tickets and suggestions."""
-        texts = [(ticket.subject, ticket.description) for ticket in waiting]
-        hidden = [masked("\n".join(parts)) for parts in texts]
         with reading(self._engine) as conn:
             rules = self._governance.rules(conn)
-            taught = corrections.recall(conn, hidden)
+        return self._keep_all(list(zip(waiting, self._read_all(waiting, rules), strict=True)))
+
+    def _read_all(self, waiting: Sequence[Ticket], rules: Rules) -> list[Reading]:
+        """As `read`, without reasons, similar tickets and suggestions.
+
+        A text that triage cannot read gets no predictions. Raises if it can read no text at all.
+        """
+        try:
+            return self._read_batch(list(map(_text_of, waiting)), rules)
+        except DatabaseAway:
+            raise
+        except Exception:  # noqa: BLE001 One of the texts, unless the next line raises too.
+            self._read_batch([PLAIN], rules)
+        return [self._read_alone(ticket, rules) for ticket in waiting]
+
+    def _read_alone(self, ticket: Ticket, rules: Rules) -> Reading:
+        with _going_on_without(f"ticket {ticket.id}"):
+            return self._read_batch([_text_of(ticket)], rules)[0]
+        return Reading(said=(), suggestions=(), rules=rules, ready=True)
+
+    def _read_batch(self, texts: Sequence[Text], rules: Rules) -> list[Reading]:
+        with reading(self._engine) as conn:
+            taught = corrections.recall(conn, ["\n".join(parts) for parts in texts])
         every = self._copilot.triage_all(texts, matrix=rules.matrix)
         return [
-            Reading(_said(found, known, rules), suggestions=(), rules=rules, ready=found.ready)
-            for found, known in zip(every, taught, strict=True)
+            Reading(predictions_of(one, known, rules), suggestions=(), rules=rules, ready=one.ready)
+            for one, known in zip(every, taught, strict=True)
         ]
 
     def _keep_all(self, found: Sequence[tuple[Ticket, Reading]]) -> int:
@@ -279,68 +281,48 @@ class TriageService:
         """
         with reading(self._engine) as conn:
             ticket = tickets.get(conn, ticket_id)
-            matrix = self._governance.rules(conn).matrix
+            rules = self._governance.rules(conn)
         if not ticket.reasons_pending or not self._similar.ready:
             return False
-        found = self._copilot.triage(ticket.subject, ticket.description, matrix=matrix)
-        if not found.ready:
+        explained = self._explained(ticket, rules)
+        if explained is not None and not explained.found.ready:
             return False
-        around = self._similar.around(ticket.subject, ticket.description, but=ticket_id)
-        steps = self._suggesting.steps(ticket.subject, ticket.description, like=around.matches)
         with writing(self._engine) as conn:
             current = tickets.get(conn, ticket_id, for_update=True)
             if not current.reasons_pending or current.version != ticket.version:
                 return False
             tickets.fill(conn, ticket_id, reasons_pending=False)
-            suggestions.store(conn, ticket_id, steps)
-            for one in found.said:
-                if stored := predictions.find_current(conn, ticket_id, one.field):
-                    explained = _explained(stored.said, one, around.labelled)
-                    predictions.explain(conn, stored.id, explained)
+            if explained is not None:
+                _store_reasons(conn, ticket_id, explained)
         return True
 
-
-def _said(
-    found: Triage, taught: Mapping[Field, corrections.Recalled], rules: Rules
-) -> tuple[Prediction, ...]:
-    """The predictions: an earlier correction of the same text replaces the model's value."""
-    return tuple(
-        _by_matrix(taught[one.field].instead_of(one), rules) if one.field in taught else one
-        for one in found.said
-        if rules.modes[one.field] is not Mode.OFF
-    )
+    def _explained(self, ticket: Ticket, rules: Rules) -> Explained | None:
+        """None if triage cannot read the text; the predictions stay without reasons."""
+        with _going_on_without(f"ticket {ticket.id}"):
+            return self._explain(*_text_of(ticket), rules=rules, but=ticket.id)
+        return None
 
 
-def _explained(
-    stored: Prediction, again: Prediction, labelled: tuple[Neighbour, ...]
-) -> Prediction:
-    """Add reasons to a stored prediction, but only those of the same model and confidence."""
-    same = (
-        not stored.taught_by
-        and stored.model == again.model
-        and isclose(stored.confidence, again.confidence, rel_tol=1e-6)
-    )
-    return replace(
-        stored,
-        words_for=again.words_for if same else (),
-        words_against=again.words_against if same else (),
-        neighbours=labelled if stored.field is Field.CATEGORY else (),
-    )
+def _store_reasons(conn: Connection, ticket_id: int, explained: Explained) -> None:
+    suggestions.store(conn, ticket_id, explained.steps)
+    for one in explained.found.said:
+        if stored := predictions.find_current(conn, ticket_id, one.field):
+            said = with_reasons(stored.said, one, explained.around.labelled)
+            predictions.explain(conn, stored.id, said)
 
 
-def _how_sure(said: Prediction) -> str:
-    return "earlier correction" if said.taught_by else f"{said.confidence:.0%} confidence"
+def _text_of(ticket: Ticket) -> Text:
+    return ticket.subject, ticket.description
 
 
-def _by_matrix(said: Prediction, rules: Rules) -> Prediction:
-    """The prediction with its priority by the current matrix of impact and urgency."""
-    if said.impact is None or said.urgency is None:
-        return said
-    return replace(said, value=rules.matrix[(said.impact, said.urgency)])
-
-
-def _columns(said: Prediction) -> dict[str, Any]:
-    return {
-        name: getattr(said, of) if said.sure or of == "confidence" else None
-        for name, of in predictions.COLUMNS[said.field].items()
-    }
+@contextmanager
+def _going_on_without(what: str) -> Iterator[None]:
+    """Log an error of triage and continue with the next text. Raises DatabaseAway."""
+    try:
+        yield
+    except DatabaseAway:
+        raise
+    except Exception as exc:  # noqa: BLE001 Its message might quote the text.
+        frame = extract_tb(exc.__traceback__)[-1]
+        where = f"{type(exc).__name__} in {frame.name}, line {frame.lineno}"
+        log.error("triage cannot read %s: %s", what, where)

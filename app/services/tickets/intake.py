@@ -15,8 +15,9 @@ from app.models.accounts import Role, User
 from app.models.characters import is_blank
 from app.models.tickets import EventKind, NewTicket, Priority, Ticket, TicketStatus
 from app.security import checked_email
+from app.services.copilot.readings import Reading
 from app.services.copilot.service import CopilotService
-from app.services.copilot.triage import Reading, TriageService
+from app.services.copilot.triage import TriageService
 
 
 class Opening:
