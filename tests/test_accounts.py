@@ -121,7 +121,7 @@ def test_a_note_is_carried_through_the_log_in_for_its_account_alone(
     page = soup(mine.text)
     assert page.select_one("#note-form textarea").get_text().strip() == typed["body"]
     assert page.select_one("#note-form [value=comment][checked]")
-    assert "not sent yet" in page.select_one("[role=status]#page-notice").get_text()
+    assert "has not been sent yet" in page.select_one("[role=status]#page-notice").get_text()
     assert page.select("nav.site-nav a")
     assert browser.get("/").status_code == 200
     gone = hidden | writer | {"draft_ticket": "999"}

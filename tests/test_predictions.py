@@ -311,7 +311,7 @@ def test_the_page_says_who_switched_what_and_only_admins_may(
     changes = soup(admin.get("/admin/copilot").text).select_one("#changes")
     assert changes is not None
     assert "admin@example.com" in changes.get_text()
-    assert "Priority: suggest" in changes.get_text()
+    assert "Priority mode set to suggest" in changes.get_text()
     assert agent.get("/admin/copilot").status_code == 403
 
 

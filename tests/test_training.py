@@ -114,7 +114,7 @@ def test_an_admin_goes_back_to_an_earlier_model(
     assert boss.post("/admin/copilot/models/0/use").status_code == 303
     training_app.state.services.learning.keep_up()
     assert model_of(boss) == before
-    assert "The starter model in use" in boss.get("/admin/copilot").text
+    assert "Model set to the starter model" in boss.get("/admin/copilot").text
     assert boss.post("/admin/copilot/models/999/use").status_code == 409
 
 

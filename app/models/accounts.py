@@ -11,13 +11,13 @@ class Role(StrEnum):
     ADMIN = "admin"
 
     def may_act_as(self, needed: "Role") -> bool:
-        """An admin may do what an agent may, an agent what a requester may."""
+        """Whether this role includes the permissions of `needed`."""
         order = list(Role)
         return order.index(self) >= order.index(needed)
 
 
 class Scope(StrEnum):
-    """What an API token may do under /api; the lesser of scope and owner's role counts."""
+    """The permissions of an API token under /api, limited by its owner's role."""
 
     READ = "read"
     WRITE = "write"
@@ -38,7 +38,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class ApiToken:
-    """A token as lists show it; its secret is shown once and kept as a hash only."""
+    """An API token without its secret, of which only a hash is stored."""
 
     id: int
     user_id: int
@@ -53,7 +53,7 @@ class ApiToken:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A browser that is logged in; `key` is the hash of its secret id."""
+    """A logged-in browser; `key` is the hash of its secret id."""
 
     key: str
     browser: str

@@ -1,4 +1,4 @@
-"""How right triage was on this desk. No figure stands without the number of cases behind it."""
+"""Triage accuracy. Every metric comes with its number of cases."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from app.models.triage import Field, TrackRecord
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What became of the predictions of one field. `untouched` ones are among the `accepted`."""
+    """Counts of the predictions of one field by decision; `accepted` includes `untouched`."""
 
     predicted: int
     accepted: int
@@ -17,16 +17,16 @@ class Counted:
 
     @property
     def waiting(self) -> int:
-        """Predicted, and nobody has decided yet."""
+        """Predictions without a decision."""
         return self.predicted - self.accepted - self.replaced
 
 
 @dataclass(frozen=True, slots=True)
 class LiveQuality:
-    """Sure predictions against what people decided, beside always guessing the commonest value.
+    """Metrics of sure predictions against decisions, with the majority class as baseline.
 
-    `kappa` (quadratic-weighted) and the recall of urgent tickets are there for priority only;
-    `urgent_recall` is None without an urgent ticket.
+    `kappa` (quadratic-weighted) and the recall of urgent tickets are for priority only;
+    `urgent_recall` is None without urgent tickets.
     """
 
     count: int
@@ -40,7 +40,7 @@ class LiveQuality:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """Predictions of one tenth of confidence: what was claimed on average, what was right."""
+    """Predictions in one tenth of confidence: average confidence and correct ones."""
 
     low: float
     claimed: float
@@ -49,7 +49,7 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """One value: how often it was right where it was said, and found where people chose it."""
+    """Precision (`said`) and recall (`chosen`) of one value."""
 
     name: str
     said: TrackRecord
@@ -58,7 +58,7 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
-    """What one model did."""
+    """The counts of one model version."""
 
     model: str
     counted: Counted
@@ -67,7 +67,7 @@ class VersionRow:
 
 @dataclass(frozen=True, slots=True)
 class FieldAccuracy:
-    """One field over one span of days. `quality` is None while too few were decided on."""
+    """The accuracy of one field over a number of days; `quality` is None with too few decisions."""
 
     field: Field
     counted: Counted
@@ -80,7 +80,7 @@ class FieldAccuracy:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """The last `days` days, a field each."""
+    """The accuracy of each field over the last `days` days."""
 
     days: int
     fields: tuple[FieldAccuracy, ...]
@@ -88,7 +88,7 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class TriageCounts:
-    """For the dashboard: of the tickets opened in the last `days` days."""
+    """Triage results of the tickets created in the last `days` days."""
 
     days: int
     triaged: int

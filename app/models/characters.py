@@ -1,4 +1,4 @@
-"""Characters that cannot be seen or that mislead: taken out before a text is shown or sent."""
+"""Removal of invisible and misleading characters from texts."""
 
 import re
 
@@ -14,13 +14,13 @@ UNSEEN = re.compile(
 
 
 def plain(text: str) -> str:
-    """The text without characters that cannot be seen or that reorder what is; often itself."""
+    """The text without characters that are invisible or reorder text."""
     text = CONTROLS.sub(" ", text)
     return text if text.isascii() else UNSEEN.sub("", text)
 
 
 def lowered(text: str) -> str:
-    """The text in small letters, each where it stood: what `re.IGNORECASE` finds is in it."""
+    """The text in lower case, character by character, so that positions stay the same."""
     if not text.isascii():
         # Characters that `re.IGNORECASE` takes for a letter of ASCII, and `str.lower` does not.
         text = text.replace("İ", "i").replace("ı", "i").replace("ſ", "s")
@@ -28,5 +28,5 @@ def lowered(text: str) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """True when there is nothing in it that a person would see."""
+    """True if the text has no visible characters."""
     return not any(char.isprintable() and not char.isspace() for char in text)

@@ -1,4 +1,4 @@
-"""What agents see of a draft: the text before it is sent, and what came back."""
+"""Drafts of a language model and the previews of their prompts."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from app.models.tickets import Ticket
 
 
 class DraftKind(StrEnum):
-    """What a language model may be asked to write."""
+    """The kind of text that a language model drafts."""
 
     SUGGESTION = "suggestion"
     REPLY = "reply"
@@ -17,9 +17,9 @@ class DraftKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DraftPreview:
-    """Exactly what would be sent: `texts` are the instruction and the masked ticket.
+    """The exact prompt: `texts` are the instructions and the masked ticket.
 
-    `seen` names them; a draft is only made of the text with this name.
+    `seen` is their digest; a draft is requested only for a prompt with this digest.
     """
 
     ticket: Ticket
@@ -33,7 +33,7 @@ class DraftPreview:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A text to be edited. `sources` are (slug, title); `trouble` says why it is the plain one."""
+    """A text to edit. `sources` are (slug, title) pairs; `trouble` is why there is no draft."""
 
     ticket: Ticket
     kind: DraftKind

@@ -1,4 +1,4 @@
-"""What a form was filled from: tells a field that a person changed from one left alone."""
+"""The values that a form showed, to detect which fields a person changed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """A digest of each value as the form showed it; it travels with the form as text."""
+    """A digest of each value that a form showed; sent with the form as text."""
 
     digests: Mapping[str, str]
 
@@ -19,7 +19,7 @@ class Basis:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """As `str` wrote it; what cannot be read is no part of it."""
+        """Parse the text of `str`; malformed parts are ignored."""
         pairs = (pair.partition(":") for pair in text.split())
         return cls({unquote(name): digest for name, _, digest in pairs if digest})
 
@@ -27,11 +27,11 @@ class Basis:
         return " ".join(f"{quote(name)}:{digest}" for name, digest in self.digests.items())
 
     def touched(self, name: str, typed: object) -> bool:
-        """Whether the person changed this field; one that the form did not show counts too."""
+        """Whether the person changed this field; True for a field the form did not show."""
         return self.digests.get(name) != _digest(typed)
 
     def stands(self, name: str, *now: object) -> bool:
-        """Whether one of the values `now` is still what the form showed."""
+        """Whether one of the values `now` equals the value that the form showed."""
         return name not in self.digests or self.digests[name] in map(_digest, now)
 
     def own(self, typed: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,9 +41,9 @@ class Basis:
     def contested(
         self, own: Mapping[str, Any], now: Mapping[str, Any], *, shown: Callable[[str], str] = str
     ) -> tuple[str, ...]:
-        """Those of the person's `own` changes whose field another person changed to another value.
+        """The person's `own` changes to fields that another person set to a different value.
 
-        `shown` makes of a text what the form shows of it.
+        `shown` turns a text into what the form shows of it.
         """
         return tuple(
             name
@@ -58,6 +58,6 @@ def _text(value: object) -> str:
 
 
 def _digest(value: object) -> str:
-    """Short: two texts with one digest would have to be made on purpose, by their own editor."""
+    """A short digest: only the editor of both texts could construct a collision."""
     text = _text(value).replace("\r\n", "\n").strip()
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

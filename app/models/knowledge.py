@@ -1,4 +1,4 @@
-"""Articles of the knowledge base."""
+"""Articles of the knowledge base, sources of suggestions and ratings."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from app.models.form_basis import Basis
 
 @dataclass(frozen=True, slots=True)
 class ArticleDraft:
-    """What somebody writes; `keywords` are separated by commas, `body` is Markdown."""
+    """The editable part of an article; `keywords` are separated by commas, `body` is Markdown."""
 
     title: str
     category: str
@@ -19,13 +19,13 @@ class ArticleDraft:
 
     @property
     def basis(self) -> Basis:
-        """What a form that shows this was filled from."""
+        """The basis of a form that shows this draft."""
         return Basis.of(asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """One page of the knowledge base. `updated_by` is an address, None for what came with us."""
+    """An article. `updated_by` is an e-mail address, None for articles included with the app."""
 
     id: int
     slug: str
@@ -40,7 +40,7 @@ class Article:
 
     @property
     def draft(self) -> ArticleDraft:
-        """What of it is written by people."""
+        """The editable part."""
         return ArticleDraft(self.title, self.category, self.public, self.keywords, self.body)
 
     @property
@@ -50,7 +50,7 @@ class Article:
 
 @dataclass(frozen=True, slots=True)
 class ArticleList:
-    """Articles a viewer may read; `q` and `category` are what was asked for."""
+    """Articles that a viewer may read, with the filters `q` and `category`."""
 
     articles: tuple[Article, ...]
     q: str
@@ -58,7 +58,7 @@ class ArticleList:
 
 
 class SourceKind(StrEnum):
-    """What a suggestion can rest on."""
+    """The kind of a suggestion's source."""
 
     ARTICLE = "article"
     TICKET = "ticket"
@@ -67,7 +67,7 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What may resemble a text, and the words it was told with."""
+    """A source that may be similar to a text, with the words of its problem."""
 
     kind: SourceKind
     ref: str
@@ -87,7 +87,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name for people."""
         if self.kind is SourceKind.TICKET:
             return f"Ticket {self.ref}"
         return self.number or "Article"
@@ -98,7 +98,7 @@ class Source:
 
 
 def href_of(kind: SourceKind, ref: str) -> str:
-    """Where a source is read."""
+    """The path of a source's page."""
     if kind is SourceKind.INCIDENT:
         return f"/servicenow/incidents/{ref}"
     return f"/{kind}s/{ref}"
@@ -106,8 +106,7 @@ def href_of(kind: SourceKind, ref: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A source with its likeness, and what that likeness meant: `share` of `pairs` pairs of texts
-    that were as much alike had the same category."""
+    """A similar source. Of `pairs` equally similar texts, `share` had the same category."""
 
     source: Source
     score: float
@@ -117,7 +116,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class SimilarView:
-    """What resembles a ticket, the likest first. `basis` says whose pairs were counted."""
+    """The sources similar to a ticket, most similar first; `basis` names the calibration data."""
 
     ticket_id: int
     matches: tuple[Match, ...]
@@ -126,7 +125,7 @@ class SimilarView:
 
 @dataclass(frozen=True, slots=True)
 class StoredCalibration:
-    """What scores have meant on this desk: (lowest score, share, pairs) a bin."""
+    """The calibration of similarity scores: (lowest score, share, pairs) per bin."""
 
     bins: tuple[tuple[float, float, int], ...]
     created_at: datetime
@@ -134,7 +133,7 @@ class StoredCalibration:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What a person says of a source under a ticket, with a word of why."""
+    """A person's rating of a source on a ticket, with an optional reason."""
 
     kind: SourceKind
     source: str
@@ -145,7 +144,7 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class SourceFigures:
-    """On how many tickets a source was suggested and used, and how people found it."""
+    """On how many tickets a source was suggested and used, and its ratings."""
 
     suggested: int
     used: int

@@ -1,4 +1,4 @@
-"""Tickets, their timeline, and what triage says of them."""
+"""Tickets, their timeline and their suggestions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from app.models.form_basis import Basis
 from app.models.knowledge import SourceKind, href_of
 
 SUBJECT_LENGTH = 255
-# The fields of a ticket that forms show.
+# The fields of a ticket in its forms.
 ON_FORMS = (
     "subject",
     "description",
@@ -40,7 +40,7 @@ class TicketStatus(StrEnum):
 
 
 class Priority(StrEnum):
-    """Ours. ServiceNow's is 1 to 5."""
+    """The priority of a ticket. ServiceNow's priority is 1 to 5."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -53,7 +53,7 @@ class Priority(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What an entry of a ticket's timeline tells."""
+    """The kind of a timeline entry."""
 
     COMMENT = "comment"
     INTERNAL_NOTE = "internal_note"
@@ -65,15 +65,16 @@ class EventKind(StrEnum):
 
     @property
     def label(self) -> str:
-        return "ServiceNow" if self is EventKind.SERVICENOW else self.value.replace("_", " ")
+        names = {EventKind.SERVICENOW: "ServiceNow", EventKind.REVEALED: "Secrets shown"}
+        return names.get(self, self.value.replace("_", " ").capitalize())
 
 
 NOTES = (EventKind.COMMENT, EventKind.INTERNAL_NOTE)
 
 
 class NotePush(StrEnum):
-    """When a note goes to ServiceNow: as soon as there is a link, with the next sync by hand, or
-    not at all.
+    """When a note is sent to ServiceNow: once the ticket is linked, with the next manual sync, or
+    never.
     """
 
     NOW = "now"
@@ -93,7 +94,7 @@ RESOLUTION_CODES = (
 
 
 class SyncStatus(StrEnum):
-    """How the last write to ServiceNow ended, retries still to come or not."""
+    """The result of the last write to ServiceNow, also if a retry follows."""
 
     OK = "ok"
     FAILED = "failed"
@@ -101,7 +102,7 @@ class SyncStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """One next step and what it rests on; `source` is an article's slug, an id or a sys_id."""
+    """One suggested step and its source; `source` is an article's slug, a ticket id or a sys_id."""
 
     text: str
     source: str
@@ -116,7 +117,7 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class NewTicket:
-    """What somebody wants opened; without a requester it is their own."""
+    """The values of a new ticket; without a requester, the author is the requester."""
 
     subject: str
     description: str = ""
@@ -152,28 +153,28 @@ class Ticket:
     sn_last_error: str | None
     sn_host: str | None
     sn_generation: int
-    # The values both sides had when they last agreed, as `Agreed` says.
+    # The last synced values, see `Agreed`.
     sn_agreed: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
-    # 1 (high) to 3 (low), as in ServiceNow; a person's own, and as triage filled them in.
+    # 1 (high) to 3 (low), as in ServiceNow; chosen by a person, and predicted by triage.
     impact: int | None = None
     urgency: int | None = None
     predicted_impact: int | None = None
     predicted_urgency: int | None = None
-    # By field that both sides changed: {"theirs": ..., "by": ..., "at": ...} of the incident, and
-    # "overwritten", the value before both, where our write met theirs.
+    # For each field that both sides changed: {"theirs": ..., "by": ..., "at": ...} of the incident,
+    # and "overwritten", the earlier value, if our write overwrote an edit in ServiceNow.
     sn_conflicts: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
-    # The sys_id of the assignment group there, and its name.
+    # The sys_id and the name of the assignment group in ServiceNow.
     assignment_group: str | None = None
     assignment_group_name: str | None = None
-    # Since when the incident cannot be seen any more.
+    # Since when the incident is no longer visible.
     sn_missing_since: datetime | None = None
-    # The random key of its next create; None while it is linked to an incident it did not make.
+    # The random key of the next create; None while linked to an incident that it did not create.
     sn_key: str | None = None
     # A warning about the incident, until a person dismisses it.
     sn_notice: str | None = None
-    # Triaged in a batch: what the Copilot says is there, its reasons and steps are not yet.
+    # Triaged in a batch: reasons and suggestions are not computed yet.
     reasons_pending: bool = False
-    # How many secrets are hidden in the texts of this very value; 0 is also "as written".
+    # The number of secrets hidden in the texts of this object; 0 if they are not masked.
     hidden: int = 0
 
     @property
@@ -182,7 +183,7 @@ class Ticket:
 
     @property
     def basis(self) -> Basis:
-        """What a form that shows this very value was filled from."""
+        """The basis of a form that shows this ticket."""
         return Basis.of({name: getattr(self, name) for name in ON_FORMS})
 
     @property
@@ -195,12 +196,12 @@ class Ticket:
 
     @property
     def their_priority(self) -> str | None:
-        """What ServiceNow last said, in our word; its own rules may have made it."""
+        """ServiceNow's last known priority as a ticket priority; its own rules may calculate it."""
         return self.sn_agreed.get("theirs", {}).get("priority")
 
     @property
     def severity(self) -> tuple[int, int] | None:
-        """Impact and urgency behind the effective priority; None where only it was chosen."""
+        """Impact and urgency of the effective priority; None if only the priority was chosen."""
         impact, urgency = (
             (self.impact, self.urgency)
             if self.priority
@@ -215,10 +216,10 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class TicketChange:
-    """A field that an entry of the timeline changed; empty values are "".
+    """A field changed in a timeline entry; empty values are "".
 
-    `before` and `after` are None in entries that were written before values were recorded. Texts
-    are masked and shortened.
+    `before` and `after` are None in entries older than the recording of values. Texts are masked
+    and shortened.
     """
 
     field: str
@@ -227,7 +228,7 @@ class TicketChange:
 
     @property
     def text(self) -> str:
-        """The change in words; empty where the values are not known."""
+        """The change as a line of text; empty if the values are unknown."""
         if self.before is None or self.after is None:
             return ""
         label = label_of(self.field).capitalize()
@@ -241,9 +242,9 @@ class TicketChange:
 
 @dataclass(frozen=True, slots=True)
 class TicketEvent:
-    """One entry of a timeline. `author` is an address, None for the app itself.
+    """One timeline entry. `author` is an e-mail address, None for the app itself.
 
-    `body` is what somebody wrote, or a message; empty where the `changes` say everything.
+    `body` is a person's text or a message; empty if there are only `changes`.
     """
 
     id: int
@@ -256,17 +257,17 @@ class TicketEvent:
     push: NotePush | None = None
     pushed_at: datetime | None = None
     changes: tuple[TicketChange, ...] = ()
-    # The random mark by which a note is recognized in ServiceNow.
+    # The random mark that identifies the note in ServiceNow.
     sn_mark: str | None = None
     hidden: int = 0
 
     @property
     def text(self) -> str:
-        """The entry in words: its body, then a line for each change."""
+        """The entry as text: its body, then one line per change."""
         lines = (self.body, *(change.text for change in self.changes))
         return "\n".join(line for line in lines if line)
 
 
 def label_of(name: str) -> str:
-    """A field's name in a sentence."""
+    """The name of a field within a sentence."""
     return name.replace("_", " ")

@@ -3,7 +3,7 @@
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-# The zones that people choose from: places, without the aliases that are kept for old systems.
+# The regions of the zones to choose from; aliases for old systems are left out.
 REGIONS = frozenset(
     (
         "Africa",

@@ -1,4 +1,4 @@
-"""What the Copilot says of a ticket, what it rests on, and what became of it."""
+"""Predictions, the decisions about them, corrections and trained models."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from typing import Any
 
 from app.models.tickets import Priority
 
-# A share of fewer cases than this says nothing, and is not shown.
+# Accuracy is shown from this number of cases on.
 ENOUGH = 30
 
 
 class Field(StrEnum):
-    """What is predicted."""
+    """A predicted field of a ticket."""
 
     CATEGORY = "category"
     PRIORITY = "priority"
@@ -24,7 +24,7 @@ class Field(StrEnum):
 
 
 class Mode(StrEnum):
-    """What is done with the predictions of a field."""
+    """How the predictions of a field are used."""
 
     AUTOFILL = "autofill"
     SUGGEST = "suggest"
@@ -41,7 +41,7 @@ class Mode(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a person made of a prediction; untouched means resolved without a change to it."""
+    """A person's decision about a prediction; untouched means unchanged when resolved."""
 
     ACCEPTED = "accepted"
     UNTOUCHED = "untouched"
@@ -51,7 +51,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A labelled ticket that resembles this one. `match` is 0 to 1."""
+    """A similar ticket with a confirmed value. `match` is 0 to 1."""
 
     ticket_id: int
     subject: str
@@ -61,9 +61,9 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One field of one ticket. `value` is the best guess, also when it is not `sure` enough.
+    """The prediction for one field. `value` is the best guess, also if it is not `sure`.
 
-    `confidence` is 0 to 1. `taught_by` and `taught_at` tell of the correction that it repeats.
+    `confidence` is 0 to 1. `taught_by` and `taught_at` name the correction that was applied.
     """
 
     field: Field
@@ -83,7 +83,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class StoredPrediction:
-    """A prediction as it was made for a ticket, and what became of it."""
+    """A prediction of a ticket and the decision about it."""
 
     id: int
     ticket_id: int
@@ -99,11 +99,11 @@ class StoredPrediction:
 
     @property
     def shown(self) -> bool:
-        """Whether people saw it: sure enough, and in a mode that shows."""
+        """Whether it was shown: sure, and in a mode that shows predictions."""
         return self.said.sure and self.mode.shows
 
     def verdict_on(self, value: str | None) -> Verdict | None:
-        """What deciding on `value` makes of it; None when the decision was taken back."""
+        """The verdict if a person sets `value`; None if the decision was withdrawn."""
         if not self.said.sure:
             return Verdict.NOT_SURE
         if not value:
@@ -113,7 +113,7 @@ class StoredPrediction:
 
 @dataclass(frozen=True, slots=True)
 class TrackRecord:
-    """How often predictions of about this confidence were right on this desk."""
+    """How many predictions of about the same confidence were correct."""
 
     right: int
     total: int
@@ -125,7 +125,7 @@ class TrackRecord:
 
 @dataclass(frozen=True, slots=True)
 class PredictionView:
-    """A prediction for the ticket's page: with the desk's record, and earlier ones beside it."""
+    """A prediction for the ticket page, with its accuracy and the number of earlier ones."""
 
     stored: StoredPrediction
     record: TrackRecord
@@ -138,7 +138,7 @@ class PredictionView:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What a person chose on a ticket where the Copilot was wrong or not sure."""
+    """A correction: a person's choice where the prediction was wrong or not sure."""
 
     ticket_id: int
     field: Field
@@ -150,7 +150,7 @@ class Lesson:
 
 
 class ModelState(StrEnum):
-    """How far a training is, or what became of its model."""
+    """The state of a training or its result."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -165,9 +165,10 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A model of this desk's own. `own` labels were there; `figures` are as the training left them.
+    """A model trained on this installation's tickets.
 
-    `asked_by` is an address, None when the app saw enough new labels.
+    `own` is the number of its own labels, `figures` holds the metrics. `asked_by` is an e-mail
+    address, None if the app started the training.
     """
 
     id: int
@@ -187,7 +188,7 @@ Matrix = Mapping[tuple[int, int], Priority]
 
 @dataclass(frozen=True, slots=True)
 class SettingChange:
-    """One switch of a Copilot setting: what, to what, by whom."""
+    """One change of a Copilot setting."""
 
     name: str
     value: Any
@@ -196,10 +197,10 @@ class SettingChange:
 
     @property
     def words(self) -> str:
-        """The switch as a sentence."""
+        """The change as a phrase for the change log."""
         kind, _, field = self.name.partition(".")
         if kind == "mode":
-            return f"{field.capitalize()}: {self.value}"
+            return f"{field.capitalize()} mode set to {self.value}"
         if kind == "model":
-            return f"Model {self.value} in use" if self.value else "The starter model in use"
-        return "The matrix of impact and urgency"
+            return f"Model set to {self.value}" if self.value else "Model set to the starter model"
+        return "Priority matrix changed"

@@ -1,1 +1,1 @@
-"""What can be asked for: one module per noun, pages and JSON side by side."""
+"""Routes: one module per noun, with its pages and its API."""

@@ -1,6 +1,6 @@
-"""Coming in and going out, one's own password and API tokens.
+"""Log-in, log-out, reset links, the user's own account and API tokens.
 
-A form that cannot be used is shown again with what was typed: the one reason for a try here.
+An invalid form is shown again with the values entered.
 """
 
 from collections.abc import AsyncIterator
@@ -39,15 +39,15 @@ agents = [Depends(require(Role.AGENT))]
 Text = Annotated[str, Form()]
 Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
 TokenId = Annotated[int, Field(ge=1, le=HIGHEST_ID)]
-# What a session is stored under.
+# The key of a stored session.
 Key = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 LONGEST_TOKEN_DAYS = 3650
 
 
 async def hashing_accounts(request: Request, accounts: Accounts) -> AsyncIterator[AccountService]:
-    """For routes that hash a password, which takes much memory: two at once.
+    """For routes that hash a password: two at once, because hashing needs much memory.
 
-    Others wait here without a thread. Raises TooManyAttempts after 2 s.
+    Others wait without a thread. Raises TooManyAttempts after 2 s.
     """
     slots: Semaphore = request.app.state.password_checks
     try:
@@ -67,7 +67,7 @@ async def hashing_accounts(request: Request, accounts: Accounts) -> AsyncIterato
 HashingAccounts = Annotated[AccountService, Depends(hashing_accounts, scope="function")]
 
 
-# -- in and out ------------------------------------------------------------------------------
+# -- log-in and log-out ----------------------------------------------------------------------
 
 
 @pages.get("/login")
@@ -77,7 +77,7 @@ def login(
     cookie: SessionCookie,
     next: str = "",  # noqa: A002
 ) -> Response:
-    """The log-in form; people who are in already go on to where they wanted."""
+    """Show the log-in form; redirect users who are logged in."""
     if accounts.sessions.user(cookie):
         return see_other(local_path(next))
     return _login_form(request, target=next)
@@ -94,7 +94,7 @@ def log_in(
     password: Text = "",
     target: Annotated[str, Form(alias="next")] = "",
 ) -> Response:
-    """Start a session and go on to `next`, or to the note that the last one ended before."""
+    """Start a session and go to `next`, or to the unsent note of an ended session."""
     try:
         cookies = accounts.sign_in(
             email,
@@ -138,7 +138,7 @@ def _set_cookie(
 
 @pages.post("/logout")
 def log_out(request: Request, accounts: Accounts, cookie: SessionCookie) -> Response:
-    """End this session on the server too."""
+    """End this session."""
     accounts.sessions.end(cookie)
     response = see_other("/login")
     name = session_cookie_name(request)
@@ -147,7 +147,7 @@ def log_out(request: Request, accounts: Accounts, cookie: SessionCookie) -> Resp
 
 
 def _resumed(parts: TicketParts, user: User, draft: DraftNote) -> Response | None:
-    """The ticket with the note in its form, if this account wrote it and may see the ticket."""
+    """The ticket page with the unsent note, if this account wrote it and can see the ticket."""
     if draft.draft_by != user.id or not draft.fields:
         return None
     parts.request.state.user = user
@@ -155,7 +155,7 @@ def _resumed(parts: TicketParts, user: User, draft: DraftNote) -> Response | Non
         return parts.of(user).ticket_page(
             draft.draft_ticket,
             typed={"body": draft.draft_body, "kind": draft.draft_kind},
-            notice="Your session had ended. The note below is not sent yet.",
+            notice="Your session ended. The note below has not been sent yet.",
         )
     except NotFound:
         return None
@@ -182,7 +182,7 @@ def _login_form(
 
 
 def _form(request: Request, name: str, error: AppError | None, /, **context: Any) -> Response:
-    """A page with a form; with the error's status and sentences when there was one."""
+    """A page with a form, with the status and messages of an error."""
     response = page(
         request,
         name,
@@ -201,7 +201,7 @@ def _form(request: Request, name: str, error: AppError | None, /, **context: Any
 
 @pages.get("/reset/{token}")
 def reset(request: Request, accounts: Accounts, token: str) -> Response:
-    """The form behind a reset link."""
+    """Show the form of a reset link."""
     return _form(request, "account/reset.html", None, owner=accounts.user_of_reset(token))
 
 
@@ -209,7 +209,7 @@ def reset(request: Request, accounts: Accounts, token: str) -> Response:
 def reset_password(
     request: Request, accounts: HashingAccounts, token: str, password: Text = ""
 ) -> Response:
-    """Set the password the link is for; then its owner signs in with it."""
+    """Set the password and redirect to the log-in page."""
     try:
         accounts.reset_password(token, password)
     except Invalid as exc:
@@ -218,12 +218,12 @@ def reset_password(
     return see_other("/login")
 
 
-# -- one's own account -----------------------------------------------------------------------
+# -- the user's account ----------------------------------------------------------------------
 
 
 @pages.get("/account")
 def account(request: Request, user: CurrentUser, accounts: Accounts) -> Response:
-    """Profile, password, sessions and API tokens."""
+    """Show profile, password, sessions and API tokens."""
     return _account_page(request, user, accounts)
 
 
@@ -231,7 +231,7 @@ def account(request: Request, user: CurrentUser, accounts: Accounts) -> Response
 def change_profile(
     request: Request, user: CurrentUser, accounts: Accounts, time_zone: Text = ""
 ) -> Response:
-    """Choose how pages look to oneself: the time zone, "" for the browser's."""
+    """Save the profile: the time zone, "" for the browser's."""
     try:
         changed = accounts.change_profile(user, time_zone=time_zone)
     except Invalid as exc:
@@ -250,7 +250,7 @@ def change_password(
     new: Text = "",
     end_token: Annotated[list[TokenId], Form()] = [],  # noqa: B006
 ) -> Response:
-    """Set a new password; every other session ends, and the API tokens that were ticked."""
+    """Set a new password, end all other sessions and revoke the selected API tokens."""
     try:
         accounts.change_password(
             user, current=current, new=new, cookie=cookie, end_tokens=end_token
@@ -269,7 +269,7 @@ def create_token(
     scope: Annotated[Scope, Form()] = Scope.WRITE,
     days: Annotated[int, Form(ge=0, le=LONGEST_TOKEN_DAYS)] = 0,
 ) -> Response:
-    """Make an API token and show its secret, this once; 0 days: it does not expire."""
+    """Create an API token and show its secret once; with 0 days it does not expire."""
     lasts = timedelta(days=days) if days else None
     try:
         _, secret = accounts.create_token(user, name, scope=scope, lasts=lasts)
@@ -280,7 +280,7 @@ def create_token(
 
 @pages.post("/account/tokens/{token_id}/revoke", dependencies=agents)
 def revoke_token(request: Request, user: CurrentUser, accounts: Accounts, token_id: Id) -> Response:
-    """End one of one's own tokens."""
+    """Revoke one of the user's tokens."""
     accounts.revoke_token(user, token_id)
     if is_partial(request):
         return _tokens(request, user, accounts)
@@ -291,7 +291,7 @@ def revoke_token(request: Request, user: CurrentUser, accounts: Accounts, token_
 def end_session(
     request: Request, user: CurrentUser, accounts: Accounts, cookie: SessionCookie, key: Key
 ) -> Response:
-    """Log another browser of one's own out."""
+    """End another session of the user."""
     accounts.sessions.end_own(user, key)
     if not is_partial(request):
         return see_other("/account")

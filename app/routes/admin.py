@@ -1,4 +1,4 @@
-"""For admins: everybody's accounts and API tokens."""
+"""Admin pages: all accounts and API tokens."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 @pages.get("")
 def index() -> Response:
-    """The first of the admin pages."""
+    """Redirect to the first admin page."""
     return see_other("/admin/users")
 
 
@@ -28,7 +28,7 @@ def index() -> Response:
 
 @pages.get("/users")
 def users(request: Request, accounts: Accounts) -> Response:
-    """Everybody, and the form for one more."""
+    """Show all accounts and the form for a new one."""
     return _users_page(request, accounts)
 
 
@@ -39,7 +39,7 @@ def create_user(
     email: Annotated[str, Form()] = "",
     role: Annotated[Role, Form()] = Role.REQUESTER,
 ) -> Response:
-    """Make an account and show the link with which its owner sets a password, this once."""
+    """Create an account and show once the link with which its owner sets a password."""
     base = _link_base(request)
     try:
         user, token = accounts.invite_user(email, role)
@@ -53,28 +53,28 @@ def create_user(
 def change_role(
     request: Request, accounts: Accounts, user_id: Id, role: Annotated[Role, Form()]
 ) -> Response:
-    """Make somebody a requester, an agent or an admin."""
+    """Change the role of an account."""
     accounts.change_role(user_id, role)
     return _users_card(request, accounts)
 
 
 @pages.post("/users/{user_id}/deactivate")
 def deactivate(request: Request, accounts: Accounts, user_id: Id) -> Response:
-    """Keep somebody out until activated again."""
+    """Deactivate an account."""
     accounts.deactivate(user_id)
     return _users_card(request, accounts)
 
 
 @pages.post("/users/{user_id}/activate")
 def activate(request: Request, accounts: Accounts, user_id: Id) -> Response:
-    """Let somebody in again."""
+    """Activate an account again."""
     accounts.activate(user_id)
     return _users_card(request, accounts)
 
 
 @pages.post("/users/{user_id}/reset")
 def reset_link(request: Request, accounts: Accounts, user_id: Id) -> Response:
-    """Show a link with which the owner sets a new password, this once."""
+    """Create a reset link and show it once."""
     base = _link_base(request)
     user, token = accounts.user(user_id), accounts.reset_token(user_id)
     link = f"{base}/reset/{token}"
@@ -90,11 +90,14 @@ def reset_link(request: Request, accounts: Accounts, user_id: Id) -> Response:
 
 
 def _link_base(request: Request) -> str:
-    """Where links lead. Raises Conflict: a host that the request names is used on loopback only."""
+    """The base of links in this app: PUBLIC_URL, or the request's host on loopback only.
+
+    Raises Conflict.
+    """
     base: str = request.app.state.settings.link_base(str(request.base_url).rstrip("/"))
     if not base:
         raise Conflict(
-            "Password links need PUBLIC_URL, the address people use, and it is not set.",
+            "Cannot create a password link, because PUBLIC_URL is not set.",
             hint="Set PUBLIC_URL, such as https://desk.example.com, and restart the app.",
         )
     return base
@@ -136,13 +139,13 @@ def _users_card(request: Request, accounts: AccountService) -> Response:
 
 @pages.get("/tokens")
 def tokens(request: Request, accounts: Accounts) -> Response:
-    """Everybody's API tokens."""
+    """Show the API tokens of all accounts."""
     return page(request, "admin/tokens.html", tokens=accounts.all_tokens())
 
 
 @pages.post("/tokens/{token_id}/revoke")
 def revoke_token(request: Request, user: CurrentUser, accounts: Accounts, token_id: Id) -> Response:
-    """End anybody's token."""
+    """Revoke any token."""
     accounts.revoke_token(user, token_id)
     if not is_partial(request):
         return see_other("/admin/tokens")

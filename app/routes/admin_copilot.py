@@ -1,4 +1,4 @@
-"""For admins: how the Copilot is set, and the model it predicts with."""
+"""Admin page: Copilot settings and models."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Id = Annotated[int, Path(ge=0, le=HIGHEST_ID)]
 
 @dataclass(frozen=True)
 class CopilotDesk:
-    """What the page is made of; its matrix comes back to it when it cannot be used."""
+    """The Copilot settings page; an invalid matrix is shown again."""
 
     request: Request
     rules: CopilotRules
@@ -48,7 +48,7 @@ class CopilotDesk:
         )
 
     def done(self, said: str, *, anchor: str = "") -> Response:
-        """The answer to a change that worked: the page in place for htmx."""
+        """The response to a successful change: the page for htmx, else a redirect."""
         if is_partial(self.request):
             return announce(self.page(), said)
         return see_other(f"/admin/copilot{anchor}")
@@ -66,7 +66,7 @@ Desk = Annotated[CopilotDesk, Depends()]
 
 
 class MatrixForm(BaseModel):
-    """The nine cells, named "impact-urgency"."""
+    """The nine cells of the priority matrix, named "impact-urgency"."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -75,7 +75,7 @@ class MatrixForm(BaseModel):
 
 @pages.get("")
 def index(desk: Desk) -> Response:
-    """The model, modes, matrix and who switched them."""
+    """Show model, modes, matrix and change log."""
     return desk.page()
 
 
@@ -83,14 +83,14 @@ def index(desk: Desk) -> Response:
 def switch_mode(
     field: Field, mode: Annotated[Mode, Form()], desk: Desk, user: CurrentUser
 ) -> Response:
-    """Autofill, suggest, shadow or off, from now on."""
+    """Set the prediction mode of a field."""
     desk.rules.set_mode(field, mode, by=user)
     return desk.done("Prediction mode saved.")
 
 
 @pages.post("/matrix")
 def save_matrix(desk: Desk, user: CurrentUser, form: Annotated[MatrixForm, Form()]) -> Response:
-    """Priority for each impact and urgency, from now on."""
+    """Save the priority matrix."""
     cells = {name: str(value) for name, value in (form.model_extra or {}).items()}
     basis = Basis.parse(form.seen)
     try:
@@ -102,7 +102,7 @@ def save_matrix(desk: Desk, user: CurrentUser, form: Annotated[MatrixForm, Form(
 
 @pages.get("/model")
 def model_card(desk: Desk) -> Response:
-    """The card alone, while a training is under way."""
+    """The model card, polled during a training."""
     if not is_partial(desk.request):
         return see_other("/admin/copilot#model")
     return desk.model_card()
@@ -110,13 +110,13 @@ def model_card(desk: Desk) -> Response:
 
 @pages.post("/train")
 def train(training: Training, desk: Desk, user: CurrentUser) -> Response:
-    """Ask for a training; the worker does it."""
+    """Queue a training for the worker."""
     training.ask(by=user)
     return desk.done("Training is queued.", anchor="#model")
 
 
 @pages.post("/models/{model_id}/use")
 def use(model_id: Id, desk: Desk, user: CurrentUser) -> Response:
-    """Go back to an earlier model; 0 is the starter."""
+    """Use another model; 0 is the starter model."""
     desk.models.choose(model_id, by=user)
-    return desk.done("The model in use is changed.", anchor="#model")
+    return desk.done("Model changed.", anchor="#model")

@@ -1,4 +1,4 @@
-"""Articles for people: list and search, read, write."""
+"""Pages of the knowledge base."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -19,7 +19,7 @@ pages = APIRouter(prefix="/articles", include_in_schema=False)
 agents = [Depends(require(Role.AGENT))]
 admins = [Depends(require(Role.ADMIN))]
 Slug = Annotated[str, Path(max_length=100, pattern="^[a-z0-9-]+$")]
-# The headings that triage reads steps and symptoms from.
+# The headings from which steps and symptoms are read.
 SKELETON = "## Symptoms\n- \n\n## Steps\n1. \n\n## It worked when\n\n\n## Escalate when\n\n"
 
 
@@ -32,7 +32,7 @@ def index(
     q: Wanted = "",
     category: Wanted = "",
 ) -> Response:
-    """What the viewer may read; its list alone for htmx."""
+    """List and search articles; only the list for htmx."""
     shown = knowledge.list(user, q=q, category=category)
     if is_partial(request):
         return fragment(request, "articles/list.html", shown=shown)
@@ -46,7 +46,7 @@ def new(
     copilot: Copilot,
     ticket: Annotated[int | None, Query(ge=1, le=HIGHEST_ID)] = None,
 ) -> Response:
-    """The form of a new article, empty or drafted from a resolved ticket."""
+    """Show the form for a new article, empty or drafted from a resolved ticket."""
     typed = asdict(knowledge.draft_from(ticket)) if ticket else {"body": SKELETON}
     return _form(request, copilot, typed=typed)
 
@@ -58,7 +58,7 @@ def draft_of(
     keywords: Typed = "",
     body: Typed = "",
 ) -> dict[str, object]:
-    """An article as typed; internal unless said otherwise."""
+    """The values of an article form; internal by default."""
     return {
         "title": title,
         "category": category,
@@ -75,7 +75,7 @@ TypedArticle = Annotated[dict[str, object], Depends(draft_of)]
 def create(
     request: Request, knowledge: Knowledge, copilot: Copilot, user: CurrentUser, typed: TypedArticle
 ) -> Response:
-    """Add an article; its address is made from its title."""
+    """Add an article; its slug is made from its title."""
     try:
         draft = ArticleDraft(**checked(ArticleIn, typed).model_dump())
         slug = knowledge.write(draft, by=user)
@@ -88,7 +88,7 @@ def create(
 def show(
     request: Request, slug: Slug, knowledge: Knowledge, suggesting: Suggesting, user: CurrentUser
 ) -> Response:
-    """One article; staff also see how it has done as a suggestion."""
+    """Show an article, to staff with its usage as a suggestion."""
     article = knowledge.read(slug, user)
     agent = user.role.may_act_as(Role.AGENT)
     figures = suggesting.figures(slug) if agent else None
@@ -114,7 +114,7 @@ def change(
     typed: TypedArticle,
     seen: Seen = "",
 ) -> Response:
-    """Write a new version with what was changed; `seen` is what the form was filled from."""
+    """Write a new version with the changes; `seen` is the form's basis."""
     basis = Basis.parse(seen)
     try:
         draft = ArticleDraft(**checked(ArticleIn, typed).model_dump())
@@ -143,7 +143,7 @@ def _form(
     slug: str | None = None,
     seen: str = "",
 ) -> Response:
-    """The form of a new article, or of `slug`."""
+    """The form for a new article, or for the article `slug`."""
     return page(
         request,
         "articles/form.html",

@@ -1,4 +1,4 @@
-"""Ask: the best public steps while a trouble is being described, and a ticket if they fail."""
+"""The Ask page: suggested fixes for a described problem, or a ticket."""
 
 import uuid
 from typing import Annotated
@@ -26,9 +26,9 @@ def ask(request: Request, _: CurrentUser, helped: bool = False) -> Response:
 def answers(
     request: Request, suggesting: Suggesting, _: CurrentUser, text: Typed = "", key: Key = ""
 ) -> Response:
-    """The best public steps for what was written; they alone for htmx.
+    """Suggest fixes for a description; only the list for htmx.
 
-    Posted and not asked for by address, so that what people write stands in no log.
+    A POST request, so that the description does not appear in access logs.
     """
     found = suggesting.answers(text)
     if is_partial(request):
@@ -44,7 +44,7 @@ def helped(
     text: Typed = "",
     key: Key = "",
 ) -> Response:
-    """The steps were enough: no ticket is opened, and that is counted."""
+    """Record that an article solved the problem without a ticket."""
     asked = str(checked(TicketIn, {"subject": "x", "description": text}).description)
     suggesting.helped(slug, asked, key=key or uuid.uuid4().hex, viewer=user)
     return see_other("/ask?helped=true")
@@ -54,7 +54,7 @@ def helped(
 def open_ticket(
     request: Request, tickets: Tickets, user: CurrentUser, text: Typed = "", key: Key = ""
 ) -> Response:
-    """Open the ticket with what was written; its first line is the subject."""
+    """Create a ticket from the description; its first line is the subject."""
     typed = {"subject": subject_of(text), "description": text.replace("\r\n", "\n").strip()}
     try:
         wanted = NewTicket(**checked(TicketIn, typed).model_dump())
@@ -65,7 +65,7 @@ def open_ticket(
 
 
 def subject_of(text: str) -> str:
-    """The first line, cut at a word."""
+    """The first line of a text, shortened at a word."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     if len(line) <= SHORT_SUBJECT:
         return line

@@ -1,4 +1,4 @@
-"""Around the Copilot's predictions: accepted or replaced on a ticket, and how right they were."""
+"""Decisions about predictions, and triage accuracy."""
 
 from typing import Annotated, Literal
 
@@ -21,7 +21,7 @@ Level = Annotated[Literal["1", "2", "3"], Form()]
 
 @pages.post("/tickets/{ticket_id}/predictions/{prediction_id}/accept")
 def accept(ticket_id: Id, prediction_id: Id, decisions: Decisions, desk: Desk) -> Response:
-    """What triage said is right."""
+    """Accept a prediction."""
     decisions.accept(ticket_id, prediction_id, by=desk.user)
     return desk.done(ticket_id, "Prediction accepted.", anchor="triage")
 
@@ -36,7 +36,7 @@ def replace(
     impact: Level = "3",
     urgency: Level = "3",
 ) -> Response:
-    """Something else is right: a category, or an impact and urgency."""
+    """Correct a prediction with a category, or an impact and urgency."""
     severity = (int(impact), int(urgency))
     decisions.replace(ticket_id, prediction_id, value, severity=severity, by=desk.user)
     return desk.done(ticket_id, "Correction saved.", anchor="triage")
@@ -46,7 +46,7 @@ def replace(
 def accuracy(
     request: Request, figures: AccuracyFigures, copilot: Copilot, days: int = SPANS[0]
 ) -> Response:
-    """What was said against what people decided; another span than offered is the shortest."""
+    """Show triage accuracy; an unknown number of days means the shortest span."""
     return page(
         request,
         "copilot/accuracy.html",
@@ -60,5 +60,5 @@ def accuracy(
 def api_accuracy(
     figures: AccuracyFigures, days: Annotated[int, Query(ge=1, le=365)] = SPANS[0]
 ) -> Accuracy:
-    """How right triage was: `quality` is null while fewer than 30 predictions were decided on."""
+    """Triage accuracy. `quality` is null while fewer than 30 predictions have a decision."""
     return figures.view(days)

@@ -1,4 +1,4 @@
-"""Rows as a CSV file that is sent while it is read."""
+"""Streamed CSV downloads."""
 
 import csv
 import io
@@ -10,20 +10,20 @@ from fastapi.responses import StreamingResponse
 
 from app.models.characters import plain
 
-# A spreadsheet would run a text that begins so as a formula.
+# A spreadsheet runs a text with one of these prefixes as a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-# Rows that go out at once: one by one, each would wait for a thread.
+# Rows per chunk: sent one by one, each row would wait for a thread.
 AT_ONCE = 500
-# Without it Excel reads UTF-8 as the code page of its machine.
+# Without it, Excel does not recognize UTF-8.
 BYTE_ORDER_MARK = "\ufeff"
 
 
 def csv_answer(
     name: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, for_programs: bool = False
 ) -> Response:
-    """A download called `name`.csv; no cell of it is a formula.
+    """A download named `name`.csv without formulas.
 
-    It begins with a byte-order mark, except `for_programs`, which would read that as a letter.
+    It starts with a byte-order mark, except `for_programs`.
     """
     lines = _lines(head, rows)
     return StreamingResponse(

@@ -1,4 +1,4 @@
-"""Drafts by a language model: the text that would be sent, then the draft in its box."""
+"""Drafts by a language model: preview of the prompt, then the draft to edit."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ Seen = Annotated[str, Form(max_length=64)]
 def preview(
     request: Request, ticket_id: Id, kind: DraftKind, drafting: Drafting, user: CurrentUser
 ) -> Response:
-    """Exactly what would be sent; nothing is."""
+    """Show the exact prompt without sending it."""
     shown = drafting.preview(ticket_id, kind, by=user)
     answer = fragment if is_partial(request) else page
     return answer(request, "drafts/preview.html", preview=shown)
@@ -39,7 +39,7 @@ def draft(
     user: CurrentUser,
     seen: Seen = "",
 ) -> Response:
-    """Ask the model for the text that was `seen`, and show its draft in an ordinary form."""
+    """Send the prompt that was `seen` to the model, and show the draft in a form."""
     made = drafting.draft(ticket_id, kind, seen=seen, by=user)
     answer = fragment if is_partial(request) else page
     return answer(request, "drafts/draft.html", draft=made, codes=RESOLUTION_CODES)

@@ -1,4 +1,4 @@
-"""What was typed into a form, under the rules of the JSON door."""
+"""Form values, validated by the schemas of the API."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,18 +10,18 @@ from pydantic import BaseModel, ValidationError
 from app.errors import Invalid, sentence
 from app.schemas.tickets import HIGHEST_ID, id_in
 
-# Longer than what is accepted, so that a text too long comes back in its form.
+# Longer than any accepted text, so that a text that is too long is shown again in its form.
 Typed = Annotated[str, Form(max_length=1_500_000)]
-# What a form was filled from, as `Basis` writes it.
+# The basis of a form, as text of `Basis`.
 Seen = Annotated[str, Form(max_length=100_000)]
 Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class DraftNote:
-    """A note whose session ended before it was sent; it travels through the log-in form.
+    """An unsent note of an ended session, carried through the log-in form.
 
-    `draft_by` is the account that wrote it, which is the only one to see it again.
+    `draft_by` is the account that wrote it; only this account sees it again.
     """
 
     draft_ticket: Annotated[int, Form(ge=0, le=HIGHEST_ID)] = 0
@@ -31,12 +31,12 @@ class DraftNote:
 
     @property
     def fields(self) -> dict[str, object]:
-        """The hidden fields of a form that carries it."""
+        """The hidden form fields that carry the note."""
         return asdict(self) if self.draft_ticket and self.draft_body.strip() else {}
 
 
 async def keep_note(request: Request) -> None:
-    """Put the typed note where the log-in page finds it, should the session have ended."""
+    """Store the note for the log-in page in case the session has ended."""
     form = await request.form()
     draft = DraftNote(
         draft_ticket=id_in(str(request.path_params["ticket_id"])) or 0,
@@ -48,9 +48,9 @@ async def keep_note(request: Request) -> None:
 
 
 def checked(model: type[Model], typed: Mapping[str, object]) -> Model:
-    """What was typed, as the model has it. Raises Invalid, a sentence per field."""
+    """Validate form values with a schema. Raises Invalid with one message per field."""
     try:
         return model.model_validate(typed)
     except ValidationError as exc:
         fields = {str(error["loc"][0]): sentence(error) for error in exc.errors()}
-        raise Invalid("Some fields cannot be used.", fields=fields) from exc
+        raise Invalid("Check these fields:", fields=fields) from exc

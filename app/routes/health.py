@@ -1,4 +1,4 @@
-"""For whoever watches this installation: alive, and ready. Needs no sign-in, tells no secret."""
+"""Liveness and readiness endpoints, without authentication."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -10,13 +10,13 @@ pages = APIRouter(include_in_schema=False)
 
 @pages.api_route("/healthz", methods=["GET", "HEAD"])
 async def healthz(request: Request) -> dict[str, str]:
-    """The process answers, with its version; nothing else is asked."""
+    """200 with the version while the process runs."""
     return {"status": "alive", "version": request.app.version}
 
 
 @pages.api_route("/readyz", methods=["GET", "HEAD"])
 def readyz(request: Request) -> Response:
-    """200 when requests can be served; else 503 naming the check that failed."""
+    """200 if the app can serve requests, otherwise 503 with the failed check."""
     checks = request.app.state.health.checks()
     results = {check.name: check.status for check in checks}
     failed = next((check for check in checks if check.status == "failed"), None)

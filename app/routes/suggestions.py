@@ -1,4 +1,4 @@
-"""What people say of the steps they were shown."""
+"""Ratings of suggestions."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ def vote(
     helpful: Annotated[bool, Form()] = True,
     why: Annotated[str, Form(max_length=500), Storable] = "",
 ) -> Response:
-    """Thumbs up or down, with a word of why."""
+    """Rate a suggestion as helpful or not, with an optional reason."""
     said = Vote(kind, source, author=desk.user.email, helpful=helpful, why=why.strip())
     suggesting.vote(ticket_id, said, by=desk.user)
     return desk.done(ticket_id, "Feedback saved.", anchor="suggestions")

@@ -1,4 +1,4 @@
-"""The page of one ticket: what every form on it comes back to."""
+"""The page of one ticket and the responses to its forms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from app.web import announce, fragment, is_partial, page, see_other, shows
 
 @dataclass(frozen=True)
 class TicketParts:
-    """What a ticket's page is made of, before it is known for whom."""
+    """The services of a ticket page, before the user is known."""
 
     request: Request
     tickets: Tickets
@@ -35,7 +35,7 @@ class TicketParts:
 
 @dataclass(frozen=True)
 class TicketDesk(TicketParts):
-    """A ticket's page for its viewer; its forms come back to it when they cannot be used."""
+    """The ticket page of a user; an invalid form is shown again on it."""
 
     user: CurrentUser
 
@@ -68,9 +68,9 @@ class TicketDesk(TicketParts):
         )
 
     def done(self, ticket_id: int, said: str, *, focus: str = "", anchor: str = "") -> Response:
-        """The answer to a change that worked: the ticket's page, in place where it is shown.
+        """The response to a successful change: the updated page, or a redirect to it.
 
-        `focus` and `anchor` are ids: what gets the focus there, and where a redirect leads.
+        `focus` is the id of the element to focus, `anchor` the fragment of the redirect.
         """
         path, anchor = f"/tickets/{ticket_id}", anchor or focus
         if not is_partial(self.request):
@@ -78,7 +78,7 @@ class TicketDesk(TicketParts):
         response = self.ticket_page(ticket_id)
         if self._is_shown(ticket_id):
             response.headers["HX-Reswap"] = "outerMorph"
-            # A card that asks for itself is part of the page: that is no new place.
+            # A card that polls is part of the page and needs no history entry.
             del response.headers["HX-Push-Url"]
         else:
             response.headers["HX-Reswap"] = "outerHTML show:top"
@@ -86,7 +86,7 @@ class TicketDesk(TicketParts):
         return announce(response, said, focus=focus, close_dialog=self._acted)
 
     def after_push(self, status: PushStatus) -> Response:
-        """The ticket's page, which may have taken over fields; the card alone for other pages."""
+        """The ticket page, on which fields may have changed; only the card on other pages."""
         ticket_id = status.ticket.id
         card = f"push-card-{ticket_id}"
         focus = card if self._acted else ""
@@ -97,33 +97,33 @@ class TicketDesk(TicketParts):
 
     @property
     def _acted(self) -> bool:
-        """A person did something; a card that asks for itself takes no focus."""
+        """Whether a person acted; a card that polls takes no focus."""
         return self.request.method == "POST"
 
     def _is_shown(self, ticket_id: int) -> bool:
-        """Whether the page of this ticket is in the browser that asks, to be changed in place."""
+        """Whether the browser shows this ticket's page, so that it is updated in place."""
         return is_partial(self.request) and shows(self.request, f"/tickets/{ticket_id}")
 
     def refused(
         self, ticket_id: int, problem: Invalid | Conflict, typed: Mapping[str, object]
     ) -> Response:
-        """The page with what is wrong and what was typed; a dialog makes way for it."""
+        """The page with the errors and the values entered; closes an open dialog."""
         response = self.ticket_page(ticket_id, problem=problem, typed=typed)
         response.headers["HX-Trigger"] = "modal:close"
         return response
 
     def revealed_page(self, ticket_id: int) -> Response:
-        """The ticket as it was written, for this one look."""
+        """The page with secrets shown, for this response only."""
         self.privacy.reveal(ticket_id, by=self.user)
         response = self.ticket_page(ticket_id, revealed=True)
-        return announce(response, "Hidden text is shown.", focus="secrets")
+        return announce(response, "Secrets are shown.", focus="secrets")
 
     def change(
         self, ticket_id: int, typed: Mapping[str, str | None], seen: str, *, form: str, said: str
     ) -> Response:
-        """Save what was changed in a form; `seen` is what it was filled from.
+        """Save the changes of a form; `seen` is its basis.
 
-        A form that comes back shows the ticket as it is now, under what the person changed.
+        After a conflict, the form shows the current ticket with the person's changes.
         """
         basis = Basis.parse(seen)
         try:

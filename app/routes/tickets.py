@@ -1,4 +1,4 @@
-"""Tickets for people: list, new, detail, work."""
+"""Pages of tickets: list, new ticket, ticket page and its forms."""
 
 import uuid
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def index(
     sort: str = "updated",
     page_number: Annotated[int, Query(alias="page")] = 1,
 ) -> Response:
-    """The list; its table alone for htmx. All state is in the address."""
+    """List tickets; only the table for htmx. The address holds all filters."""
     wanted = TicketFilter(
         status=status,
         priority=priority,
@@ -75,7 +75,7 @@ def create(
     category: Typed = "",
     key: Annotated[str, Form(max_length=200), Storable] = "",
 ) -> Response:
-    """Open a ticket; `key` is the form's own, so that pressing twice opens one."""
+    """Create a ticket; `key` identifies the form, so that a double click creates only one."""
     typed = {
         "subject": subject,
         "description": description.replace("\r\n", "\n"),
@@ -98,13 +98,13 @@ def show(ticket_id: Id, desk: Desk) -> Response:
 
 @pages.post("/tickets/{ticket_id}/reveal", dependencies=agents)
 def reveal(ticket_id: Id, desk: Desk) -> Response:
-    """Answered with the page itself: what was hidden is shown once and kept nowhere."""
+    """Show secrets in the response itself, so that they are not stored anywhere."""
     return desk.revealed_page(ticket_id)
 
 
 @pages.get("/tickets/{ticket_id}/similar", dependencies=agents)
 def similar_ones(request: Request, ticket_id: Id, similar: Similar) -> Response:
-    """What resembles a ticket: the card alone for htmx."""
+    """Show similar resolved tickets; only the card for htmx."""
     shown = similar.of_ticket(ticket_id)
     if is_partial(request):
         return fragment(request, "tickets/similar.html", similar=shown)
@@ -123,7 +123,7 @@ def edit(
     assignee: Typed = "",
     assignment_group: Annotated[str | None, Form(max_length=300)] = None,
 ) -> Response:
-    """Change the ticket's own fields; `seen` is what the form was filled from."""
+    """Edit the ticket's fields; `seen` is the form's basis."""
     typed = {
         "subject": subject,
         "description": description.replace("\r\n", "\n"),
@@ -145,7 +145,7 @@ def set_status(
     resolution_code: Typed = "",
     resolution_notes: Typed = "",
 ) -> Response:
-    """Move the ticket on; ending it takes a resolution code and notes."""
+    """Set the status; resolving and closing require a resolution code and notes."""
     typed: dict[str, str | None] = {"status": status}
     if resolution_code:
         typed["resolution_code"] = resolution_code
@@ -162,7 +162,7 @@ def add_note(
     kind: Typed = "comment",
     send: Annotated[tuple[str, ...], Form()] = (),
 ) -> Response:
-    """A comment or an internal note; `send` holds the kinds that a linked ticket's form ticks."""
+    """Add a comment or an internal note; `send` holds the kinds selected for ServiceNow."""
     internal = kind == "internal" and desk.user.role.may_act_as(Role.AGENT)
     ticked = ("internal" if internal else "comment") in send
     try:
@@ -173,7 +173,8 @@ def add_note(
         )
     except Invalid as exc:
         return desk.refused(ticket_id, exc, {"body": body, "kind": kind, "send": send})
-    said = "Internal note added." if internal else "Comment added."
+    by_agent = desk.user.role.may_act_as(Role.AGENT)
+    said = "Internal note added." if internal else "Reply sent." if by_agent else "Comment added."
     return desk.done(ticket_id, said, focus=f"entry-{added.id}")
 
 

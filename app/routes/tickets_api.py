@@ -1,4 +1,4 @@
-"""Tickets for scripts: /api/tickets."""
+"""API of tickets: /api/tickets."""
 
 from typing import Annotated
 
@@ -30,7 +30,7 @@ Id = Annotated[int, Path(ge=1, le=HIGHEST_ID)]
 def api_list(
     query: Annotated[TicketQuery, Query()], tickets: Tickets, user: CurrentUser
 ) -> TicketsOut:
-    """Tickets, newest first; requesters see their own."""
+    """List tickets, newest first. Requesters see only their own."""
     wanted = TicketFilter(
         status=query.status or "",
         priority=query.priority or "",
@@ -54,7 +54,7 @@ def api_create(
     response: Response,
     idempotency_key: Annotated[str, Header(max_length=200)] = "",
 ) -> TicketOut:
-    """Open a ticket, triaged at once. The same Idempotency-Key answers the same ticket (200)."""
+    """Create a ticket and triage it. The same Idempotency-Key returns the same ticket (200)."""
     wanted = NewTicket(**body.model_dump())
     ticket, created = tickets.create(wanted, by=user, idempotency_key=idempotency_key)
     response.status_code = 201 if created else 200
@@ -66,9 +66,7 @@ def api_create(
 def api_get(
     ticket_id: Id, tickets: Tickets, servicenow: ServiceNow, user: CurrentUser
 ) -> TicketDetailOut:
-    """One ticket, with what the Copilot predicted and why, and what is in conflict with
-    ServiceNow; requesters see neither.
-    """
+    """Get a ticket. Agents also see predictions with reasons, and conflicts with ServiceNow."""
     detail = tickets.detail(ticket_id, user)
     agent = user.role.may_act_as(Role.AGENT)
     card = servicenow.conflicts.of(ticket_id) if agent else None
@@ -77,7 +75,7 @@ def api_get(
 
 @api.patch("/{ticket_id}")
 def api_change(ticket_id: Id, body: TicketChange, tickets: Tickets, user: CurrentUser) -> TicketOut:
-    """Change a ticket; what a linked one shares with its incident is owed to ServiceNow."""
+    """Update a ticket. Changes to synced fields of a linked ticket are queued for ServiceNow."""
     return TicketOut.of(tickets.change(ticket_id, body.changes(), by=user))
 
 
@@ -86,7 +84,7 @@ def api_add_note(ticket_id: Id, body: NoteIn, tickets: Tickets, user: CurrentUse
     """Add a comment or an internal note."""
     agent = user.role.may_act_as(Role.AGENT)
     if body.internal and not agent:
-        raise NotAllowed("Only agents may write internal notes.")
+        raise NotAllowed("Only agents can write internal notes.")
     internal = agent if body.internal is None else body.internal
     note = tickets.add_note(ticket_id, body.body, internal=internal, by=user, push=body.send)
     return NoteOut.of(note)

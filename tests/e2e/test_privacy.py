@@ -1,4 +1,4 @@
-"""Hidden text and drafts, as an agent with a browser meets them."""
+"""Hidden secrets and drafts in a real browser."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +23,7 @@ def settings(settings: Settings, model: LanguageModel) -> Settings:
     return replace(settings, llm=LanguageModelSettings(base_url=model.url, model="small-model"))
 
 
-def test_hidden_text_is_shown_in_place_and_hidden_again(visitor: Visitor, live_desk: Desk) -> None:
+def test_secrets_are_shown_in_place_and_hidden_again(visitor: Visitor, live_desk: Desk) -> None:
     ticket = live_desk.ticket(description="pw: hunter2")
     visitor.sign_in("agent")
     visitor.go(f"/tickets/{ticket.id}")
@@ -36,7 +36,7 @@ def test_hidden_text_is_shown_in_place_and_hidden_again(visitor: Visitor, live_d
     assert visitor.page.locator(".entry-revealed").count() == 1
 
 
-def test_a_draft_is_read_asked_for_edited_and_added(
+def test_a_draft_is_previewed_requested_edited_and_added(
     visitor: Visitor, live_desk: Desk, model: LanguageModel
 ) -> None:
     model.says("Have you restarted the client?")
