@@ -266,30 +266,31 @@ class ServiceNowRejected(ServiceNowError):
     """The instance understood and refused, or sent what cannot be read: a person must look."""
 
 
-# What the validating library's findings mean to whoever filled in the field.
+# Messages for the error types of the validation library.
 SAID = {
-    "missing": "This is needed.",
-    "extra_forbidden": "There is no such field.",
-    "json_invalid": "This is not JSON.",
+    "missing": "This field is required.",
+    "extra_forbidden": "Unknown field.",
+    "json_invalid": "The request body is not valid JSON.",
     "model_attributes_type": "Send a JSON object.",
-    "string_type": "This must be text.",
-    "string_too_short": "Use {min_length} characters at least.",
-    "string_too_long": "Use {max_length} characters at most.",
-    "string_pattern_mismatch": "This cannot be read.",
-    "int_parsing": "This must be a whole number.",
-    "int_type": "This must be a whole number.",
-    "bool_parsing": "This must be true or false.",
-    "literal_error": "Use one of these: {expected}.",
+    "string_type": "Enter text.",
+    "string_too_short": "Use at least {min_length} characters.",
+    "string_too_long": "Use at most {max_length} characters.",
+    "string_pattern_mismatch": "The format is not valid.",
+    "int_parsing": "Enter a whole number.",
+    "int_type": "Enter a whole number.",
+    "bool_parsing": "Use true or false.",
+    "literal_error": "Use one of: {expected}.",
     "greater_than_equal": "Use {ge} or more.",
     "less_than_equal": "Use {le} or less.",
 }
 
 
 def sentence(error: Mapping[str, Any]) -> str:
-    """What a validation error says, in words for whoever filled in the field."""
+    """The message of a validation error for the person who filled in the field."""
     bounds = error.get("ctx", {})
     if error["type"] == "string_too_short" and bounds["min_length"] == 1:
-        return "This may not be empty."
+        name = "text" if error["loc"][-1] == "body" else str(error["loc"][-1]).replace("_", " ")
+        return f"Enter {'an' if name[0] in 'aeiou' else 'a'} {name}."
     if said := SAID.get(error["type"]):
         return said.format(**bounds)
     text = str(error["msg"]).removeprefix("Value error, ")

@@ -230,12 +230,12 @@ def test_a_requester_needs_an_address(agent: TestClient, api: TestClient, addres
 @pytest.mark.parametrize(
     ("body", "field", "told"),
     [
-        ('{"subject": " "}', "subject", "This may not be empty."),
-        ('{"subject": 7}', "subject", "This must be text."),
-        (f'{{"subject": "{"x" * 256}"}}', "subject", "Use 255 characters at most."),
-        ("{}", "subject", "This is needed."),
-        ("{bad", "body", "This is not JSON."),
-        ('{"subject": "x", "x": 1}', "x", "There is no such field."),
+        ('{"subject": " "}', "subject", "Enter a subject."),
+        ('{"subject": 7}', "subject", "Enter text."),
+        (f'{{"subject": "{"x" * 256}"}}', "subject", "Use at most 255 characters."),
+        ("{}", "subject", "This field is required."),
+        ("{bad", "body", "The request body is not valid JSON."),
+        ('{"subject": "x", "x": 1}', "x", "Unknown field."),
     ],
 )
 def test_what_is_wrong_with_a_field_is_told_in_plain_words(
