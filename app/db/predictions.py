@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, null, select, update
 
 from app.db import bulk
 from app.db.tables import predictions, tickets
+from app.db.ticket_columns import Predicted
 from app.models.tickets import Ticket
 from app.models.triage import (
     Field,
@@ -47,6 +48,24 @@ COLUMNS = {
         "predicted_urgency": "urgency",
     },
 }
+
+
+def columns_of(said: Prediction) -> Predicted:
+    """What a prediction fills in: a value where it is sure, and its confidence."""
+    return cast(
+        Predicted,
+        {
+            name: getattr(said, of) if said.sure or of == "confidence" else None
+            for name, of in COLUMNS[said.field].items()
+        },
+    )
+
+
+def no_columns_of(field: Field) -> Predicted:
+    """The same without a prediction."""
+    return cast(Predicted, dict.fromkeys(COLUMNS[field]))
+
+
 SETTLED = ("settled_by", "settled_at", "settled_from", "settled_to")
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy import (
     ColumnElement,
@@ -36,6 +36,7 @@ from app.db.tables import (
     tickets,
     users,
 )
+from app.db.ticket_columns import Changes, NewRow, Predicted, SyncState
 from app.errors import NotFound
 from app.models.accounts import Role
 from app.models.tickets import Priority, SyncStatus, Ticket, TicketStatus
@@ -98,7 +99,7 @@ def linked(conn: Connection, sys_ids: Sequence[str], *, for_update: bool) -> dic
     return {row["sn_sys_id"]: ticket_of_row(row) for row in conn.execute(query).mappings()}
 
 
-def add(conn: Connection, **values: Any) -> Ticket:
+def add(conn: Connection, **values: Unpack[NewRow]) -> Ticket:
     row = conn.execute(
         tickets.insert().values(sn_key=create_keys.draw(), **values).returning(tickets)
     )
@@ -108,19 +109,26 @@ def add(conn: Connection, **values: Any) -> Ticket:
 
 
 def change(
-    conn: Connection, ticket: Ticket, *, now: datetime, reindex: bool = True, **values: Any
+    conn: Connection,
+    ticket: Ticket,
+    *,
+    now: datetime,
+    sync: SyncState | None = None,
+    reindex: bool = True,
+    **values: Unpack[Changes],
 ) -> Ticket:
-    """Write some columns of a ticket that was read in this transaction.
+    """Write changes to a ticket that was read in this transaction.
 
     Another priority without its impact and urgency forgets those: they made the one before.
-    Without `reindex` the caller writes the words for the search, of many tickets at once.
+    `sync` is written with them. Without `reindex` the caller writes the words for the search, of
+    many tickets at once.
     """
     if values.get("priority", ticket.priority) != ticket.priority:
-        values = {"impact": None, "urgency": None} | values
+        values = Changes(impact=None, urgency=None) | values
     row = conn.execute(
         update(tickets)
         .where(tickets.c.id == ticket.id)
-        .values(updated_at=now, version=ticket.version + 1, **values)
+        .values(updated_at=now, version=ticket.version + 1, **values, **(sync or {}))
         .returning(tickets)
     )
     changed = ticket_of_row(row.mappings().one())
@@ -129,12 +137,12 @@ def change(
     return changed
 
 
-def fill(conn: Connection, ticket_id: int, **values: Any) -> None:
+def fill(conn: Connection, ticket_id: int, **values: Unpack[Predicted]) -> None:
     """Write what triage says: no form that is open on the ticket is out of date for that."""
     conn.execute(update(tickets).where(tickets.c.id == ticket_id).values(**values))
 
 
-def fill_all(conn: Connection, filled: Mapping[int, Mapping[str, Any]]) -> None:
+def fill_all(conn: Connection, filled: Mapping[int, Predicted]) -> None:
     """As `fill`, of many tickets by id."""
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for ticket_id, values in filled.items():
@@ -171,8 +179,8 @@ def still_untriaged(conn: Connection, ticket_ids: Sequence[int]) -> dict[int, in
     return {row[0]: row[1] for row in rows}
 
 
-def annotate(conn: Connection, ticket: Ticket, **values: Any) -> Ticket:
-    """Write what is known about the ticket; no form that is open on it is out of date for that."""
+def annotate(conn: Connection, ticket: Ticket, **values: Unpack[SyncState]) -> Ticket:
+    """Write how the sync stands; no form that is open on the ticket is out of date for that."""
     row = conn.execute(
         update(tickets).where(tickets.c.id == ticket.id).values(**values).returning(tickets)
     )
@@ -323,5 +331,12 @@ def find_idempotent(conn: Connection, user_id: int, key: str) -> tuple[str, int]
     return (row[0], row[1]) if row else None
 
 
-def add_idempotent(conn: Connection, **values: Any) -> None:
-    conn.execute(idempotency_keys.insert().values(**values))
+def add_idempotent(
+    conn: Connection, user_id: int, key: str, *, body_hash: str, ticket_id: int, now: datetime
+) -> None:
+    """Remember which ticket a request with this key opened."""
+    conn.execute(
+        idempotency_keys.insert().values(
+            user_id=user_id, key=key, body_hash=body_hash, ticket_id=ticket_id, created_at=now
+        )
+    )

@@ -8,6 +8,7 @@ show secrets, with `reveal`, which adds a timeline entry.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -15,6 +16,7 @@ from app.copilot.html_text import as_text
 from app.copilot.secrets.redact import masked, secrets_in, unmasked
 from app.db import events, tickets
 from app.db.engine import utc_now, writing
+from app.db.ticket_columns import Changes, as_changes
 from app.errors import NotAllowed
 from app.models.accounts import Role, User
 from app.models.characters import plain
@@ -121,16 +123,17 @@ def plain_detail(detail: TicketDetail) -> TicketDetail:
     )
 
 
-def as_written(changes: Mapping[str, str | None], ticket: Ticket) -> dict[str, str]:
-    """The changed texts with placeholders replaced by the secrets that they hid on the page."""
+def as_written(changes: Changes, ticket: Ticket) -> Changes:
+    """Changes with placeholders replaced by the secrets that they hid on the page."""
     shown, plainly = masked_ticket(ticket), plain_ticket(ticket)
+    values: Mapping[str, Any] = changes
     found = {}
     for name in TEXTS:
-        if text := changes.get(name):
+        if text := values.get(name):
             same = text in (getattr(shown, name), getattr(plainly, name))
             before = getattr(plainly, name) or ""
             found[name] = getattr(ticket, name) if same else unmasked(text, before)
-    return found
+    return changes | as_changes(found)
 
 
 def changes_of(before: Ticket, after: Ticket, names: Iterable[str]) -> tuple[TicketChange, ...]:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import isclose
-from typing import Any
 
 from app.db import predictions
+from app.db.ticket_columns import Predicted
 from app.models.tickets import Suggestion
 from app.models.triage import Field, Mode, Neighbour, Prediction
 from app.services.copilot.corrections import Recalled
@@ -27,21 +27,24 @@ class Reading:
         """The same without the predictions for some fields."""
         return replace(self, said=tuple(one for one in self.said if one.field not in fields))
 
-    def filled(self, now: datetime) -> dict[str, Any]:
+    def filled(self, now: datetime) -> Predicted:
         """The ticket columns to set: values only if sure and in the mode autofill."""
-        values: dict[str, Any] = {"triaged_at": now if self.ready else None}
+        values: Predicted = {"triaged_at": now if self.ready else None}
         for one in self.said:
             mode = self.rules.modes[one.field]
             if not mode.shows:
                 continue
             values["triage_model"] = one.model
             if mode is Mode.AUTOFILL:
-                values |= _columns(one)
+                values |= predictions.columns_of(one)
         return values
 
-    def emptied(self) -> dict[str, Any]:
-        """The ticket columns that an earlier triage may have set, as None."""
-        return {name: None for one in self.said for name in predictions.COLUMNS[one.field]}
+    def refilled(self, now: datetime) -> Predicted:
+        """As `filled`, with what an earlier triage may have set cleared."""
+        values = Predicted()
+        for one in self.said:
+            values |= predictions.no_columns_of(one.field)
+        return values | self.filled(now)
 
     def told(self) -> str:
         """The message for the timeline, a sentence per field; empty if no prediction is shown."""
@@ -89,10 +92,3 @@ def _by_matrix(said: Prediction, rules: Rules) -> Prediction:
     if said.impact is None or said.urgency is None:
         return said
     return replace(said, value=rules.matrix[(said.impact, said.urgency)])
-
-
-def _columns(said: Prediction) -> dict[str, Any]:
-    return {
-        name: getattr(said, of) if said.sure or of == "confidence" else None
-        for name, of in predictions.COLUMNS[said.field].items()
-    }

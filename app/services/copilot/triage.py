@@ -1,18 +1,19 @@
 """Triage of tickets: store predictions, show them by mode, record people's decisions."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from traceback import extract_tb
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine
 
 from app.db import corrections as db_lessons
 from app.db import events, predictions, suggestions, tickets
 from app.db.engine import reading, writing
+from app.db.ticket_columns import Changes, Predicted
 from app.errors import DatabaseAway, Invalid, NotFound
 from app.models.tickets import EventKind, Suggestion, Ticket
 from app.models.triage import Field, PredictionView, Verdict
@@ -103,11 +104,9 @@ class TriageService:
         if told := found.told():
             events.add(conn, ticket.id, EventKind.TRIAGE, told, author=None, internal=True, now=now)
 
-    def completed(
-        self, conn: Connection, ticket: Ticket, changes: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def completed(self, conn: Connection, ticket: Ticket, changes: Changes) -> Changes:
         """Add the priority of a person's impact and urgency; a priority alone clears both."""
-        new = dict(changes)
+        new = changes.copy()
         if new.get("impact") or new.get("urgency"):
             before = ticket.severity or (None, None)
             impact, urgency = new.get("impact") or before[0], new.get("urgency") or before[1]
@@ -243,7 +242,7 @@ class TriageService:
             if not kept:
                 return 0
             values = {
-                ticket_id: said.emptied() | said.filled(now) | {"reasons_pending": True}
+                ticket_id: said.refilled(now) | Predicted(reasons_pending=True)
                 for ticket_id, said in kept.items()
             }
             tickets.fill_all(conn, values)

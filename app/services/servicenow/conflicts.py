@@ -10,8 +10,17 @@ from app import errors
 from app.copilot.secrets.redact import masked
 from app.db import events, incidents, links, predictions, tickets
 from app.db.engine import reading, writing
+from app.db.ticket_columns import Changes, SyncState, as_changes
 from app.integrations.servicenow import mapping as mapping
-from app.models.conflicts import CLEARABLE, RESOLUTION, Conflict, ConflictCard, Side
+from app.models.conflicts import (
+    CLEARABLE,
+    RESOLUTION,
+    Agreed,
+    Conflict,
+    ConflictCard,
+    Side,
+    Values,
+)
 from app.models.servicenow import OutboxItem
 from app.models.tickets import Ticket, label_of
 from app.models.views import TicketFilter
@@ -76,25 +85,17 @@ class Conflicts:
         taken = [one.name for one in chosen if choices[one.name] == THEIRS]
         left = {n: v for n, v in ticket.sn_conflicts.items() if n not in choices}
         theirs = _their_values(ticket, [one.name for one in chosen])
-        columns: dict[str, Any] = {
-            "sn_conflicts": left or None,
-            "sn_conflict_since": now if left else None,
-        }
+        columns = Changes()
         for name in taken:
             columns |= self._columns(conn, ticket, name, theirs)
         # ServiceNow no longer has an overwritten value, so taking it sends it again.
-        there = [one.name for one in chosen if not one.overwritten]
-        standing = _their_values(ticket, there)
-        agreed = agreeing(
-            ticket.sn_agreed,
-            ours={**links.values_of(ticket), **columns},
-            theirs=standing,
-            names=tuple(name for name in standing if name in columns),
-            seen=ticket.sn_agreed.get("seen", {}),
-        )
-        # A kept value counts as synced in ServiceNow, so only the ticket has changed since.
-        agreed["theirs"] |= standing
-        after = tickets.change(conn, ticket, now=now, sn_agreed=agreed, **columns)
+        standing = _their_values(ticket, [one.name for one in chosen if not one.overwritten])
+        sync: SyncState = {
+            "sn_agreed": _agreed(ticket, standing, columns),
+            "sn_conflicts": left or None,
+            "sn_conflict_since": now if left else None,
+        }
+        after = tickets.change(conn, ticket, now=now, sync=sync, **columns)
         predictions.follow_instance(conn, ticket, after, now=now)
         text = _told(card, choices, ticket)
         changes = changes_of(ticket, after, taken)
@@ -104,11 +105,11 @@ class Conflicts:
 
     def _columns(
         self, conn: DbConnection, ticket: Ticket, name: str, theirs: Mapping[str, str | None]
-    ) -> dict[str, Any]:
+    ) -> Changes:
         """The columns for a value taken from ServiceNow. The resolution follows the status."""
-        columns: dict[str, Any] = {name: theirs[name]}
-        if name == "status":
-            columns |= {n: theirs[n] for n in RESOLUTION if theirs.get(n) is not None}
+        names = (name, *RESOLUTION) if name == "status" else (name,)
+        values = {one: theirs[one] for one in names if one == name or theirs.get(one) is not None}
+        columns = as_changes(values)
         if name == "priority":
             columns |= {"impact": None, "urgency": None}
         if name == "assignment_group":
@@ -172,6 +173,21 @@ class Conflicts:
         if mirrored and mirrored.incident.assignment_group == group:
             return mirrored.incident.assignment_group_name or None
         return dict(self._lookups.known_choices("assignment_group")).get(group or "")
+
+
+def _agreed(ticket: Ticket, standing: Values, columns: Mapping[str, Any]) -> Agreed:
+    """The synced values after a decision. `standing` holds the incident's values."""
+    taken = {name: columns[name] for name in standing if name in columns}
+    agreed = agreeing(
+        ticket.sn_agreed,
+        ours=links.values_of(ticket) | taken,
+        theirs=standing,
+        names=tuple(taken),
+        seen=ticket.sn_agreed.get("seen", {}),
+    )
+    # A kept value counts as synced in ServiceNow, so only the ticket has changed since.
+    agreed["theirs"] |= standing
+    return agreed
 
 
 def _their_values(ticket: Ticket, names: Sequence[str]) -> dict[str, str | None]:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.db import tickets
+from app.db.ticket_columns import Changes, as_changes
 from app.errors import Invalid
 from app.models.conflicts import RESOLUTION
 from app.models.tickets import SUBJECT_LENGTH, Ticket, TicketStatus
@@ -29,7 +30,7 @@ NEEDED = {
 Pairs = Sequence[tuple[str, str]]
 
 
-def tidied(changes: Mapping[str, Any], groups: Pairs) -> dict[str, Any]:
+def tidied(changes: Mapping[str, Any], groups: Pairs) -> Changes:
     """The editable fields of `changes`: trimmed, None if empty, a known group with its name."""
     new = {
         name: (value.strip() or None) if isinstance(value, str) else value
@@ -40,7 +41,7 @@ def tidied(changes: Mapping[str, Any], groups: Pairs) -> dict[str, Any]:
         new["description"] = new["description"] or ""
     if "assignment_group" in new:
         new |= _group(new["assignment_group"], groups)
-    return new
+    return as_changes(new)
 
 
 def _group(wanted: str | None, groups: Pairs) -> dict[str, str | None]:

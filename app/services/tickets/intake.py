@@ -55,11 +55,11 @@ class Opening:
                 if idempotency_key:
                     tickets.add_idempotent(
                         conn,
-                        user_id=by.id,
-                        key=idempotency_key,
+                        by.id,
+                        idempotency_key,
                         body_hash=digest,
                         ticket_id=ticket.id,
-                        created_at=self._now(),
+                        now=self._now(),
                     )
         except IntegrityError:
             # A parallel request with the same key came first, so this transaction was rolled back.

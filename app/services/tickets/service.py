@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine
 from app.copilot.secrets.redact import masked
 from app.db import events, search, suggestions, tickets
 from app.db.engine import reading, utc_now, writing
+from app.db.ticket_columns import Changes, as_changes
 from app.db.tickets import COUNT_CAP, SORTS
 from app.errors import NotAllowed, NotFound
 from app.models.accounts import Role, User
@@ -169,18 +170,16 @@ class TicketService:
             if basis:
                 _check_contested(conn, ticket, own, basis)
             new = self._triage.completed(conn, ticket, tidied(own, groups))
-            new |= privacy.as_written(new, ticket)
+            new = privacy.as_written(new, ticket)
             check_change(conn, ticket, new, categories=self._copilot.categories())
-            changed = {name: v for name, v in new.items() if getattr(ticket, name) != v}
+            changed = as_changes({n: v for n, v in new.items() if getattr(ticket, n) != v})
             if not changed:
                 return privacy.masked_ticket(ticket)
             after = self._write(conn, ticket, changed, by=by)
         self._pushes.wake()
         return privacy.masked_ticket(after)
 
-    def _write(
-        self, conn: Connection, ticket: Ticket, changed: Mapping[str, Any], *, by: User
-    ) -> Ticket:
+    def _write(self, conn: Connection, ticket: Ticket, changed: Changes, *, by: User) -> Ticket:
         now = self._now()
         after = tickets.change(conn, ticket, now=now, **changed)
         if after.status is not ticket.status:

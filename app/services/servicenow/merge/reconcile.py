@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection as DbConnection
 
 from app.copilot.secrets.redact import masked
 from app.db import events, links, outbox, predictions, search, sync_history, tickets
+from app.db.ticket_columns import Changes, SyncState, as_changes
 from app.integrations.servicenow import mapping as mapping
 from app.integrations.servicenow.call_listeners import Call
 from app.models.conflicts import RESOLUTION, Agreed, Values
@@ -26,7 +26,8 @@ class Reconciled:
     """The merge result and the ticket columns that it changes, if any."""
 
     verdict: mapping.Merge = field(default_factory=lambda: mapping.Merge((), {}, (), ()))
-    columns: Mapping[str, Any] = field(default_factory=dict)
+    columns: Changes = field(default_factory=Changes)
+    sync: SyncState = field(default_factory=SyncState)
     # Fields with a new conflict, or with a new value in a conflict.
     asked: tuple[str, ...] = ()
     # A conflict that blocked an update is over.
@@ -77,33 +78,34 @@ def reconcile(
         **_overwritten(ticket, theirs, overwritten or {}),
         **_conflicts(ticket, verdict, theirs, mapping.seen_of(before or record)),
     }
-    columns = _taken(take, record) | _standing(ticket, agreed, conflicts, now)
+    columns, sync = _taken(take, record), _standing(ticket, agreed, conflicts, now)
     asked = tuple(name for name in conflicts if conflicts[name] != ticket.sn_conflicts.get(name))
     released = bool(set(ticket.sn_conflicts) - set(conflicts))
     turned_back = is_turned_back(seen, ticket, theirs)
-    return Reconciled(verdict, columns, asked, released, turned_back=turned_back)
+    return Reconciled(verdict, columns, sync, asked, released, turned_back=turned_back)
 
 
 def _standing(
     ticket: Ticket, agreed: Agreed, conflicts: Mapping[str, Values], now: datetime
-) -> dict[str, Any]:
+) -> SyncState:
     """The changed columns of synced values and conflicts."""
-    columns: dict[str, Any] = {}
+    sync = SyncState()
     if agreed != ticket.sn_agreed:
-        columns["sn_agreed"] = agreed
+        sync["sn_agreed"] = agreed
     if conflicts != ticket.sn_conflicts:
-        columns["sn_conflicts"] = conflicts or None
-        columns["sn_conflict_since"] = now if conflicts else None
-    return columns
+        sync["sn_conflicts"] = conflicts or None
+        sync["sn_conflict_since"] = now if conflicts else None
+    return sync
 
 
-def _taken(take: Values, record: Record) -> dict[str, Any]:
+def _taken(take: Values, record: Record) -> Changes:
     """The columns of the copied values, with the columns that depend on them."""
-    columns: dict[str, Any] = dict(take)
+    columns = as_changes(take)
     if "assignment_group" in take:
         columns["assignment_group_name"] = record.get("assignment_group.name") or None
     if "priority" in take:
-        columns |= {name: _severity(record, name) for name in ("impact", "urgency")}
+        columns["impact"] = _severity(record, "impact")
+        columns["urgency"] = _severity(record, "urgency")
     return columns
 
 
@@ -212,21 +214,9 @@ def write_all(
     for ticket, found in page:
         after = _write_columns(conn, ticket, found, now=now)
         written.append(after)
-        changes = [
-            FieldChange(name, shown(ticket, name), shown(after, name)) for name in found.taken
-        ]
-        if changes:
-            history.append(
-                {
-                    "at": now,
-                    "direction": "pull",
-                    "what": "refresh",
-                    "ticket_id": ticket.id,
-                    "number": ticket.sn_number or "",
-                    "changes": changes,
-                }
-            )
-        if not tickets.TOLD.isdisjoint(one.field for one in changes):
+        if found.taken:
+            history.append(_history_entry(ticket, after, found, now=now))
+        if not tickets.TOLD.isdisjoint(found.taken):
             reworded.append(ticket.id)
         entries += _entries(ticket, after, found)
         if found.released:
@@ -238,16 +228,28 @@ def write_all(
     return written
 
 
+def _history_entry(
+    ticket: Ticket, after: Ticket, found: Reconciled, *, now: datetime
+) -> sync_history.Entry:
+    return {
+        "at": now,
+        "direction": "pull",
+        "what": "refresh",
+        "ticket_id": ticket.id,
+        "number": ticket.sn_number or "",
+        "changes": [
+            FieldChange(name, shown(ticket, name), shown(after, name)) for name in found.taken
+        ],
+    }
+
+
 def _write_columns(
     conn: DbConnection, ticket: Ticket, found: Reconciled, *, now: datetime
 ) -> Ticket:
     if not found.columns:
-        return ticket
-    if not found.taken:
-        return tickets.annotate(conn, ticket, **found.columns)
-    after = tickets.change(
-        conn, ticket, now=now, reindex=False, sn_last_sync_at=now, **found.columns
-    )
+        return tickets.annotate(conn, ticket, **found.sync) if found.sync else ticket
+    sync = found.sync | SyncState(sn_last_sync_at=now)
+    after = tickets.change(conn, ticket, now=now, sync=sync, reindex=False, **found.columns)
     predictions.follow_instance(conn, ticket, after, now=now)
     return after
 
