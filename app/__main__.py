@@ -42,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=run_demo)
     user = commands.add_parser("create-user", help="make an account")
     user.add_argument("email")
+    user.add_argument(
+        "--name", default="", help="as pages show it; else from ServiceNow or the e-mail address"
+    )
     user.add_argument("--role", choices=[role.value for role in Role], required=True)
     user.add_argument(
         "--password-stdin", action="store_true", help="read the password from standard input"
@@ -97,7 +100,9 @@ def create_user(settings: Settings, options: argparse.Namespace) -> int:
     password = sys.stdin.readline().rstrip("\r\n") if options.password_stdin else None
     with offline_services(settings) as services:
         role = Role(options.role)
-        user, generated = services.accounts.create_user(options.email, role, password)
+        user, generated = services.accounts.create_user(
+            options.email, role, password, name=options.name
+        )
     print(f"{user.email} ({user.role})" + (f", password {generated}" if generated else ""))
     return 0
 

@@ -215,7 +215,13 @@ def _services(
     )
     idle = timedelta(hours=settings.session_idle_hours)
     return Services(
-        accounts=AccountService(engine, secret_key=settings.secret_key, idle=idle, now=now),
+        accounts=AccountService(
+            engine,
+            secret_key=settings.secret_key,
+            full_name=servicenow.lookups.full_name,
+            idle=idle,
+            now=now,
+        ),
         tickets=tickets,
         copilot=copilot.door,
         knowledge=knowledge,

@@ -15,7 +15,9 @@ class Desk:
 
     def __init__(self, app: FastAPI) -> None:
         self.services = app.state.services
-        self.user: User = self.services.accounts.invite_user("desk@example.com", Role.AGENT)[0]
+        self.user: User = self.services.accounts.invite_user(
+            "desk@example.com", Role.AGENT, name="Dana Desk"
+        )[0]
 
     def ticket(
         self,

@@ -61,10 +61,14 @@ def test_accounts_and_tokens_are_made_on_the_command_line(
     assert (status, said) == (0, "ann@example.com (agent)\n")
     status, _, trouble = run(env, tmp_path, *arguments, typed="correct horse battery\n")
     assert (status, trouble.strip()) == (2, "An account with this e-mail already exists.")
+    named = ("create-user", "bea@example.com", "--role", "requester", "--name", "Bea Muster")
+    assert run(env, tmp_path, *named)[0] == 0
     status, token, _ = run(env, tmp_path, "create-token", "ann@example.com", "--name", "cron")
     assert status == 0
     with offline_services(Settings.from_env(env)) as services:
-        assert services.accounts.user_of_token(token.strip()).email == "ann@example.com"
+        owner = services.accounts.user_of_token(token.strip())
+        assert (owner.email, owner.name) == ("ann@example.com", "ann")
+        assert services.accounts.user_by_email("bea@example.com").name == "Bea Muster"
     assert token.count("\n") == 1
 
 

@@ -113,6 +113,7 @@ ROUTES = {
         "GET /admin",
         "GET /admin/users",
         "POST /admin/users",
+        "POST /admin/users/{user_id}/name",
         "POST /admin/users/{user_id}/role",
         "POST /admin/users/{user_id}/deactivate",
         "POST /admin/users/{user_id}/activate",

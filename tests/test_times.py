@@ -30,7 +30,9 @@ def browser_in(browser: TestClient, zone: str) -> TestClient:
 
 
 def choose(browser: TestClient, zone: str) -> int:
-    return browser.post("/account/profile", data={"time_zone": zone}).status_code
+    return browser.post(
+        "/account/profile", data={"display_name": "Ann", "time_zone": zone}
+    ).status_code
 
 
 # -- the element ------------------------------------------------------------------------------
@@ -164,7 +166,11 @@ def test_the_account_page_offers_zones_and_keeps_the_choice(requester: TestClien
     offered = [str(one.get("value", one.get_text())) for one in page.select("#time_zone option")]
     assert offered[:2] == ["", "UTC"]
     assert {"Europe/Berlin", "America/Argentina/Buenos_Aires"} <= set(offered)
-    answer = soup(requester.post("/account/profile", data={"time_zone": "Europe/Berlin"}).text)
+    answer = soup(
+        requester.post(
+            "/account/profile", data={"display_name": "Ann", "time_zone": "Europe/Berlin"}
+        ).text
+    )
     assert answer.select_one("#profile-saved")
     for shown in (answer, soup(requester.get("/account").text)):
         chosen = shown.select("#time_zone option[selected]")
@@ -175,7 +181,9 @@ def test_the_account_page_offers_zones_and_keeps_the_choice(requester: TestClien
 
 
 def test_a_zone_that_is_not_offered_is_refused_beside_its_field(requester: TestClient) -> None:
-    answer = requester.post("/account/profile", data={"time_zone": "Mars/Olympus"})
+    answer = requester.post(
+        "/account/profile", data={"display_name": "Ann", "time_zone": "Mars/Olympus"}
+    )
     assert answer.status_code == 422
     page = soup(answer.text)
     field = page.select_one("#time_zone[aria-invalid]")

@@ -1,6 +1,6 @@
 """Users, their sessions and their reset links."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TypedDict, Unpack
 
@@ -17,11 +17,13 @@ from sqlalchemy import (
 
 from app.db.tables import password_resets, sessions, users
 from app.errors import NotFound
-from app.models.accounts import Role, Session, User
+from app.models.accounts import Person, Role, Session, User
+from app.models.names import derived_names, local_part, name_key
 
 PUBLIC = (
     users.c.id,
     users.c.email,
+    users.c.display_name,
     users.c.role,
     users.c.active,
     users.c.created_at,
@@ -35,6 +37,7 @@ class Change(TypedDict, total=False):
     active: bool
     role: Role
     password_hash: str
+    name: str
     time_zone: str | None
 
 
@@ -42,6 +45,7 @@ def _user(row: RowMapping) -> User:
     return User(
         id=row["id"],
         email=row["email"],
+        name=row["display_name"],
         role=Role(row["role"]),
         active=row["active"],
         created_at=row["created_at"],
@@ -53,12 +57,47 @@ def _user(row: RowMapping) -> User:
 
 
 def add_user(
-    conn: Connection, email: str, *, password_hash: str, role: Role, now: datetime
+    conn: Connection, email: str, *, password_hash: str, role: Role, now: datetime, name: str = ""
 ) -> User:
-    """Raises IntegrityError when the address is taken."""
-    values = {"email": email, "password_hash": password_hash, "role": role, "created_at": now}
-    statement = users.insert().values(active=True, **values).returning(*PUBLIC)
-    return _user(conn.execute(statement).mappings().one())
+    """An active account; without a name it gets a free one from its address.
+
+    Raises IntegrityError when the address or the name is taken.
+    """
+    shown = name or free_name(conn, local_part(email))
+    statement = users.insert().values(
+        email=email,
+        password_hash=password_hash,
+        role=role,
+        active=True,
+        created_at=now,
+        **name_columns(shown),
+    )
+    return _user(conn.execute(statement.returning(*PUBLIC)).mappings().one())
+
+
+def free_name(conn: Connection, wanted: str) -> str:
+    """`wanted` if no account has this name, else with the first number that makes it free."""
+    return next(name for name in derived_names(wanted) if not has_name(conn, name))
+
+
+def has_name(conn: Connection, name: str) -> bool:
+    """Whether an account has this name, in whatever spelling."""
+    same = select(users.c.id).where(users.c.name_key == name_key(name))
+    return conn.execute(same).first() is not None
+
+
+def name_columns(name: str) -> dict[str, str]:
+    """What to write for a name; writing it raises IntegrityError when another account has it."""
+    return {"display_name": name, "name_key": name_key(name)}
+
+
+def people(conn: Connection, addresses: Collection[str]) -> dict[str, Person]:
+    """Those who have an account, by address: one read, however many are asked for."""
+    columns = (users.c.email, users.c.display_name, users.c.role)
+    rows = conn.execute(select(*columns).where(users.c.email.in_(addresses)))
+    return {
+        email: Person(name, staff=Role(role).may_act_as(Role.AGENT)) for email, name, role in rows
+    }
 
 
 def get_user(conn: Connection, user_id: int) -> User:
@@ -81,8 +120,8 @@ def find_credentials(conn: Connection, email: str) -> tuple[User, str] | None:
 
 
 def list_users(conn: Connection) -> list[User]:
-    """Active ones first, by address."""
-    query = select(*PUBLIC).order_by(users.c.active.desc(), users.c.email)
+    """Active ones first, by name."""
+    query = select(*PUBLIC).order_by(users.c.active.desc(), users.c.name_key)
     return [_user(row) for row in conn.execute(query).mappings()]
 
 
@@ -97,7 +136,9 @@ def active_admin_ids(conn: Connection) -> Sequence[int]:
 
 
 def change_user(conn: Connection, user_id: int, **values: Unpack[Change]) -> None:
-    conn.execute(update(users).where(users.c.id == user_id).values(**values))
+    """Raises IntegrityError when another account has the name."""
+    named = name_columns(values.pop("name")) if "name" in values else {}
+    conn.execute(update(users).where(users.c.id == user_id).values({**values, **named}))
 
 
 # -- sessions --------------------------------------------------------------------------------

@@ -83,9 +83,11 @@ class ServiceNowClient:
         """End the calls under way and close the connections; it cannot be used after that."""
         self._slots.close()
 
-    def click(self, *, own_slot: bool = True) -> AbstractContextManager[None]:
+    def click(
+        self, *, own_slot: bool = True, seconds: float | None = None
+    ) -> AbstractContextManager[None]:
         """All calls inside share a deadline, waiting, retries and all (see `Slots.click`)."""
-        return self._slots.click(own_slot=own_slot)
+        return self._slots.click(own_slot=own_slot, seconds=seconds)
 
     # -- incidents --------------------------------------------------------------------------
 

@@ -30,10 +30,19 @@ class User:
 
     id: int
     email: str
+    name: str
     role: Role
     active: bool
     created_at: datetime
     time_zone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with an account, as pages show them. `staff` is an agent or an admin."""
+
+    name: str
+    staff: bool
 
 
 @dataclass(frozen=True, slots=True)

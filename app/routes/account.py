@@ -229,13 +229,18 @@ def account(request: Request, user: CurrentUser, accounts: Accounts) -> Response
 
 @pages.post("/account/profile")
 def change_profile(
-    request: Request, user: CurrentUser, accounts: Accounts, time_zone: Text = ""
+    request: Request,
+    user: CurrentUser,
+    accounts: Accounts,
+    display_name: Text = "",
+    time_zone: Text = "",
 ) -> Response:
-    """Save the profile: the time zone, "" for the browser's."""
+    """Save the profile: the name, and the time zone or "" for the browser's."""
     try:
-        changed = accounts.change_profile(user, time_zone=time_zone)
+        changed = accounts.profiles.change(user, name=display_name, time_zone=time_zone)
     except Invalid as exc:
-        return _account_page(request, user, accounts, error=exc)
+        typed = {"display_name": display_name}
+        return _account_page(request, user, accounts, error=exc, typed=typed)
     request.state.user = changed
     return _account_page(request, changed, accounts, profile_saved=True)
 
@@ -310,6 +315,7 @@ def _account_page(
     frame = {
         "password_changed": False,
         "profile_saved": False,
+        "typed": {"display_name": user.name},
         "zones": zone_names(),
         "secret": "",
         "name": "",

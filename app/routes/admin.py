@@ -1,5 +1,6 @@
 """Admin pages: all accounts and API tokens."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Path, Request, Response
@@ -37,16 +38,33 @@ def create_user(
     request: Request,
     accounts: Accounts,
     email: Annotated[str, Form()] = "",
+    name: Annotated[str, Form()] = "",
     role: Annotated[Role, Form()] = Role.REQUESTER,
 ) -> Response:
     """Create an account and show once the link with which its owner sets a password."""
     base = _link_base(request)
     try:
-        user, token = accounts.invite_user(email, role)
+        user, token = accounts.invite_user(email, role, name=name)
     except Invalid as exc:
-        return _users_page(request, accounts, error=exc, email=email, role=role)
+        error = Invalid("The account was not created.", fields=exc.fields)
+        typed = {"email": email, "name": name, "role": role}
+        return _users_page(request, accounts, error=error, typed=typed)
     link = f"{base}/reset/{token}"
     return _users_page(request, accounts, link=link, link_owner=user.email)
+
+
+@pages.post("/users/{user_id}/name")
+def rename(
+    request: Request, accounts: Accounts, user_id: Id, name: Annotated[str, Form()] = ""
+) -> Response:
+    """Give somebody another name."""
+    try:
+        accounts.profiles.rename(user_id, name)
+    except Invalid as exc:
+        field = f"name-{user_id}"
+        error = Invalid("The name was not changed.", fields={field: exc.message})
+        return _users_page(request, accounts, error=error, typed={field: name})
+    return _users_card(request, accounts)
 
 
 @pages.post("/users/{user_id}/role")
@@ -79,13 +97,7 @@ def reset_link(request: Request, accounts: Accounts, user_id: Id) -> Response:
     user, token = accounts.user(user_id), accounts.reset_token(user_id)
     link = f"{base}/reset/{token}"
     if is_partial(request):
-        return fragment(
-            request,
-            "admin/users_card.html",
-            users=accounts.users(),
-            link=link,
-            link_owner=user.email,
-        )
+        return _users_card(request, accounts, link=link, link_owner=user.email)
     return _users_page(request, accounts, link=link, link_owner=user.email)
 
 
@@ -108,8 +120,7 @@ def _users_page(
     accounts: AccountService,
     *,
     error: Invalid | None = None,
-    email: str = "",
-    role: Role = Role.REQUESTER,
+    typed: Mapping[str, str] | None = None,
     link: str = "",
     link_owner: str = "",
 ) -> Response:
@@ -117,20 +128,28 @@ def _users_page(
         request,
         "admin/users.html",
         status_code=error.status if error else 200,
+        message=error.message if error else "",
         errors=error.fields if error else {},
-        email=email,
-        role=role,
+        typed={"email": "", "name": "", "role": Role.REQUESTER} | dict(typed or {}),
         users=accounts.users(),
         link=link,
         link_owner=link_owner,
     )
 
 
-def _users_card(request: Request, accounts: AccountService) -> Response:
+def _users_card(
+    request: Request, accounts: AccountService, *, link: str = "", link_owner: str = ""
+) -> Response:
     if not is_partial(request):
         return see_other("/admin/users")
     return fragment(
-        request, "admin/users_card.html", users=accounts.users(), link="", link_owner=""
+        request,
+        "admin/users_card.html",
+        users=accounts.users(),
+        link=link,
+        link_owner=link_owner,
+        errors={},
+        typed={},
     )
 
 

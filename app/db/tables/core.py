@@ -39,6 +39,9 @@ users = Table(
     Column("created_at", UtcDateTime, nullable=False),
     # 0036: an IANA name; without one the browser's zone is used
     Column("time_zone", String(64)),
+    # 0038: what pages show, and the key that all spellings of the same name share
+    Column("display_name", String(80), nullable=False),
+    Column("name_key", String(160), nullable=False, unique=True),
     sqlite_autoincrement=True,
 )
 

@@ -102,13 +102,15 @@ class Slots:
             client.close()
 
     @contextmanager
-    def click(self, *, own_slot: bool) -> Iterator[None]:
-        """All calls inside share one deadline of `click_seconds`: waiting, retries and all.
+    def click(self, *, own_slot: bool, seconds: float | None = None) -> Iterator[None]:
+        """All calls inside share one deadline: waiting, retries and all.
 
+        It is `click_seconds` from now, or `seconds` if that is sooner.
         With `own_slot` they are a person's, who may use the slot that is kept and the last calls
         that a rate rule allows.
         """
-        made = _Deadline(self._monotonic() + self._click_seconds, own_slot)
+        lasts = min(self._click_seconds, seconds or self._click_seconds)
+        made = _Deadline(self._monotonic() + lasts, own_slot)
         token = _deadline.set(made)
         try:
             yield

@@ -20,7 +20,7 @@ from app.errors import (
     TooManyAttempts,
 )
 from app.models.accounts import ApiToken, Role, Scope, User
-from app.models.time_zones import zone_names
+from app.models.names import checked_name
 from app.security import (
     NO_PASSWORD,
     TOKEN_PREFIX_LENGTH,
@@ -37,6 +37,7 @@ from app.security import (
     verify_password,
 )
 from app.services.accounts.passwords import checked_password
+from app.services.accounts.profiles import Profiles, is_name_conflict, name_taken
 from app.services.accounts.sessions import Sessions
 from app.services.accounts.throttle import Source, Throttle
 
@@ -65,10 +66,12 @@ class AccountService:
         engine: Engine,
         *,
         secret_key: str,
+        full_name: Callable[[str], str] = lambda _: "",
         idle: timedelta = timedelta(hours=12),
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._engine = engine
+        self.profiles = Profiles(engine, full_name=full_name)
         self.sessions = Sessions(engine, secret_key=secret_key, idle=idle, now=now)
         self._devices = DeviceSigner(secret_key)
         self._throttle = Throttle(engine, now=now)
@@ -98,30 +101,40 @@ class AccountService:
             accounts.add_user(conn, address, password_hash=hashed, role=Role.ADMIN, now=self._now())
         return None if password else chosen
 
-    def create_user(self, email: str, role: Role, password: str | None = None) -> tuple[User, str]:
+    def create_user(
+        self, email: str, role: Role, password: str | None = None, *, name: str = ""
+    ) -> tuple[User, str]:
         """Create an account; returns it and its generated password, or "". Raises Invalid."""
         address = checked_email(email)
         chosen = new_password() if password is None else checked_password(password, email=address)
-        user = self._add(address, role, password_hash=hash_password(chosen))
+        user = self._add(address, role, name, password_hash=hash_password(chosen))
         return user, chosen if password is None else ""
 
-    def invite_user(self, email: str, role: Role) -> tuple[User, str]:
+    def invite_user(self, email: str, role: Role, *, name: str = "") -> tuple[User, str]:
         """Create an account without a password; returns it and the token of its reset link."""
-        user = self._add(checked_email(email), role, password_hash=NO_PASSWORD)
+        user = self._add(checked_email(email), role, name, password_hash=NO_PASSWORD)
         return user, self.reset_token(user.id)
 
-    def _add(self, email: str, role: Role, *, password_hash: str) -> User:
+    def _add(self, email: str, role: Role, name: str, *, password_hash: str) -> User:
+        """Without a name the account is made with a free one, then looked up in ServiceNow."""
+        given = checked_name(name) if name.strip() else ""
         try:
             with writing(self._engine) as conn:
-                return accounts.add_user(
-                    conn, email, password_hash=password_hash, role=role, now=self._now()
+                user = accounts.add_user(
+                    conn, email, password_hash=password_hash, role=role, now=self._now(), name=given
                 )
-        except IntegrityError:
+        except IntegrityError as exc:
+            if is_name_conflict(exc):
+                if not given:
+                    # Another account took the free name in this moment: use the next one.
+                    return self._add(email, role, name, password_hash=password_hash)
+                raise name_taken() from None
             sentence = "An account with this e-mail already exists."
             raise Invalid(sentence, fields={"email": sentence}) from None
+        return user if given else self.profiles.look_up_name(user)
 
     def users(self) -> Sequence[User]:
-        """All accounts, active ones first."""
+        """All accounts, active ones first, by name."""
         with reading(self._engine) as conn:
             return accounts.list_users(conn)
 
@@ -169,15 +182,6 @@ class AccountService:
                 "This is the last active administrator.",
                 hint="Give another account the admin role first.",
             )
-
-    def change_profile(self, user: User, *, time_zone: str) -> User:
-        """Set the account's time zone, "" for the browser's time zone. Raises Invalid."""
-        if time_zone and time_zone not in zone_names():
-            sentence = "Choose a time zone from the list."
-            raise Invalid(sentence, fields={"time_zone": sentence})
-        with writing(self._engine) as conn:
-            accounts.change_user(conn, user.id, time_zone=time_zone or None)
-            return accounts.get_user(conn, user.id)
 
     # -- log-in ------------------------------------------------------------------------------
 

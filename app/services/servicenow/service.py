@@ -36,7 +36,7 @@ class ServiceNowService:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self.clock = ClockWatch(setup.engine, setup.now)
-        lookups = Lookups(setup)
+        self.lookups = lookups = Lookups(setup)
         self.connection = Connection(setup)
         self.history = History(setup)
         self.restores = Restores(setup)
