@@ -11,16 +11,16 @@ from app.errors import NotAllowed, SignInNeeded
 from app.models.accounts import Role, User
 from app.security import SECURE_PREFIX, SESSION_COOKIE
 from app.services.accounts.service import AccountService
-from app.services.articles import KnowledgeService
+from app.services.articles import ArticleService
 from app.services.copilot.accuracy import AccuracyService
-from app.services.copilot.background import Learning
+from app.services.copilot.background import CopilotJobs
 from app.services.copilot.decisions import Decisions as DecisionService
 from app.services.copilot.drafts import DraftingService
-from app.services.copilot.model_registry import TrainedModels
+from app.services.copilot.model_registry import ModelRegistry
 from app.services.copilot.service import CopilotService
-from app.services.copilot.settings import Governance
+from app.services.copilot.settings import CopilotSettings
 from app.services.copilot.similar import SimilarService
-from app.services.copilot.suggestions import Suggesting as SuggestingService
+from app.services.copilot.suggestions import SuggestionService as SuggestingService
 from app.services.copilot.training import Training as TrainingService
 from app.services.copilot.triage import TriageService
 from app.services.dashboard import DashboardService
@@ -41,20 +41,20 @@ class Services:
     accounts: AccountService
     tickets: TicketService
     copilot: CopilotService
-    knowledge: KnowledgeService
+    knowledge: ArticleService
     similar: SimilarService
-    suggesting: SuggestingService
+    suggestions: SuggestingService
     privacy: PrivacyService
     drafting: DraftingService
     servicenow: ServiceNowService
-    governance: Governance
+    copilot_settings: CopilotSettings
     dashboard: DashboardService
     accuracy: AccuracyService
     decisions: DecisionService
     triage: TriageService
-    models: TrainedModels
+    models: ModelRegistry
     training: TrainingService
-    learning: Learning
+    background: CopilotJobs
 
 
 def _services(request: Request) -> Services:
@@ -74,19 +74,19 @@ async def get_copilot(request: Request) -> CopilotService:
     return _services(request).copilot
 
 
-async def get_knowledge(request: Request) -> KnowledgeService:
+async def get_knowledge(request: Request) -> ArticleService:
     return _services(request).knowledge
 
 
-async def get_governance(request: Request) -> Governance:
-    return _services(request).governance
+async def get_governance(request: Request) -> CopilotSettings:
+    return _services(request).copilot_settings
 
 
 async def get_decisions(request: Request) -> DecisionService:
     return _services(request).decisions
 
 
-async def get_models(request: Request) -> TrainedModels:
+async def get_models(request: Request) -> ModelRegistry:
     return _services(request).models
 
 
@@ -120,7 +120,7 @@ async def get_similar(request: Request) -> SimilarService:
 
 
 async def get_suggesting(request: Request) -> SuggestingService:
-    return _services(request).suggesting
+    return _services(request).suggestions
 
 
 async def get_servicenow(request: Request) -> ServiceNowService:
@@ -141,14 +141,14 @@ Accounts = Annotated[AccountService, Depends(get_accounts)]
 Tickets = Annotated[TicketService, Depends(get_tickets)]
 Copilot = Annotated[CopilotService, Depends(get_copilot)]
 Similar = Annotated[SimilarService, Depends(get_similar)]
-Suggesting = Annotated[SuggestingService, Depends(get_suggesting)]
-Knowledge = Annotated[KnowledgeService, Depends(get_knowledge)]
+SuggestionService = Annotated[SuggestingService, Depends(get_suggesting)]
+Knowledge = Annotated[ArticleService, Depends(get_knowledge)]
 Decisions = Annotated[DecisionService, Depends(get_decisions)]
 Dashboard = Annotated[DashboardService, Depends(get_dashboard)]
 AccuracyFigures = Annotated[AccuracyService, Depends(get_accuracy)]
-Models = Annotated[TrainedModels, Depends(get_models)]
+Models = Annotated[ModelRegistry, Depends(get_models)]
 Training = Annotated[TrainingService, Depends(get_training)]
-CopilotRules = Annotated[Governance, Depends(get_governance)]
+CopilotRules = Annotated[CopilotSettings, Depends(get_governance)]
 Drafting = Annotated[DraftingService, Depends(get_drafting)]
 LiveDrafting = Annotated[
     DraftingService,
@@ -225,7 +225,7 @@ def _keep(request: Request, user: User) -> None:
     request.state.user = user
     servicenow = _services(request).servicenow
     if not request.url.path.startswith("/api/") and user.role.may_act_as(Role.AGENT):
-        request.state.owed = servicenow.owed_count()
+        request.state.waiting = servicenow.waiting_count()
         if request.url.path.startswith("/servicenow"):
             request.state.rest = servicenow.connection.rest()
 

@@ -131,7 +131,7 @@ def _worker(
 ) -> Worker:
     return Worker(
         services.servicenow,
-        services.learning,
+        services.background,
         services.similar,
         services.knowledge,
         pulse,

@@ -191,7 +191,7 @@ def _render(request: Request, name: str, status_code: int, context: Mapping[str,
     frame = {
         "user": getattr(request.state, "user", None),
         "ignored_proxies": request.app.state.proxies.ignored,
-        "owed": getattr(request.state, "owed", 0),
+        "waiting": getattr(request.state, "waiting", 0),
         "request_id": getattr(request.state, "request_id", ""),
         "zone": zone_of(request),
         "now": request.app.state.now(),

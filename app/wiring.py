@@ -14,25 +14,25 @@ from app.deps import Services
 from app.errors import SettingsError
 from app.integrations.llm_client import LLMClient
 from app.integrations.servicenow.auth import BasicAuth, OAuth
-from app.integrations.servicenow.rate_limiter import Pace
+from app.integrations.servicenow.rate_limiter import RateLimiter
 from app.integrations.servicenow_client import ServiceNowClient, build_slots
 from app.security import ModelSigner
 from app.services.accounts.service import AccountService
-from app.services.articles import KnowledgeService
+from app.services.articles import ArticleService
 from app.services.copilot.accuracy import AccuracyService
-from app.services.copilot.background import Learning
+from app.services.copilot.background import CopilotJobs
 from app.services.copilot.decisions import Decisions
 from app.services.copilot.drafts import DraftingService
-from app.services.copilot.model_registry import TrainedModels
+from app.services.copilot.model_registry import ModelRegistry
 from app.services.copilot.service import CopilotService
-from app.services.copilot.settings import Governance
+from app.services.copilot.settings import CopilotSettings
 from app.services.copilot.similar import SimilarService
-from app.services.copilot.suggestions import Suggesting
+from app.services.copilot.suggestions import SuggestionService
 from app.services.copilot.training import COMMAND, Training
 from app.services.copilot.triage import TriageService
 from app.services.dashboard import DashboardService
 from app.services.privacy import PrivacyService
-from app.services.servicenow import Defaults, ServiceNowService, Setup
+from app.services.servicenow import Context, Defaults, ServiceNowService
 from app.services.tickets.service import TicketService
 from app.settings import ServiceNowSettings, Settings
 
@@ -77,7 +77,7 @@ def make_client(
         slots,
         click_seconds=settings.timeout_seconds,
         bulk_seconds=settings.bulk_timeout_seconds,
-        pace=Pace(now),
+        pace=RateLimiter(now),
     )
 
 
@@ -95,7 +95,7 @@ def make_servicenow(
     with reading(engine) as conn:
         installation = links.installation_id(conn)
     return ServiceNowService(
-        Setup(
+        Context(
             engine=engine,
             client=make_client(sn, now=now, proxy_for=settings.proxy.for_url, transport=transport),
             installation=installation,
@@ -139,14 +139,14 @@ def make_drafting(settings: Settings, tickets_service: TicketService) -> Draftin
 class CopilotServices:
     """Everything around the engine."""
 
-    door: CopilotService
-    governance: Governance
+    service: CopilotService
+    copilot_settings: CopilotSettings
     similar: SimilarService
-    suggesting: Suggesting
+    suggestions: SuggestionService
     triage: TriageService
-    models: TrainedModels
+    models: ModelRegistry
     training: Training
-    learning: Learning
+    background: CopilotJobs
 
 
 def assemble(
@@ -158,23 +158,25 @@ def assemble(
     now: Callable[[], datetime],
 ) -> CopilotServices:
     """`starter` makes the engine of the first day, `command` trains the desk's own."""
-    models = TrainedModels(database, signer=ModelSigner(secret_key), starter=starter, now=now)
-    door = CopilotService(models.load)
-    governance = Governance(database, now)
+    models = ModelRegistry(database, signer=ModelSigner(secret_key), starter=starter, now=now)
+    service = CopilotService(models.load)
+    copilot_settings = CopilotSettings(database, now)
     similar = SimilarService(database, now=now)
-    suggesting = Suggesting(database, copilot=door, now=now)
+    suggestions = SuggestionService(database, copilot=service, now=now)
     triage = TriageService(
         engine=database,
-        copilot=door,
-        suggesting=suggesting,
-        governance=governance,
+        copilot=service,
+        suggestions=suggestions,
+        copilot_settings=copilot_settings,
         similar=similar,
         now=now,
     )
-    training = Training(database, models=models, governance=governance, now=now, command=command)
-    learning = Learning(copilot=door, models=models, training=training, triage=triage)
+    training = Training(
+        database, models=models, copilot_settings=copilot_settings, now=now, command=command
+    )
+    background = CopilotJobs(copilot=service, models=models, training=training, triage=triage)
     return CopilotServices(
-        door, governance, similar, suggesting, triage, models, training, learning
+        service, copilot_settings, similar, suggestions, triage, models, training, background
     )
 
 
@@ -208,10 +210,10 @@ def _services(
     now: Callable[[], datetime],
 ) -> Services:
     """The Copilot and ServiceNow, with the services that rest on them."""
-    knowledge = KnowledgeService(engine, now=now)
+    knowledge = ArticleService(engine, now=now)
     knowledge.load_starters()
     tickets = TicketService(
-        engine, copilot=copilot.door, triage=copilot.triage, pushes=servicenow.pushes, now=now
+        engine, copilot=copilot.service, triage=copilot.triage, pushes=servicenow.push, now=now
     )
     idle = timedelta(hours=settings.session_idle_hours)
     return Services(
@@ -223,19 +225,19 @@ def _services(
             now=now,
         ),
         tickets=tickets,
-        copilot=copilot.door,
+        copilot=copilot.service,
         knowledge=knowledge,
         similar=copilot.similar,
-        suggesting=copilot.suggesting,
+        suggestions=copilot.suggestions,
         privacy=PrivacyService(engine, now),
         drafting=make_drafting(settings, tickets),
         servicenow=servicenow,
-        governance=copilot.governance,
+        copilot_settings=copilot.copilot_settings,
         dashboard=DashboardService(engine, now),
         accuracy=AccuracyService(engine, now),
         decisions=Decisions(engine, tickets, copilot.triage),
         triage=copilot.triage,
         models=copilot.models,
         training=copilot.training,
-        learning=copilot.learning,
+        background=copilot.background,
     )

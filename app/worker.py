@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from app.errors import DatabaseAway
-from app.services.articles import KnowledgeService
-from app.services.copilot.background import Learning
+from app.services.articles import ArticleService
+from app.services.copilot.background import CopilotJobs
 from app.services.copilot.similar import SimilarService
 from app.services.health import HealthService
 from app.services.servicenow import ServiceNowService
@@ -26,7 +26,7 @@ def tick(servicenow: ServiceNowService, *, stopping: Callable[[], bool] = lambda
     servicenow.clock.look()
     servicenow.delivery.deliver_due(stopping=stopping)
     servicenow.imports.undo_due(stopping=stopping)
-    servicenow.pulls.run_due(stopping=stopping)
+    servicenow.imports.run_due(stopping=stopping)
     servicenow.incoming.run_due(stopping=stopping)
     servicenow.history.purge_due()
 
@@ -35,17 +35,17 @@ class Bells:
     """Cuts the pauses of the worker's threads short."""
 
     def __init__(self) -> None:
-        self.pushes = threading.Event()
-        self.pulls = threading.Event()
-        self.learning = threading.Event()
+        self.push = threading.Event()
+        self.imports = threading.Event()
+        self.background = threading.Event()
         self.training = threading.Event()
         # New tickets wait for their words.
         self.unread = threading.Event()
 
     def ring(self) -> None:
-        self.pushes.set()
-        self.pulls.set()
-        self.learning.set()
+        self.push.set()
+        self.imports.set()
+        self.background.set()
         self.training.set()
         self.unread.set()
 
@@ -56,9 +56,9 @@ class Worker:
     def __init__(
         self,
         servicenow: ServiceNowService,
-        learning: Learning,
+        background: CopilotJobs,
         similar: SimilarService,
-        knowledge: KnowledgeService,
+        knowledge: ArticleService,
         health: HealthService,
         bells: Bells,
         traffic: Traffic,
@@ -66,7 +66,7 @@ class Worker:
         seconds: float,
     ) -> None:
         self._servicenow = servicenow
-        self._learning = learning
+        self._learning = background
         self._similar = similar
         self._knowledge = knowledge
         self._health = health
@@ -86,7 +86,7 @@ class Worker:
         health.expect(thread.name for thread in self._threads)
 
     def start(self) -> None:
-        self._servicenow.restores.begin()
+        self._servicenow.held_creates.begin()
         for thread in self._threads:
             thread.start()
 
@@ -107,7 +107,7 @@ class Worker:
 
     def _push(self) -> None:
         servicenow, stopping = self._servicenow, self._stopping("pushes")
-        at_start = [servicenow.restores.check_at_start, servicenow.connection.try_again]
+        at_start = [servicenow.held_creates.check_at_start, servicenow.connection.try_again]
 
         def look() -> None:
             # Inside the loop, which outlives a database that is away; each is done once.
@@ -115,22 +115,22 @@ class Worker:
                 at_start.pop(0)()
             servicenow.delivery.deliver_due(stopping=stopping)
 
-        self._loop("pushes", look, self._bells.pushes)
+        self._loop("pushes", look, self._bells.push)
 
     def _pull(self) -> None:
-        self._loop("pulls", self._pull_and_purge, self._bells.pulls)
+        self._loop("pulls", self._pull_and_purge, self._bells.imports)
 
     def _pull_and_purge(self) -> None:
         stopping = self._stopping("pulls")
         self._servicenow.imports.undo_due(stopping=stopping)
         self._importing.set()
         try:
-            pulled = self._servicenow.pulls.run_due(stopping=stopping)
+            pulled = self._servicenow.imports.run_due(stopping=stopping)
         finally:
             self._importing.clear()
         if pulled:
             self._bells.unread.set()
-            self._bells.learning.set()
+            self._bells.background.set()
         self._servicenow.incoming.run_due(stopping=stopping)
         self._servicenow.history.purge_due()
 
@@ -162,12 +162,12 @@ class Worker:
                 pause=lambda: self._let_pass(self._importing, self._indexing),
             )
 
-        self._loop("learning", look, self._bells.learning)
+        self._loop("learning", look, self._bells.background)
 
     def _train(self) -> None:
         def look() -> None:
             if self._learning.train(stopping=self._stopping("training")):
-                self._bells.learning.set()
+                self._bells.background.set()
 
         self._loop("training", look, self._bells.training)
 

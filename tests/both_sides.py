@@ -16,7 +16,7 @@ BETH = sys_id_of("sys_user", "beth.anglin")
 def settled(service: ServiceNowService, ticket_id: int) -> Ticket:
     """The ticket when nothing of it is on its way: a live worker may be faster than a click."""
     until = time.monotonic() + 10
-    while (status := service.pushes.status(ticket_id)).sending:
+    while (status := service.push.status(ticket_id)).sending:
         assert time.monotonic() < until, "it was not sent in time"
         time.sleep(0.02)
     return status.ticket
@@ -32,9 +32,7 @@ class BothSides:
         self.instance.add_user(name="Dana Desk", email=desk.user.email)
         made = desk.ticket(subject="Mail is down", priority="high", category="network")
         self.service.previews.of(made.id)
-        self.service.pushes.create_from_ticket(
-            made.id, by=desk.user.email, assignment_group=NETWORK
-        )
+        self.service.push.create_from_ticket(made.id, by=desk.user.email, assignment_group=NETWORK)
         linked = settled(self.service, made.id)
         self.id = linked.id
         self.number = str(linked.sn_number)

@@ -31,7 +31,7 @@ from app.integrations.servicenow_client import ServiceNowClient
 from app.main import create_app
 from app.models.accounts import Role, User
 from app.security import SECURE_PREFIX, SESSION_COOKIE, hash_password
-from app.services.articles import KnowledgeService
+from app.services.articles import ArticleService
 from app.settings import ServiceNowSettings, Settings
 from app.simulator import Instance, RunningSimulator
 from app.simulator.running import listening_socket
@@ -104,7 +104,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("database") / "empty.db"
     engine = make_engine(f"sqlite:///{path}")
     migrate.upgrade(engine)
-    KnowledgeService(engine).load_starters()
+    ArticleService(engine).load_starters()
     with engine.connect() as conn:
         conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     engine.dispose()

@@ -185,13 +185,13 @@ class People:
 
     def retry_blocked(self) -> None:
         """An admin releases what a restored database holds, and blocked pushes are retried."""
-        restores = self.world.services.servicenow.restores
+        restores = self.world.services.servicenow.held_creates
         found = restores.find()
         if found is not None and found.held:
             restores.release(by=BY)
-        for item in self.world.owed():
+        for item in self.world.waiting():
             if item.state is OutboxState.BLOCKED:
-                self.world.services.servicenow.pushes.retry(item.id, by=BY)
+                self.world.services.servicenow.outbox.retry(item.id, by=BY)
 
     def _case(self, which: int) -> Case:
         return self.cases[which % len(self.cases)]
@@ -227,7 +227,7 @@ class People:
         """What differs is shown: as a conflict, or as a blocked push with its reason."""
         theirs = mapping.ticket_values(incident, mapping.Maps())
         ours = links.values_of(ticket)
-        waiting = [item for item in self.world.owed() if item.ticket_id == ticket.id]
+        waiting = [item for item in self.world.waiting() if item.ticket_id == ticket.id]
         assert all(item.state is OutboxState.BLOCKED and item.error for item in waiting)
         differing = {name for name in COMPARED if ours[name] != theirs.get(name)}
         assert differing <= set(ticket.sn_conflicts) or waiting, (ours, theirs)

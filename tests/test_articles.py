@@ -15,7 +15,7 @@ from app.db.tables import articles
 from app.errors import NotFound
 from app.markdown import MARKDOWN, markdown
 from app.models.accounts import Role, User
-from app.services.articles import KnowledgeService
+from app.services.articles import ArticleService
 from tests.conftest import HTMX, soup
 from tests.desk import Desk
 
@@ -29,8 +29,8 @@ WRITTEN = {
 
 
 @pytest.fixture
-def knowledge(app: FastAPI) -> KnowledgeService:
-    service: KnowledgeService = app.state.services.knowledge
+def knowledge(app: FastAPI) -> ArticleService:
+    service: ArticleService = app.state.services.knowledge
     return service
 
 
@@ -63,7 +63,7 @@ def test_the_starter_articles_are_there_from_the_first_start(agent: TestClient) 
 
 
 def test_a_later_start_brings_back_nothing_that_was_edited_or_deleted(
-    knowledge: KnowledgeService, agent: TestClient, admin: TestClient, admins: User
+    knowledge: ArticleService, agent: TestClient, admin: TestClient, admins: User
 ) -> None:
     assert edit(agent, "mailbox-full", title="Mailbox full, our way") == 303
     assert admin.post("/articles/guest-wifi/delete").status_code == 303
@@ -74,7 +74,7 @@ def test_a_later_start_brings_back_nothing_that_was_edited_or_deleted(
 
 
 def test_an_article_that_came_later_is_added(
-    knowledge: KnowledgeService, engine: Engine, admins: User
+    knowledge: ArticleService, engine: Engine, admins: User
 ) -> None:
     with writing(engine) as conn:
         conn.execute(articles.delete().where(articles.c.slug == "mailbox-full"))

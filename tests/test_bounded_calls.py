@@ -25,7 +25,7 @@ from app.integrations.bounded_http import AnswerTooLong, BoundedTransport
 from app.integrations.servicenow import mapping as mapping
 from app.integrations.servicenow.auth import BasicAuth, OAuth
 from app.integrations.servicenow.bulk import BulkReader, streams
-from app.integrations.servicenow.rate_limiter import Pace
+from app.integrations.servicenow.rate_limiter import RateLimiter
 from app.integrations.servicenow_client import Query, ServiceNowClient, build_slots
 from app.models.servicenow import PushState
 from app.services.servicenow import ServiceNowService
@@ -218,7 +218,7 @@ def test_all_tries_of_a_bulk_page_share_one_deadline(
         waits.append(seconds)
         moment[0] += seconds
 
-    pace = Pace(lambda: datetime.fromtimestamp(1e9 + moment[0], UTC))
+    pace = RateLimiter(lambda: datetime.fromtimestamp(1e9 + moment[0], UTC))
     instance.faults.add("rate_limit", times=None, retry_after=8)
     with (
         client_of(
@@ -346,11 +346,11 @@ def test_a_create_whose_answer_drips_is_unconfirmed_within_its_lease(
     service: ServiceNowService = app.state.services.servicenow
     ticket = desk.ticket()
     instance.faults.add("drip", method="POST", pause=0.1)
-    status = service.pushes.create_from_ticket(ticket.id, by="agent@example.com")
+    status = service.push.create_from_ticket(ticket.id, by="agent@example.com")
     assert status.state is PushState.UNCONFIRMED
     clock.forward(minutes=2)
     tick(service)
-    assert service.pushes.status(ticket.id).state is PushState.LINKED
+    assert service.push.status(ticket.id).state is PushState.LINKED
     assert posts(instance) == len(instance.incidents) == 1
 
 

@@ -14,7 +14,7 @@ from app.db import outbox as db_outbox
 from app.db.engine import UtcDateTime, writing
 from app.db.tables import incoming, metadata, outbox, trained_models
 from app.errors import HeldBack
-from app.integrations.servicenow.rate_limiter import Pace
+from app.integrations.servicenow.rate_limiter import RateLimiter
 from app.models.servicenow import OutboxState
 from app.services.servicenow import ServiceNowService
 from app.settings import Settings
@@ -36,7 +36,7 @@ def service(app: FastAPI) -> ServiceNowService:
 
 
 def linked(service: ServiceNowService, ticket_id: int) -> bool:
-    return service.pushes.status(ticket_id).linked
+    return service.push.status(ticket_id).linked
 
 
 @pytest.mark.parametrize("jump", JUMPS)
@@ -49,7 +49,7 @@ def test_a_retry_comes_at_its_usual_time(
     for _ in range(6):
         instance.faults.fail_next(status=503)
         instance.faults.add("drop_before", method="GET")
-    service.pushes.create_from_ticket(ticket.id, by=desk.user.email)
+    service.push.create_from_ticket(ticket.id, by=desk.user.email)
     assert not linked(service, ticket.id)
     clock.moment -= jump
     instance.faults.clear()
@@ -64,7 +64,7 @@ def test_a_dead_sender_is_noticed_after_its_usual_lease(
     service: ServiceNowService, desk: Desk, engine: Engine, clock: Clock, jump: timedelta
 ) -> None:
     ticket = desk.ticket()
-    assert service.pushes.create_from_ticket(ticket.id, by=desk.user.email).linked
+    assert service.push.create_from_ticket(ticket.id, by=desk.user.email).linked
     clock.moment += jump
     note = desk.note(ticket.id, "Found it", internal=True, push=True)
     with writing(engine) as conn:
@@ -168,7 +168,7 @@ def test_a_locked_account_is_open_again(
 
 
 def test_the_pace_does_not_wait_for_a_time_that_is_far_ahead(clock: Clock) -> None:
-    pace = Pace(clock)
+    pace = RateLimiter(clock)
     pace.learn(httpx.Response(429, headers={"Retry-After": "60"}))
     with pytest.raises(HeldBack):
         pace.hold_back(under_way=1)

@@ -114,9 +114,9 @@ def test_the_demo_has_history_and_one_push_owed_and_one_blocked(tmp_path: Path) 
         services = app.state.services
         admin = services.accounts.user_by_email("admin@example.com")
         assert services.tickets.list(TicketFilter(), admin, sort="updated", page=1).total == 14
-        waiting = services.servicenow.owed.shown(OutboxFilter(state="waiting")).rows
+        waiting = services.servicenow.outbox.shown(OutboxFilter(state="waiting")).rows
         assert sorted(row.item.state for row in waiting) == ["blocked", "pending"]
-        assert services.servicenow.reads.list().total == len(keeper.instance.incidents) >= 42
+        assert services.servicenow.incidents.list().total == len(keeper.instance.incidents) >= 42
         assert services.servicenow.connection.view().connected
         checks = services.servicenow.connection.view().checks
         assert not [check for check in checks if check.status == "failed"]

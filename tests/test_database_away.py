@@ -57,12 +57,12 @@ def test_nothing_is_blocked_and_no_stack_is_logged(
     made = [desk.ticket(f"The printer {number} jams") for number in range(TICKETS)]
 
     def owed() -> list[OutboxState]:
-        rows = service.owed.shown(OutboxFilter(state="waiting")).rows
+        rows = service.outbox.shown(OutboxFilter(state="waiting")).rows
         return [row.item.state for row in rows]
 
     with caplog.at_level(logging.WARNING), TestClient(busy):
         for ticket in made:
-            service.pushes.create_from_ticket(ticket.id, by=desk.user.email)
+            service.push.create_from_ticket(ticket.id, by=desk.user.email)
             desk.note(ticket.id, "Looking into it", internal=True, push=True)
         for _ in range(RESTARTS):
             threading.Event().wait(0.3)

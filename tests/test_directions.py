@@ -36,7 +36,7 @@ def test_what_people_wrote_sets_its_own_direction_on_every_page(
 ) -> None:
     ticket = desk.ticket(subject=f"{ARABIC} VPN", description=f"{ARABIC} description")
     desk.note(ticket.id, f"{ARABIC} note", internal=True)
-    desk.services.servicenow.pushes.create_from_ticket(ticket.id, by=desk.user.email)
+    desk.services.servicenow.push.create_from_ticket(ticket.id, by=desk.user.email)
     other = desk.ticket(subject=f"{ARABIC} VPN", status="resolved")
     sys_id = next(iter(instance.incidents))
     agent.post("/servicenow/fetch")

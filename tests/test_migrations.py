@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateIndex
 from app.db import events, migrate, search
 from app.db.engine import make_engine, reading, writing
 from app.db.tables import metadata, ticket_terms
-from app.services.articles import KnowledgeService
+from app.services.articles import ArticleService
 from tests.conftest import own_postgresql
 
 # SQLite's full-text tables (`ticket_words`, and what FTS5 keeps beside it) are no tables of ours.
@@ -207,5 +207,5 @@ def test_texts_in_other_scripts_are_indexed_anew_and_found_meanwhile(tmp_path: P
         waiting = conn.execute(text("SELECT ref, fresh FROM unindexed ORDER BY ref")).all()
     assert [(int(ref), fresh) for ref, fresh in waiting] == [(2, 0), (3, 1)]
     assert (found("Søren"), found("打印机"), found("plain")) == ([2], [2], [1])
-    KnowledgeService(engine).index_missing()
+    ArticleService(engine).index_missing()
     assert (found("soren"), found("印机"), found("plain"), found("words")) == ([2], [2], [1], [3])

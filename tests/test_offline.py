@@ -56,7 +56,7 @@ def test_with_an_instance_only_the_instance_is_called(
 ) -> None:
     the_main_flows_work(app)
     ticket = desk.ticket()
-    desk.services.servicenow.pushes.create_from_ticket(ticket.id, by="desk@example.com")
+    desk.services.servicenow.push.create_from_ticket(ticket.id, by="desk@example.com")
     desk.set_status(ticket.id, TicketStatus.RESOLVED)
     tick(desk.services.servicenow)
     assert len(instance.incidents) == 1

@@ -178,7 +178,7 @@ class Play:
         self._people.stop()
         for _ in range(3):
             self._hours(8)
-            if all(item.state is OutboxState.BLOCKED for item in world.owed()):
+            if all(item.state is OutboxState.BLOCKED for item in world.waiting()):
                 return
 
     def _hours(self, count: int) -> None:

@@ -219,8 +219,8 @@ def test_tickets_without_triage_are_read_behind_and_what_people_chose_is_not_gue
 def pushed(app: FastAPI, instance: Instance, ticket_id: int) -> dict[str, str]:
     """The incident that a ticket becomes."""
     services = app.state.services
-    services.servicenow.pushes.create_from_ticket(ticket_id, by="agent@example.com")
-    return instance.incidents[services.servicenow.pushes.status(ticket_id).ticket.sn_sys_id]
+    services.servicenow.push.create_from_ticket(ticket_id, by="agent@example.com")
+    return instance.incidents[services.servicenow.push.status(ticket_id).ticket.sn_sys_id]
 
 
 def test_the_nearest_labelled_tickets_stand_beside_it(agent: TestClient, desk: Desk) -> None:

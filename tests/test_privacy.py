@@ -157,8 +157,8 @@ def test_nothing_hidden_leaves_for_servicenow(
     assert HIDDEN in preview
     assert not bare(preview)
     servicenow = desk.services.servicenow
-    servicenow.pushes.create_from_ticket(ticket_id, by="desk@example.com")
-    servicenow.pushes.sync(ticket_id, by="desk@example.com", work_note=f"pw: {SECOND}")
+    servicenow.push.create_from_ticket(ticket_id, by="desk@example.com")
+    servicenow.push.sync(ticket_id, by="desk@example.com", work_note=f"pw: {SECOND}")
     notes = f"Set the password to {SECOND}"
     desk.set_status(ticket_id, TicketStatus.RESOLVED, notes=notes)
     tick(servicenow)
@@ -205,8 +205,8 @@ def test_the_canary_shows_at_no_door(
     """Every page and JSON answer of every role, for a ticket that has been everywhere."""
     caplog.set_level(logging.DEBUG)
     servicenow = desk.services.servicenow
-    servicenow.pushes.create_from_ticket(ticket_id, by="desk@example.com")
-    servicenow.pulls.start(import_tickets=True, by="desk@example.com")
+    servicenow.push.create_from_ticket(ticket_id, by="desk@example.com")
+    servicenow.imports.start(import_tickets=True, by="desk@example.com")
     tick(servicenow)
     instance.faults.hibernate()
     desk.note(ticket_id, f"And now the PIN is 8842, pw {CANARY}", internal=True, push=True)

@@ -103,10 +103,10 @@ def work(both: BothSides, engine: Engine) -> None:
     both.here(priority="urgent")
     both.service.delivery.deliver_due()
     desk.set_status(mine.id, TicketStatus.RESOLVED)
-    services.servicenow.pulls.start(by=desk.user.email, limit=10, import_tickets=True)
-    services.servicenow.pulls.run_due()
+    services.servicenow.imports.start(by=desk.user.email, limit=10, import_tickets=True)
+    services.servicenow.imports.run_due()
     services.knowledge.index_missing()
-    services.learning.keep_up()
+    services.background.keep_up()
     services.similar.to_text("Mail is slow", "The mail of everybody is slow since the update")
     with reading(engine) as conn:
         for wanted in (TicketFilter(q="mail"), TicketFilter(q="mail", status="open")):

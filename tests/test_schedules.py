@@ -113,8 +113,8 @@ class Play:
         elif name == "tick":
             world.tick()
         elif name == "retry":
-            for item in world.owed():
-                world.services.servicenow.pushes.retry(item.id, by=world.user.email)
+            for item in world.waiting():
+                world.services.servicenow.outbox.retry(item.id, by=world.user.email)
         else:
             self._ask(name, self._tickets[args[0]], *args[1:])
 

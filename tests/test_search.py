@@ -109,7 +109,7 @@ def test_an_imported_ticket_is_found_and_one_taken_back_is_not(
     agent: TestClient, desk: Desk, instance: Instance, engine: Engine
 ) -> None:
     instance.add_incident(number="INC0000001", short_description="Turbine humming")
-    pulls = desk.services.servicenow.pulls
+    pulls = desk.services.servicenow.imports
     pulls.start(by="desk@example.com", limit=10, import_tickets=True)
     pulls.run_due()
     desk.services.knowledge.index_missing()  # as the worker does, behind the import

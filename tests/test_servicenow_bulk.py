@@ -47,13 +47,13 @@ def fill(instance: Instance, count: int, *, seconds: int = 60) -> list[str]:
 
 def start(service: ServiceNowService, **wanted: object) -> SyncRun:
     options = {"limit": 100_000, "import_tickets": True} | wanted
-    return service.pulls.start(by="admin@example.com", **options)  # type: ignore[arg-type]
+    return service.imports.start(by="admin@example.com", **options)  # type: ignore[arg-type]
 
 
 def pull(service: ServiceNowService, **wanted: object) -> SyncRun:
     run = start(service, **wanted)
-    service.pulls.run_due()
-    return service.pulls.get(run.id)
+    service.imports.run_due()
+    return service.imports.get(run.id)
 
 
 def imported(desk: Desk) -> list[str]:
@@ -138,7 +138,7 @@ def test_rows_that_change_come_and_go_meanwhile_are_neither_lost_nor_doubled(
         return False
 
     start(service)
-    service.pulls.run_due(stopping=meanwhile)
+    service.imports.run_due(stopping=meanwhile)
     found = imported(desk)
     assert len(found) == len(set(found))
     assert set(found) >= set(ids) - gone - instance.hidden_rows
@@ -249,10 +249,10 @@ def test_an_instance_that_cancels_the_smallest_page_makes_the_run_wait(
     fill(instance, 60)
     instance.largest_page = SMALLEST_PAGE
     run = start(service)
-    service.pulls.run_due(stopping=lambda: True)
+    service.imports.run_due(stopping=lambda: True)
     instance.largest_page = SMALLEST_PAGE - 1
     assert pull(service).state is not RunState.FAILED
-    assert service.pulls.get(run.id).fetched <= 60
+    assert service.imports.get(run.id).fetched <= 60
 
 
 # -- limits and trouble ------------------------------------------------------------------------
@@ -270,16 +270,16 @@ def test_a_run_waits_out_the_limit_of_requests_and_goes_on(
     instance.rate_limit = 4
     run = start(service)
     rounds = 0
-    while not service.pulls.get(run.id).finished:
-        service.pulls.run_due()
-        now = service.pulls.get(run.id)
+    while not service.imports.get(run.id).finished:
+        service.imports.run_due()
+        now = service.imports.get(run.id)
         if now.waiting:
             rounds += 1
             assert now.waiting_until is not None
             assert timedelta(0) < now.waiting_until - clock() <= timedelta(hours=1)
             card = soup(admin.get(f"/servicenow/pulls/{run.id}", headers=HTMX).text)
             assert "The import resumes automatically" in card.get_text(" ", strip=True)
-            assert not service.pulls.run_due()
+            assert not service.imports.run_due()
             clock.forward(hours=1, seconds=1)
             instance.rate_window_seconds = 0  # An hour later there too.
             instance.rate_limit = 4
@@ -298,12 +298,12 @@ def test_passing_trouble_makes_a_run_wait_and_go_on(
     fill(instance, 60)
     run = start(service)
     instance.semaphores = 0
-    service.pulls.run_due()
-    assert service.pulls.get(run.id).waiting
+    service.imports.run_due()
+    assert service.imports.get(run.id).waiting
     instance.semaphores = None
     clock.forward(seconds=31)
-    service.pulls.run_due()
-    ended = service.pulls.get(run.id)
+    service.imports.run_due()
+    ended = service.imports.get(run.id)
     assert (ended.state, ended.created, ended.error) == (RunState.DONE, 60, None)
 
 
@@ -324,11 +324,11 @@ def test_a_run_goes_on_from_every_page_in_each_stream(
 ) -> None:
     ids = fill(instance, 400)
     run = start(service)
-    while not service.pulls.get(run.id).finished:
+    while not service.imports.get(run.id).finished:
         looks = iter([False] * (times - 1))
-        service.pulls.run_due(stopping=lambda looks=looks: next(looks, True))
+        service.imports.run_due(stopping=lambda looks=looks: next(looks, True))
         service.recover()
-    ended = service.pulls.get(run.id)
+    ended = service.imports.get(run.id)
     assert (ended.created, ended.fetched) == (400, 400)
     assert imported(desk) == sorted(ids)
 
@@ -351,7 +351,7 @@ def test_a_whole_import_raises_the_watermark_to_what_was_newest_at_its_start(
         pull(service, **narrower)
         assert watermark(engine, settings) is None
     start(service)
-    service.pulls.run_due(stopping=meanwhile)
+    service.imports.run_due(stopping=meanwhile)
     assert watermark(engine, settings) == newest
 
 
@@ -421,9 +421,9 @@ def test_the_card_tells_the_rate_and_the_time_left(
 
     def ten_seconds_later() -> bool:
         clock.forward(seconds=10)
-        return service.pulls.get(run.id).fetched >= 100
+        return service.imports.get(run.id).fetched >= 100
 
-    service.pulls.run_due(stopping=ten_seconds_later)
+    service.imports.run_due(stopping=ten_seconds_later)
     said = words(admin.get(f"/servicenow/pulls/{run.id}", headers=HTMX).text)
     assert "100 of 300, 10 per second, about 20 s left" in said
 

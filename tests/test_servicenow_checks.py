@@ -232,7 +232,7 @@ def test_what_keeps_the_instance_from_being_reached_is_told_apart(
         where = url.format(closed=closed_port(), plain=plain, unknown=unknown)
         elsewhere = replace(settings.servicenow, instance_url=where, timeout_seconds=2)
         with running(replace(settings, servicenow=elsewhere), triage) as app:
-            app.state.services.servicenow.checking.test_now(seconds=0)
+            app.state.services.servicenow.connection_test.test_now(seconds=0)
             found = {check.name: check for check in seen(app)}
             assert words in found["reach"].detail
             assert found["sign_in"].status == "skipped"

@@ -20,7 +20,7 @@ from app.errors import (
 )
 from app.integrations.servicenow.answers import http_date
 from app.integrations.servicenow.auth import BasicAuth, OAuth
-from app.integrations.servicenow.rate_limiter import Pace
+from app.integrations.servicenow.rate_limiter import RateLimiter
 from app.integrations.servicenow_client import Query, ServiceNowClient, build_slots
 from app.simulator import Instance, RunningSimulator
 
@@ -64,7 +64,7 @@ def basic(instance: Instance) -> BasicAuth:
 
 @pytest.fixture
 def client(connect: Connect, basic: BasicAuth, sleeps: Sleeps) -> ServiceNowClient:
-    pace = Pace(lambda: datetime.now(UTC) + timedelta(seconds=sum(sleeps)))
+    pace = RateLimiter(lambda: datetime.now(UTC) + timedelta(seconds=sum(sleeps)))
     return connect(basic, sleep=sleeps, pace=pace)
 
 

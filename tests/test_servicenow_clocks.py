@@ -98,8 +98,8 @@ def test_the_first_pull_does_not_begin_in_the_future(
 
 def test_an_import_does_not_move_the_watermark_into_the_future(both: BothSides, now: Clock) -> None:
     both.instance.add_incident(sys_updated_on=FAR)
-    both.service.pulls.start(by="admin@example.com", import_tickets=True)
-    both.service.pulls.run_due()
+    both.service.imports.start(by="admin@example.com", import_tickets=True)
+    both.service.imports.run_due()
     state = both.service.incoming.view().state
     assert state.watermark <= datetime.now(UTC) + timedelta(seconds=2)
 
@@ -233,11 +233,11 @@ def test_a_zone_that_does_not_matter_is_no_trouble(
 
 def test_an_import_between_two_days_is_refused_in_such_a_zone(both: BothSides, now: Clock) -> None:
     in_zone(both.instance, "US/Pacific")
-    run = both.service.pulls.start(
+    run = both.service.imports.start(
         by="admin@example.com", dry_run=True, updated_from=datetime.now(UTC) - HOUR
     )
-    both.service.pulls.run_due()
-    ended = both.service.pulls.get(run.id)
+    both.service.imports.run_due()
+    ended = both.service.imports.get(run.id)
     assert ended.state is RunState.FAILED
     assert ended.error
     assert "not UTC" in ended.error
@@ -247,15 +247,15 @@ def test_an_import_between_two_days_is_refused_in_such_a_zone(both: BothSides, n
 
 
 def test_the_database_keeps_one_open_pull(both: BothSides, engine: Engine, now: Clock) -> None:
-    first = both.service.pulls.start(by="admin@example.com")
+    first = both.service.imports.start(by="admin@example.com")
     with writing(engine) as conn:
         row = dict(conn.execute(sync_runs.select()).mappings().one())
     del row["id"]
     with pytest.raises(IntegrityError), writing(engine) as conn:
         conn.execute(insert(sync_runs).values(**row | {"state": RunState.RUNNING}))
-    both.service.pulls.run_due()
-    assert both.service.pulls.get(first.id).finished
-    assert both.service.pulls.start(by="admin@example.com").id > first.id
+    both.service.imports.run_due()
+    assert both.service.imports.get(first.id).finished
+    assert both.service.imports.start(by="admin@example.com").id > first.id
 
 
 def test_two_processes_that_queue_a_pull_at_once_share_it(
@@ -273,7 +273,7 @@ def test_two_processes_that_queue_a_pull_at_once_share_it(
         return found
 
     monkeypatch.setattr(import_runs, "find_open", seen_too_early)
-    joined = both.service.pulls.start(by="admin@example.com")
+    joined = both.service.imports.start(by="admin@example.com")
     assert joined.created_by == "other@example.com"
     with pytest.raises(Conflict):
-        both.service.pulls.start(by="admin@example.com", dry_run=True)
+        both.service.imports.start(by="admin@example.com", dry_run=True)

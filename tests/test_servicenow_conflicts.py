@@ -52,7 +52,7 @@ def test_each_field_goes_the_way_that_was_chosen(torn: BothSides) -> None:
     choose(torn, subject="theirs", priority="ours")
     assert (torn.ticket.subject, torn.ticket.priority) == ("Theirs", "urgent")
     assert (torn.incident["short_description"], torn.incident["priority"]) == ("Theirs", "1")
-    status = torn.service.pushes.status(torn.id)
+    status = torn.service.push.status(torn.id)
     assert status.state is PushState.LINKED
     assert torn.service.conflicts.of(torn.id).conflicts == ()
     assert "Ticket value used: priority urgent (ServiceNow: low)" in torn.told()
@@ -63,7 +63,7 @@ def test_what_was_not_chosen_waits_on(torn: BothSides) -> None:
     choose(torn, subject="ours")
     assert torn.incident["short_description"] == "Ours"
     assert [one.name for one in torn.service.conflicts.of(torn.id).conflicts] == ["priority"]
-    assert torn.service.pushes.status(torn.id).state is PushState.BLOCKED
+    assert torn.service.push.status(torn.id).state is PushState.BLOCKED
 
 
 def test_a_status_taken_brings_its_resolution(both: BothSides) -> None:
@@ -112,7 +112,7 @@ def test_a_state_that_is_not_mapped_can_only_be_answered_with_ours(both: BothSid
 def test_a_choice_made_on_an_old_card_changes_nothing(torn: BothSides) -> None:
     seen = torn.service.conflicts.of(torn.id).seen
     torn.there(short_description="Theirs again")
-    torn.service.pushes.sync(torn.id, by="desk@example.com")
+    torn.service.push.sync(torn.id, by="desk@example.com")
     with pytest.raises(Conflict):
         torn.service.conflicts.resolve(torn.id, {"subject": "ours"}, by="x@y.z", seen=seen)
     assert torn.incident["short_description"] == "Theirs again"
@@ -121,9 +121,9 @@ def test_a_choice_made_on_an_old_card_changes_nothing(torn: BothSides) -> None:
 def test_a_conflict_ends_by_itself_when_one_side_comes_round(torn: BothSides) -> None:
     torn.there(short_description="Ours")
     torn.there(impact="1", urgency="1")
-    torn.service.pushes.sync(torn.id, by="desk@example.com")
+    torn.service.push.sync(torn.id, by="desk@example.com")
     assert torn.service.conflicts.of(torn.id).conflicts == ()
-    assert torn.service.pushes.status(torn.id).state is PushState.LINKED
+    assert torn.service.push.status(torn.id).state is PushState.LINKED
 
 
 def test_undoing_the_link_ends_the_conflict(torn: BothSides) -> None:
@@ -200,8 +200,8 @@ def test_a_choice_on_the_page_of_conflicts_is_announced_on_the_page_of_the_ticke
 
 def test_a_requester_sees_nothing_of_it(requester: TestClient, both: BothSides) -> None:
     ticket = both.desk.ticket(requester="requester@example.com")
-    both.service.pushes.create_from_ticket(ticket.id, by="desk@example.com")
-    linked = both.service.pushes.status(ticket.id).ticket
+    both.service.push.create_from_ticket(ticket.id, by="desk@example.com")
+    linked = both.service.push.status(ticket.id).ticket
     both.instance.edit(str(linked.sn_sys_id), short_description="Theirs")
     both.desk.services.tickets.change(ticket.id, {"subject": "Ours"}, by=both.desk.user)
     tick(both.service)

@@ -25,7 +25,7 @@ def doubled(service: ServiceNowService, instance: Instance, desk: Desk, clock: C
     ticket = desk.ticket()
     instance.faults.add("lose_reply", method="POST")
     instance.faults.add("unauthorized", method="GET", path="/table/incident")
-    service.pushes.create_from_ticket(ticket.id, by="agent@example.com")
+    service.push.create_from_ticket(ticket.id, by="agent@example.com")
     (first,) = instance.incidents.values()
     keys = {name: first[name] for name in ("correlation_id", "correlation_display")}
     instance.add_incident(number="INC0999999", sys_created_on="2099-01-01 00:00:00", **keys)
@@ -37,7 +37,7 @@ def doubled(service: ServiceNowService, instance: Instance, desk: Desk, clock: C
     )
     clock.forward(minutes=5)
     tick(service)
-    return service.pushes.status(ticket.id).ticket
+    return service.push.status(ticket.id).ticket
 
 
 def second(instance: Instance) -> dict[str, str]:
@@ -47,7 +47,7 @@ def second(instance: Instance) -> dict[str, str]:
 def test_the_older_is_kept_and_the_person_is_told(
     service: ServiceNowService, instance: Instance, desk: Desk, doubled: Ticket
 ) -> None:
-    status = service.pushes.status(doubled.id)
+    status = service.push.status(doubled.id)
     assert status.ticket.sn_number not in (None, "INC0999999", "INC0999998")
     assert [twin.number for twin in status.duplicates] == ["INC0999999"]
     told = [event.body for event in desk.services.tickets.detail(doubled.id, desk.user).events]

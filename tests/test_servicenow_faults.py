@@ -91,9 +91,9 @@ def test_a_create_ends_with_one_incident_and_the_link(
     instance.honour_client_sys_id = WAYS[way]
     ticket = desk.ticket()
     meet(instance, name, "POST")
-    service.pushes.create_from_ticket(ticket.id, by="agent@example.com")
+    service.push.create_from_ticket(ticket.id, by="agent@example.com")
     let_time_pass(service, clock, name)
-    status = service.pushes.status(ticket.id)
+    status = service.push.status(ticket.id)
     assert status.state is PushState.LINKED
     assert status.ticket.sn_number == only_incident(instance)["number"]
     assert instance.faults.met(FAULTS[name]["kind"])
@@ -104,14 +104,14 @@ def test_an_update_arrives(
     service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock, name: str
 ) -> None:
     ticket = desk.ticket()
-    service.pushes.create_from_ticket(ticket.id, by="agent@example.com")
+    service.push.create_from_ticket(ticket.id, by="agent@example.com")
     meet(instance, name, "PATCH")
     desk.set_status(ticket.id, TicketStatus.RESOLVED)
     tick(service)
     let_time_pass(service, clock, name)
     incident = only_incident(instance)
     assert (incident["state"], incident["close_code"]) == ("6", "Solution provided")
-    assert service.pushes.status(ticket.id).state is PushState.LINKED
+    assert service.push.status(ticket.id).state is PushState.LINKED
 
 
 @pytest.mark.parametrize("journal", ["readable", "silently empty", "closed"])
@@ -128,14 +128,14 @@ def test_each_note_arrives_once(
     if journal == "closed":
         instance.closed_tables.add("sys_journal_field")
     ticket = desk.ticket()
-    service.pushes.create_from_ticket(ticket.id, by="agent@example.com")
+    service.push.create_from_ticket(ticket.id, by="agent@example.com")
     meet(instance, name, "PATCH")
     desk.note(ticket.id, "Rebooted the router", internal=True)
     desk.note(ticket.id, "We are on it", internal=False)
     tick(service)
     let_time_pass(service, clock, name)
-    service.pushes.sync(ticket.id, by="agent@example.com")
-    service.pushes.sync(ticket.id, by="agent@example.com")
+    service.push.sync(ticket.id, by="agent@example.com")
+    service.push.sync(ticket.id, by="agent@example.com")
     sent = [
         (row["element"], row["value"].splitlines()[0])
         for row in instance.journal(only_incident(instance)["sys_id"])

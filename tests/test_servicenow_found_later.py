@@ -19,7 +19,7 @@ def lost(desk: Desk, instance: Instance) -> int:
     """A ticket whose incident was made, which nobody here knows yet."""
     instance.add_user(name="Dana Desk", email=desk.user.email)
     made = desk.ticket(subject="Mail is down", priority="high", category="network")
-    pushes = desk.services.servicenow.pushes
+    pushes = desk.services.servicenow.push
     desk.services.servicenow.previews.of(made.id)
     instance.faults.lose_next_reply()
     instance.faults.add("drop_before", method="GET", path="/table/incident", times=None)
@@ -68,7 +68,7 @@ def test_what_both_changed_is_asked(
     assert [one.name for one in service.conflicts.of(lost).conflicts] == ["subject"]
     incident = the_only(instance)
     assert (incident["short_description"], incident["category"]) == ("Theirs", "hardware")
-    assert service.pushes.status(lost).state is PushState.BLOCKED
+    assert service.push.status(lost).state is PushState.BLOCKED
     service.conflicts.resolve(lost, {"subject": "ours"}, by=BY)
     assert the_only(instance)["short_description"] == "Ours"
 
@@ -89,7 +89,7 @@ def test_an_untouched_incident_is_in_step_without_another_write(
 ) -> None:
     find(desk, clock)
     service = desk.services.servicenow
-    assert service.pushes.status(lost).state is PushState.LINKED
+    assert service.push.status(lost).state is PushState.LINKED
     find(desk, clock)
     assert [one["method"] for one in instance.requests].count("PATCH") == 0
     assert "Updated from" not in told(desk, lost)
@@ -129,6 +129,6 @@ def test_what_a_rule_made_of_it_at_once_is_no_change_of_a_person(
     instance.rules.forced = {"category": "database"}
     made = desk.ticket(category="network")
     instance.faults.lose_next_reply()
-    assert desk.services.servicenow.pushes.create_from_ticket(made.id, by=BY).linked
+    assert desk.services.servicenow.push.create_from_ticket(made.id, by=BY).linked
     assert "Updated from" not in told(desk, made.id)
     assert desk.services.tickets.get(made.id, desk.user).category == "network"

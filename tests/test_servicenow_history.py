@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from app.db import sync_history
 from app.db.engine import writing
 from app.integrations.servicenow.call_listeners import Call
-from app.models.servicenow_pages import Exchange, HistoryFilter
+from app.models.servicenow_pages import HistoryEntry, HistoryFilter
 from app.models.tickets import TicketStatus
 from app.services.servicenow.sync_history import field_changes
 from app.simulator import Instance
@@ -26,13 +26,13 @@ from tests.test_servicenow_pages import press
 HISTORY = "/servicenow/history"
 
 
-def history(desk: Desk, **wanted: object) -> list[Exchange]:
+def history(desk: Desk, **wanted: object) -> list[HistoryEntry]:
     """What is kept, oldest first."""
     filters = replace(HistoryFilter(), **wanted)  # type: ignore[arg-type]
     return list(desk.services.servicenow.history.all(filters))[::-1]
 
 
-def changes(one: Exchange) -> dict[str, tuple[str, str]]:
+def changes(one: HistoryEntry) -> dict[str, tuple[str, str]]:
     return {change.field: (change.before, change.after) for change in one.changes}
 
 
@@ -196,7 +196,7 @@ def test_no_secret_is_kept(
 ) -> None:
     linked(desk)
     instance.faults.add("unauthorized", times=None)
-    desk.services.servicenow.pushes.create_from_ticket(desk.ticket().id, by="desk@example.com")
+    desk.services.servicenow.push.create_from_ticket(desk.ticket().id, by="desk@example.com")
     assert secret not in agent.get(f"{HISTORY}.csv").text
     assert secret not in agent.get(HISTORY).text
 

@@ -40,9 +40,9 @@ def mixed(instance: Instance) -> Instance:
 
 def pull(service: ServiceNowService, **wanted: object) -> SyncRun:
     options = {"limit": 1000, "import_tickets": True} | wanted
-    run = service.pulls.start(by="admin@example.com", **options)  # type: ignore[arg-type]
-    service.pulls.run_due()
-    return service.pulls.get(run.id)
+    run = service.imports.start(by="admin@example.com", **options)  # type: ignore[arg-type]
+    service.imports.run_due()
+    return service.imports.get(run.id)
 
 
 def counts(run: SyncRun) -> dict[str, int]:
@@ -66,7 +66,7 @@ def test_a_dry_run_writes_nothing_and_counts_as_the_import_does(
     dry = pull(service, dry_run=True)
     assert counts(dry) == {"created": 11, "updated": 0, "unchanged": 0, "skipped": 1, "failed": 0}
     assert tickets_here(desk) == 0
-    assert service.reads.list().total == 0
+    assert service.incidents.list().total == 0
     real = pull(service)
     assert (counts(real), real.reasons) == (counts(dry), dry.reasons)
     assert tickets_here(desk) == 11
@@ -171,7 +171,7 @@ def test_a_long_undo_goes_on_in_the_worker(
     assert service.imports.undo_due()
     assert not service.imports.undo_due()
     assert tickets_here(desk) == 0
-    done = service.pulls.get(run.id)
+    done = service.imports.get(run.id)
     assert (done.removed, done.kept_touched, done.undoing) == (11, 0, False)
     card = soup(admin.get(f"/servicenow/pulls/{run.id}", headers=HTMX).text).section
     assert "11 tickets deleted" in card.get_text()
@@ -218,7 +218,7 @@ def test_cancel_stops_within_the_page_and_keeps_what_was_stored(
 ) -> None:
     for number in range(450):
         instance.add_incident(number=f"INC{number:04}", caller_id=CALLER)
-    run = service.pulls.start(by="a@example.com", limit=1000, import_tickets=True)
+    run = service.imports.start(by="a@example.com", limit=1000, import_tickets=True)
     looks = iter(range(9))
 
     def cancel_after_the_first_page() -> bool:
@@ -226,8 +226,8 @@ def test_cancel_stops_within_the_page_and_keeps_what_was_stored(
             assert api.post(f"/api/sn/sync/runs/{run.id}/cancel").json()["state"] == "cancelled"
         return False
 
-    service.pulls.run_due(stopping=cancel_after_the_first_page)
-    ended = service.pulls.get(run.id)
+    service.imports.run_due(stopping=cancel_after_the_first_page)
+    ended = service.imports.get(run.id)
     assert (ended.state, ended.created) == (RunState.CANCELLED, SMALLEST_PAGE)
     assert tickets_here(desk) == SMALLEST_PAGE
     assert api.post(f"/api/sn/sync/runs/{run.id}/cancel").status_code == 409
@@ -261,7 +261,7 @@ def test_the_card_leads_from_the_dry_run_to_the_import_and_back(
     }
     card = soup(admin.post("/servicenow/pulls", data=form, headers=HTMX).text).section
     assert "Checking incidents" in card.get_text()
-    service.pulls.run_due()
+    service.imports.run_due()
     card = soup(admin.get(str(card["hx-get"]), headers=HTMX).text).section
     assert "Nothing was saved" in card.get_text()
     assert "Would be created" in card.get_text()
@@ -274,7 +274,7 @@ def test_the_card_leads_from_the_dry_run_to_the_import_and_back(
     again["state"] = [str(one["value"]) for one in card.select("#pull-again [name=state]")]
     assert again["state"] == ["1", "2"]
     admin.post("/servicenow/pulls", data=again, headers=HTMX)
-    service.pulls.run_due()
+    service.imports.run_due()
     assert tickets_here(desk) == 11
     page = soup(admin.get("/servicenow").text).select_one("#pull-card")
     assert page.select_one("a[href$='report.csv']")
@@ -340,8 +340,8 @@ def test_an_undo_keeps_what_was_pushed(
 ) -> None:
     run = pull(service)
     found, _ = desk.services.tickets.after(TicketFilter(), desk.user, last=None, limit=50)
-    service.owed.pause_pushes("Maintenance", by="admin@example.com")
-    service.pushes.sync(found[0].id, by="agent@example.com")
+    service.outbox.pause("Maintenance", by="admin@example.com")
+    service.push.sync(found[0].id, by="agent@example.com")
     undone = service.imports.undo(run.id, by="admin@example.com")
     assert (undone.removed, undone.kept_touched, undone.kept_pushed) == (10, 0, 1)
     assert tickets_here(desk) == 1

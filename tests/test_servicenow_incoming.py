@@ -19,7 +19,7 @@ from app.models.tickets import EventKind, TicketEvent
 from app.models.triage import Field
 from app.models.views import TicketFilter
 from app.services.servicenow import ServiceNowService
-from app.services.servicenow.pull.change_cursor import Followed, Following
+from app.services.servicenow.pull.change_cursor import ChangeCursor, Followed
 from app.services.servicenow.pull.change_poller import PAGE
 from app.settings import Settings
 from app.simulator import Instance
@@ -70,7 +70,7 @@ def client(settings: Settings, clock: Clock) -> Iterator[ServiceNowClient]:
 
 def pages_of(client: ServiceNowClient, *, page_size: int) -> Iterator[Followed]:
     read = partial(client.get_incidents, fields=FIELDS)
-    return Following(read, page_size=page_size).since(LONG_AGO)
+    return ChangeCursor(read, page_size=page_size).since(LONG_AGO)
 
 
 def followed(client: ServiceNowClient, *, page_size: int) -> list[str]:
@@ -128,7 +128,7 @@ def test_a_change_there_arrives_by_itself_and_is_not_pushed_back(
     assert (ticket.subject, ticket.priority) == ("Theirs", "urgent")
     assert (ticket.impact, ticket.urgency) == (1, 1)
     assert ticket.assignee == "beth.anglin@example.com"
-    assert both.service.owed_count() == 0
+    assert both.service.waiting_count() == 0
     assert "Updated from" in both.told()
     clock.forward(hours=1)
     tick(both.service)
@@ -165,7 +165,7 @@ def test_the_watermark_is_the_newest_stamp_seen_and_never_our_clock(
     assert state.watermark == parse_stamp(newest["sys_updated_on"])
     late = both.instance.add_incident(sys_updated_on="2031-05-05 05:03:05")
     pull(both.service)
-    shown = both.service.reads.list(search="").rows
+    shown = both.service.incidents.list(search="").rows
     assert {newest["sys_id"], late["sys_id"]} <= {row.incident.sys_id for row in shown}
 
 
@@ -284,7 +284,7 @@ def test_our_own_notes_coming_back_are_not_doubled_nor_sent_again(both: BothSide
     before = len(both.instance.journal(both.sys_id))
     pull(both.service)
     assert [one.body for one in entries(both, EventKind.INTERNAL_NOTE)] == ["From our side"]
-    both.service.pushes.sync(both.id, by=both.desk.user.email)
+    both.service.push.sync(both.id, by=both.desk.user.email)
     assert len(both.instance.journal(both.sys_id)) == before
 
 
@@ -310,8 +310,8 @@ def test_a_requester_reads_their_comments_and_never_their_work_notes(
     requester: TestClient, both: BothSides
 ) -> None:
     ticket = both.desk.ticket(requester="requester@example.com")
-    both.service.pushes.create_from_ticket(ticket.id, by="desk@example.com")
-    sys_id = str(both.service.pushes.status(ticket.id).ticket.sn_sys_id)
+    both.service.push.create_from_ticket(ticket.id, by="desk@example.com")
+    sys_id = str(both.service.push.status(ticket.id).ticket.sn_sys_id)
     both.instance.edit(sys_id, comments="For the caller", work_notes="Between technicians")
     pull(both.service)
     page = requester.get(f"/tickets/{ticket.id}").text
@@ -337,8 +337,8 @@ def test_notes_from_there_do_not_count_as_a_persons_touch(
     service: ServiceNowService, instance: Instance, desk: Desk
 ) -> None:
     made = instance.add_incident(number="INC1", short_description="Theirs")
-    run = service.pulls.start(by="admin@example.com", limit=10, import_tickets=True)
-    service.pulls.run_due()
+    run = service.imports.start(by="admin@example.com", limit=10, import_tickets=True)
+    service.imports.run_due()
     instance.edit(made["sys_id"], work_notes="Noted there")
     pull(service)
     undone = service.imports.undo(run.id, by="admin@example.com")
@@ -360,7 +360,7 @@ def test_a_deleted_incident_is_noticed_and_its_link_stays(
     text = f"{both.number} was deleted, or the integration account cannot see it"
     assert both.told().count(text) == 1
     assert text in agent.get(f"/tickets/{both.id}").text
-    assert both.service.reads.list().total == 0
+    assert both.service.incidents.list().total == 0
 
 
 def test_an_incident_that_is_shown_again_is_welcomed_back(both: BothSides, clock: Clock) -> None:

@@ -63,7 +63,7 @@ def test_tickets_are_sent_side_by_side_and_a_slot_stays_free_for_people(
     tickets = [owe_create(app, desk) for _ in range(9)]
     instance.latency_seconds = 0.03
     tick(service)
-    states = {service.pushes.status(ticket_id).state for ticket_id in tickets}
+    states = {service.push.status(ticket_id).state for ticket_id in tickets}
     assert states == {PushState.LINKED}
     assert len(instance.incidents) == 9
     assert instance.most_under_way == 3
@@ -82,7 +82,7 @@ def test_what_one_ticket_owes_goes_out_in_order_in_one_look(
         desk.set_status(ticket_id, TicketStatus.IN_PROGRESS)
     tick(service)
     for ticket_id in tickets:
-        sys_id = service.pushes.status(ticket_id).ticket.sn_sys_id or ""
+        sys_id = service.push.status(ticket_id).ticket.sn_sys_id or ""
         steps = [row["value"].splitlines()[0] for row in instance.journal(sys_id)]
         assert [step for step in steps if step.startswith("Step")] == [
             f"Step {number}" for number in range(4)
@@ -134,7 +134,7 @@ def test_an_item_whose_sender_died_is_looked_up_when_its_lease_is_over(
 
     clock.forward(seconds=76)
     tick(service)
-    assert service.pushes.status(ticket_id).state is PushState.LINKED
+    assert service.push.status(ticket_id).state is PushState.LINKED
     assert len(instance.incidents) == 1
 
 
@@ -196,7 +196,7 @@ def test_a_sender_that_lost_its_lease_writes_nothing(
 
     clock.forward(seconds=76)
     tick(service)
-    assert service.pushes.status(ticket_id).state is PushState.LINKED
+    assert service.push.status(ticket_id).state is PushState.LINKED
     writes = [request for request in instance.requests if request["method"] != "GET"]
     assert len(writes) == 1
 
@@ -243,6 +243,6 @@ def test_a_blocked_create_holds_what_comes_after_it(
         (OutboxState.PENDING, 0),
     ]
 
-    service.pushes.retry(create.id, by="agent@example.com")
+    service.outbox.retry(create.id, by="agent@example.com")
     tick(service)
-    assert service.pushes.status(ticket_id).state is PushState.LINKED
+    assert service.push.status(ticket_id).state is PushState.LINKED

@@ -23,7 +23,7 @@ def items(browser: TestClient, query: str = "") -> list[str]:
 def linked(desk: Desk, **values: str) -> int:
     """A ticket with an incident."""
     ticket = desk.ticket(**values)
-    desk.services.servicenow.pushes.create_from_ticket(ticket.id, by="desk@example.com")
+    desk.services.servicenow.push.create_from_ticket(ticket.id, by="desk@example.com")
     return ticket.id
 
 
@@ -31,7 +31,7 @@ def blocked_create(desk: Desk, instance: Instance) -> int:
     """A ticket whose create was refused for its resolution code."""
     instance.use_close_codes(("Fixed", "Not fixed"))
     ticket = desk.ticket(status="resolved")
-    status = desk.services.servicenow.pushes.create_from_ticket(ticket.id, by="desk@example.com")
+    status = desk.services.servicenow.push.create_from_ticket(ticket.id, by="desk@example.com")
     assert status.state == "blocked"
     return ticket.id
 
@@ -42,7 +42,7 @@ def test_every_push_is_listed_with_its_story_and_what_waits_on_top(
     done = linked(desk, subject="Printer jam")
     instance.faults.hibernate()
     waiting = desk.ticket(subject="No sound")
-    desk.services.servicenow.pushes.create_from_ticket(waiting.id, by="desk@example.com")
+    desk.services.servicenow.push.create_from_ticket(waiting.id, by="desk@example.com")
     first, second = items(agent)
     assert f"Ticket {waiting.id}" in first
     assert "No sound (Open)" in first
@@ -77,7 +77,7 @@ def test_retry_on_the_page_answers_the_row_and_leads_back_without_scripts(
 ) -> None:
     instance.faults.fail_next(status=503)
     ticket = desk.ticket()
-    desk.services.servicenow.pushes.create_from_ticket(ticket.id, by="desk@example.com")
+    desk.services.servicenow.push.create_from_ticket(ticket.id, by="desk@example.com")
     back = f"{OUTBOX}?state=pending"
     row = soup(press(agent, f"{OUTBOX}/1/retry", back=back))
     assert row.select_one("tr#outbox-item-1 .badge").get_text() == "Done"
@@ -116,7 +116,7 @@ def test_editing_a_note_that_waits_edits_the_note(
     instance.faults.rate_limit(retry_after=600)
     desk.note(ticket_id, "The pasword is secret", internal=True, push=True)
     tick(desk.services.servicenow)
-    item = desk.services.servicenow.pushes.status(ticket_id).items[0]
+    item = desk.services.servicenow.push.status(ticket_id).items[0]
     form = soup(agent.get(f"{OUTBOX}/{item.id}?back={OUTBOX}").text)
     assert form.select_one("textarea").get_text().strip() == "The pasword is secret"
     empty = agent.post(f"{OUTBOX}/{item.id}/edit", data={"note": "  "}, headers=HTMX)
@@ -138,7 +138,7 @@ def test_a_note_that_two_edit_at_once_comes_back_with_the_text_and_is_not_undone
     instance.faults.rate_limit(retry_after=600)
     desk.note(ticket_id, "The first text", internal=True, push=True)
     tick(desk.services.servicenow)
-    item = desk.services.servicenow.pushes.status(ticket_id).items[0]
+    item = desk.services.servicenow.push.status(ticket_id).items[0]
     form = soup(agent.get(f"{OUTBOX}/{item.id}").text)
     seen = form.select_one("#push-edit [name=seen]")["value"]
     instance.faults.add("hibernate", times=None)
@@ -169,7 +169,7 @@ def test_what_may_have_arrived_is_neither_edited_nor_discarded(
     instance.faults.add("hibernate", times=None, method="GET")
     desk.note(ticket_id, "Hello", internal=True, push=True)
     tick(desk.services.servicenow)
-    (item,) = desk.services.servicenow.pushes.status(ticket_id).items
+    (item,) = desk.services.servicenow.push.status(ticket_id).items
     assert item.state == "unconfirmed"
     assert agent.get(f"{OUTBOX}/{item.id}").status_code == 409
     assert agent.post(f"{OUTBOX}/{item.id}/edit", data={"note": "Other"}).status_code == 409
@@ -190,7 +190,7 @@ def test_a_pause_keeps_pushes_waiting_until_it_ends_and_everybody_sees_why(
     card = press(admin, "/servicenow/pause", reason="The instance is upgraded")
     assert "admin@example.com" in card
     ticket = desk.ticket()
-    status = desk.services.servicenow.pushes.create_from_ticket(ticket.id, by="desk@example.com")
+    status = desk.services.servicenow.push.create_from_ticket(ticket.id, by="desk@example.com")
     tick(desk.services.servicenow)
     assert (status.state, status.attempts) == ("owed", 0)
     assert not instance.incidents
@@ -250,7 +250,7 @@ def test_reopening_a_ticket_leaves_nothing_to_edit(
     instance.faults.hibernate()
     desk.set_status(ticket_id, TicketStatus.PENDING)
     tick(desk.services.servicenow)
-    item = desk.services.servicenow.pushes.status(ticket_id).items[0]
+    item = desk.services.servicenow.push.status(ticket_id).items[0]
     assert item.certain
     assert agent.get(f"{OUTBOX}/{item.id}").status_code == 409
     assert "Edit and send" not in agent.get(OUTBOX).text

@@ -77,7 +77,7 @@ def test_with_the_audit_a_value_that_was_overwritten_is_asked_about(
     assert (conflict.name, conflict.overwritten) == (name, True)
     assert (conflict.theirs.value, conflict.theirs.by) == (TAKEN[name], "beth.anglin")
     assert (conflict.ours.value, conflict.ours.by) == (OURS[name][name], "desk@example.com")
-    assert both.service.pushes.status(both.id).state is PushState.BLOCKED
+    assert both.service.push.status(both.id).state is PushState.BLOCKED
     later(both, clock)
     assert conflicts(both) == [name]
     both.service.conflicts.resolve(both.id, {name: "theirs"}, by="desk@example.com")
@@ -85,7 +85,7 @@ def test_with_the_audit_a_value_that_was_overwritten_is_asked_about(
     assert THEIRS[name].items() <= both.incident.items()
     later(both, clock)
     assert (conflicts(both), getattr(both.ticket, name)) == ([], TAKEN[name])
-    assert both.service.pushes.status(both.id).state is PushState.LINKED
+    assert both.service.push.status(both.id).state is PushState.LINKED
 
 
 @pytest.mark.parametrize("name", EACH)
@@ -110,7 +110,7 @@ def test_without_the_audit_a_warning_says_which_fields_were_written_and_where_to
     assert f"fields was overwritten: {label}" in warning
     assert f"Check the history of {both.number} in ServiceNow" in warning
     assert warning in both.told()
-    assert both.service.pushes.status(both.id).state is PushState.LINKED
+    assert both.service.push.status(both.id).state is PushState.LINKED
     card = soup(agent.get(f"/tickets/{both.id}").text).select_one(f"#push-card-{both.id}")
     assert warning in card.select_one("[role=alert]").get_text()
     assert agent.post(f"/servicenow/tickets/{both.id}/notice").status_code == 303
@@ -177,7 +177,7 @@ def test_without_the_audit_updates_under_our_own_account_are_learned_to_be_a_rul
     both.instance.rule_updates_as = "copilot"
     warned = []
     for word in ("One", "Two", "Three", "Four"):
-        both.service.pushes.dismiss_notice(both.id, by="desk@example.com")
+        both.service.push.dismiss_notice(both.id, by="desk@example.com")
         both.here(subject=word)
         tick(both.service)
         warned.append(bool(both.ticket.sn_notice))
@@ -206,7 +206,7 @@ def test_an_edit_that_met_a_write_whose_answer_was_lost_is_found_later(
     theirs = {"short_description": "Theirs"}
     both.instance.faults.add("lose_reply", method="PATCH", by="beth.anglin", fields=theirs)
     tick(both.service)
-    assert both.service.pushes.status(both.id).state is PushState.UNCONFIRMED
+    assert both.service.push.status(both.id).state is PushState.UNCONFIRMED
     if pulled:
         both.service.incoming.ask()
         both.service.incoming.run_due()

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.errors import HeldBack, Kind
-from app.integrations.servicenow.rate_limiter import Pace
+from app.integrations.servicenow.rate_limiter import RateLimiter
 from app.integrations.servicenow_client import ServiceNowClient
 from app.models.servicenow import OutboxState
 from app.models.tickets import TicketStatus
@@ -92,7 +92,7 @@ def test_pushes_that_are_held_back_keep_their_place_and_all_arrive(
     service: ServiceNowService = app.state.services.servicenow
     owed = [desk.ticket().id for _ in range(8)]
     for ticket_id in owed:
-        service.pushes.create_from_ticket(ticket_id, by="agent@example.com")
+        service.push.create_from_ticket(ticket_id, by="agent@example.com")
         desk.set_status(ticket_id, TicketStatus.IN_PROGRESS)
     instance.rate_limit, instance.rate_window_seconds = 10, 0
     service.connection.test()
@@ -100,12 +100,12 @@ def test_pushes_that_are_held_back_keep_their_place_and_all_arrive(
     called = len(instance.requests)
     tick(service)
     assert 0 < len(instance.requests) - called <= 7
-    items = [item for one in owed for item in service.pushes.status(one).items]
+    items = [item for one in owed for item in service.push.status(one).items]
     waiting = [item for item in items if item.state is OutboxState.PENDING]
     assert waiting
     assert {(item.attempts, item.error) for item in waiting} == {(0, None)}
 
-    clicked = service.pushes.retry(waiting[0].id, by="agent@example.com")
+    clicked = service.outbox.retry(waiting[0].id, by="agent@example.com")
     assert not [item for item in clicked.items if item.state is OutboxState.PENDING]
 
     clock.forward(seconds=HOUR + 1)
@@ -121,7 +121,7 @@ def test_pushes_that_are_held_back_keep_their_place_and_all_arrive(
 def test_headers_that_make_no_sense_hold_nothing_back_for_long(
     clock: Clock, limit: str, reset: str, wait: int
 ) -> None:
-    pace = Pace(clock)
+    pace = RateLimiter(clock)
     names = {"X-RateLimit-Limit": limit, "X-RateLimit-Reset": reset, "X-RateLimit-Rule": "7a"}
     headers = [(name.encode(), value.encode("latin-1")) for name, value in names.items()]
     pace.learn(httpx.Response(200, headers=headers))

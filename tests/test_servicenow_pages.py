@@ -227,7 +227,7 @@ def test_the_preview_proposes_the_tickets_own_group(
     ticket = desk.ticket()
     path = f"/servicenow/tickets/{ticket.id}/incident"
     agent.get(path, headers=HTMX)
-    group, name = next(iter(desk.services.servicenow.pushes.groups()))
+    group, name = next(iter(desk.services.servicenow.push.groups()))
     api_form = {"subject": "x", "assignment_group": group}
     assert agent.post(f"/tickets/{ticket.id}/edit", data=api_form).status_code == 303
     options = soup(agent.get(path, headers=HTMX).text).select("select option")
@@ -497,8 +497,8 @@ def test_a_card_that_asks_for_itself_brings_the_page_when_nothing_is_on_its_way(
     agent.post(f"/servicenow/tickets/{ticket.id}/incident", headers=shown)
     assert "HX-Retarget" not in agent.get(path, headers=shown).headers
     instance.faults.clear()
-    for item in desk.services.servicenow.pushes.status(ticket.id).items:
-        desk.services.servicenow.pushes.retry(item.id, by="agent@example.com")
+    for item in desk.services.servicenow.push.status(ticket.id).items:
+        desk.services.servicenow.outbox.retry(item.id, by="agent@example.com")
     answer = agent.get(path, headers=shown)
     assert (answer.headers["HX-Reswap"], "HX-Push-Url" in answer.headers) == ("outerMorph", False)
     assert json.loads(answer.headers["HX-Trigger"])["announce"]["focus"] == ""

@@ -31,9 +31,9 @@ def service(app: FastAPI) -> ServiceNowService:
 
 def pull(service: ServiceNowService, **wanted: object) -> SyncRun:
     options = {"limit": 1000, "import_tickets": True} | wanted
-    run = service.pulls.start(by="admin@example.com", **options)  # type: ignore[arg-type]
-    service.pulls.run_due()
-    return service.pulls.get(run.id)
+    run = service.imports.start(by="admin@example.com", **options)  # type: ignore[arg-type]
+    service.imports.run_due()
+    return service.imports.get(run.id)
 
 
 def counts(run: SyncRun) -> tuple[int, int, int, int, int]:
@@ -127,7 +127,7 @@ def test_a_pull_from_a_clone_leaves_the_tickets_of_the_other_host_alone(
         assert counts(run) == (0, 0, 0, 1, 0)
         assert run.reasons == {"Its ticket is linked to prod.service-now.com": 1}
     assert desk.services.tickets.after(TicketFilter(), desk.user, last=None, limit=5) == before
-    assert service.reads.incident(sys_id).row.ticket_id is None
+    assert service.incidents.incident(sys_id).row.ticket_id is None
 
 
 def test_what_a_pull_wrote_is_not_pushed_back(
@@ -139,14 +139,14 @@ def test_what_a_pull_wrote_is_not_pushed_back(
     pull(service)
     (ticket,) = desk.services.tickets.after(TicketFilter(), desk.user, last=None, limit=5)[0]
     assert ticket.status is TicketStatus.IN_PROGRESS
-    assert service.owed_count() == 0
+    assert service.waiting_count() == 0
 
 
 def test_our_own_incident_is_not_imported_as_a_second_ticket(
     service: ServiceNowService, instance: Instance, desk: Desk
 ) -> None:
     ticket = desk.ticket()
-    service.pushes.create_from_ticket(ticket.id, by="agent@example.com")
+    service.push.create_from_ticket(ticket.id, by="agent@example.com")
     run = pull(service)
     assert run.created == 0
     assert len(numbers_here(desk)) == 1
@@ -158,7 +158,7 @@ def test_an_unconfirmed_create_is_not_imported_either(
     ticket = desk.ticket()
     instance.faults.add("lose_reply", method="POST")
     instance.faults.add("fail", method="GET", path="/incident", times=9)
-    service.pushes.create_from_ticket(ticket.id, by="agent@example.com")
+    service.push.create_from_ticket(ticket.id, by="agent@example.com")
     instance.faults.clear()
     run = pull(service)
     assert counts(run) == (0, 0, 0, 1, 0)
@@ -169,7 +169,7 @@ def test_an_incident_whose_link_was_undone_is_imported(
     service: ServiceNowService, instance: Instance, desk: Desk
 ) -> None:
     ticket = desk.ticket()
-    number = service.pushes.create_from_ticket(ticket.id, by="agent@example.com").ticket.sn_number
+    number = service.push.create_from_ticket(ticket.id, by="agent@example.com").ticket.sn_number
     service.linking.unlink(ticket.id, "Wrong one", by="agent@example.com")
     assert counts(pull(service, dry_run=True)) == (1, 0, 0, 0, 0)
     assert counts(pull(service)) == (1, 0, 0, 0, 0)
@@ -237,20 +237,20 @@ def test_a_pull_without_import_fills_the_mirror_only(
     many(instance, 5)
     assert counts(pull(service, import_tickets=False)) == (5, 0, 0, 0, 0)
     assert numbers_here(desk) == []
-    assert service.reads.list().total == 5
+    assert service.incidents.list().total == 5
 
 
 def test_a_run_goes_on_after_a_restart_where_it_was(
     app: FastAPI, service: ServiceNowService, instance: Instance, desk: Desk
 ) -> None:
     many(instance, 450)
-    run = service.pulls.start(by="a@example.com", limit=1000, import_tickets=True)
+    run = service.imports.start(by="a@example.com", limit=1000, import_tickets=True)
     looks = iter([False, False, True])
-    service.pulls.run_due(stopping=lambda: next(looks))
-    assert 0 < service.pulls.get(run.id).fetched < 450
+    service.imports.run_due(stopping=lambda: next(looks))
+    assert 0 < service.imports.get(run.id).fetched < 450
     service.recover()
-    service.pulls.run_due()
-    ended = service.pulls.get(run.id)
+    service.imports.run_due()
+    ended = service.imports.get(run.id)
     assert (ended.state, ended.created) == (RunState.DONE, 450)
     assert len(set(numbers_here(desk))) == 450
 
@@ -259,13 +259,13 @@ def test_a_failed_run_says_why_and_keeps_what_was_read(
     service: ServiceNowService, instance: Instance
 ) -> None:
     many(instance, 450)
-    run = service.pulls.start(by="a@example.com", limit=1000, import_tickets=True)
+    run = service.imports.start(by="a@example.com", limit=1000, import_tickets=True)
     looks = iter([False, True])
-    service.pulls.run_due(stopping=lambda: next(looks))
+    service.imports.run_due(stopping=lambda: next(looks))
     instance.accounts.password = "changed"
     service.recover()
-    service.pulls.run_due()
-    ended = service.pulls.get(run.id)
+    service.imports.run_due()
+    ended = service.imports.get(run.id)
     assert ended.state is RunState.FAILED
     assert "refused the sign-in" in (ended.error or "")
     assert ended.created == 2 * SMALLEST_PAGE
@@ -274,10 +274,10 @@ def test_a_failed_run_says_why_and_keeps_what_was_read(
 def test_the_same_pull_is_joined_and_another_refused(
     service: ServiceNowService, instance: Instance
 ) -> None:
-    first = service.pulls.start(by="a@example.com", limit=10)
-    assert service.pulls.start(by="b@example.com", limit=10).id == first.id
+    first = service.imports.start(by="a@example.com", limit=10)
+    assert service.imports.start(by="b@example.com", limit=10).id == first.id
     with pytest.raises(Conflict):
-        service.pulls.start(by="b@example.com", limit=20)
+        service.imports.start(by="b@example.com", limit=20)
 
 
 @pytest.mark.parametrize("wanted", [{"limit": 0}, {"limit": 100_001}, {"state": "nosuch"}])
@@ -298,14 +298,14 @@ def test_the_card_shows_progress_and_then_the_result(
     card = soup(admin.post("/servicenow/pulls", data=form, headers=HTMX).text).section
     assert card.select_one("progress")
     looks = iter([False, False, True])
-    service.pulls.run_due(stopping=lambda: next(looks))
+    service.imports.run_due(stopping=lambda: next(looks))
     card = soup(admin.get(card["hx-get"], headers=HTMX).text).section
     assert "of 450" in card.get_text()
     assert int(card.select_one("progress")["value"]) in range(1, 100)
     assert admin.get("/servicenow").text.count('http-equiv="refresh"') == 1
 
     service.recover()
-    service.pulls.run_due()
+    service.imports.run_due()
     card = soup(admin.get(card["hx-get"], headers=HTMX).text).section
     assert "hx-get" not in card.attrs
     assert "Import of 450 incidents" in card.get_text(" ", strip=True)
@@ -318,7 +318,7 @@ def test_a_script_waits_for_a_short_pull(
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(api.post, "/api/sn/sync/pull", json={"import": True})
         while not asked.done():
-            service.pulls.run_due()
+            service.imports.run_due()
     response = asked.result()
     body = response.json()
     assert (response.status_code, body["state"], body["created"]) == (200, "done", 5)

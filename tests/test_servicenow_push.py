@@ -28,7 +28,7 @@ def service(app: FastAPI) -> ServiceNowService:
 
 
 def create(service: ServiceNowService, ticket_id: int) -> PushState:
-    return service.pushes.create_from_ticket(ticket_id, by="agent@example.com").state
+    return service.push.create_from_ticket(ticket_id, by="agent@example.com").state
 
 
 def only_incident(instance: Instance) -> dict[str, str]:
@@ -46,7 +46,7 @@ def test_a_ticket_becomes_an_incident_with_its_fields(
         priority="high",
         category="network",
     )
-    status = service.pushes.create_from_ticket(ticket.id, by="agent@example.com")
+    status = service.push.create_from_ticket(ticket.id, by="agent@example.com")
 
     incident = only_incident(instance)
     assert status.created
@@ -79,8 +79,8 @@ def test_pressing_twice_gives_one_incident(
     service: ServiceNowService, instance: Instance, desk: Desk
 ) -> None:
     ticket = desk.ticket()
-    first = service.pushes.create_from_ticket(ticket.id, by="a@example.com")
-    second = service.pushes.create_from_ticket(ticket.id, by="b@example.com")
+    first = service.push.create_from_ticket(ticket.id, by="a@example.com")
+    second = service.push.create_from_ticket(ticket.id, by="b@example.com")
     assert (first.created, second.created) == (True, False)
     assert second.ticket.sn_number == only_incident(instance)["number"]
 
@@ -92,7 +92,7 @@ def test_eight_at_once_give_one_incident(
     with ThreadPoolExecutor(8) as pool:
         found = list(
             pool.map(
-                lambda n: service.pushes.create_from_ticket(ticket.id, by=f"{n}@example.com"),
+                lambda n: service.push.create_from_ticket(ticket.id, by=f"{n}@example.com"),
                 range(8),
             )
         )
@@ -123,7 +123,7 @@ def test_an_instance_that_ignores_our_sys_id_is_recognised_by_the_correlation_id
     ticket = desk.ticket()
     instance.faults.add("lose_reply", times=1, method="POST")
     create(service, ticket.id)
-    assert service.pushes.status(ticket.id).ticket.sn_sys_id == only_incident(instance)["sys_id"]
+    assert service.push.status(ticket.id).ticket.sn_sys_id == only_incident(instance)["sys_id"]
 
 
 def test_a_changed_status_follows_by_itself(
@@ -132,10 +132,10 @@ def test_a_changed_status_follows_by_itself(
     ticket = desk.ticket()
     create(service, ticket.id)
     desk.set_status(ticket.id, TicketStatus.IN_PROGRESS)
-    assert service.pushes.status(ticket.id).state is PushState.OWED
+    assert service.push.status(ticket.id).state is PushState.OWED
     tick(service)
     assert only_incident(instance)["state"] == "2"
-    assert service.pushes.status(ticket.id).state is PushState.LINKED
+    assert service.push.status(ticket.id).state is PushState.LINKED
 
 
 def test_resolving_sends_close_code_and_notes_in_the_same_write(
@@ -158,11 +158,11 @@ def test_an_unknown_close_code_is_blocked_with_the_instances_codes(
     create(service, ticket.id)
     desk.set_status(ticket.id, TicketStatus.RESOLVED, code="Our own code", notes="Done")
     tick(service)
-    status = service.pushes.status(ticket.id)
+    status = service.push.status(ticket.id)
     assert status.state is PushState.BLOCKED
     assert ("User error", "User error") in status.close_codes
 
-    service.pushes.retry(status.items[0].id, by="agent@example.com", close_code="User error")
+    service.outbox.retry(status.items[0].id, by="agent@example.com", close_code="User error")
     assert only_incident(instance)["close_code"] == "User error"
 
 
@@ -185,10 +185,10 @@ def test_an_incident_closed_there_is_not_reopened(
     ticket = desk.ticket()
     create(service, ticket.id)
     only_incident(instance)["state"] = "7"
-    service.pushes.sync(ticket.id, by="agent@example.com")
+    service.push.sync(ticket.id, by="agent@example.com")
     desk.set_status(ticket.id, TicketStatus.IN_PROGRESS)
     tick(service)
-    status = service.pushes.status(ticket.id)
+    status = service.push.status(ticket.id)
     assert status.state is PushState.BLOCKED
     assert "cannot be reopened" in (status.error or "")
     assert only_incident(instance)["state"] == "7"
@@ -200,7 +200,7 @@ def test_a_note_that_was_unticked_stays_here(
     ticket = desk.ticket()
     create(service, ticket.id)
     desk.note(ticket.id, "Between us", internal=True, push=False)
-    service.pushes.sync(ticket.id, by="agent@example.com")
+    service.push.sync(ticket.id, by="agent@example.com")
     journal = instance.journal(only_incident(instance)["sys_id"])
     assert not any("Between us" in row["value"] for row in journal)
     assert desk.notes(ticket.id)[-1].push is NotePush.NEVER
@@ -222,7 +222,7 @@ def test_an_incident_is_linked_by_its_number(
     theirs = instance.add_incident(number="INC0000042", short_description="Known")
     ticket = desk.ticket()
     service.linking.link(ticket.id, "inc0000042", by="agent@example.com")
-    assert service.pushes.status(ticket.id).ticket.sn_sys_id == theirs["sys_id"]
+    assert service.push.status(ticket.id).ticket.sn_sys_id == theirs["sys_id"]
 
 
 def test_a_create_that_may_have_arrived_yields_only_to_its_own_incident(
@@ -236,13 +236,13 @@ def test_a_create_that_may_have_arrived_yields_only_to_its_own_incident(
     clock.forward(seconds=120)
     tick(service)
     instance.faults.clear()
-    assert service.pushes.status(ticket.id).state is PushState.BLOCKED
+    assert service.push.status(ticket.id).state is PushState.BLOCKED
 
     with pytest.raises(Conflict, match="may have created"):
         service.linking.link(ticket.id, "INC0000042", by="agent@example.com")
     (made,) = (one for one in instance.incidents.values() if one["number"] != "INC0000042")
     service.linking.link(ticket.id, made["number"], by="agent@example.com")
-    assert service.pushes.status(ticket.id).state is PushState.LINKED
+    assert service.push.status(ticket.id).state is PushState.LINKED
 
 
 def test_a_note_that_waited_for_a_link_undone_goes_to_the_next_incident(
@@ -251,19 +251,19 @@ def test_a_note_that_waited_for_a_link_undone_goes_to_the_next_incident(
     theirs = instance.add_incident(number="INC0000042")
     ticket = desk.ticket()
     create(service, ticket.id)
-    service.owed.pause_pushes("Maintenance", by="admin@example.com")
+    service.outbox.pause("Maintenance", by="admin@example.com")
     desk.note(ticket.id, "Tried another cable", internal=True)
     service.linking.unlink(ticket.id, "Wrong one", by="agent@example.com")
-    service.owed.resume_pushes()
+    service.outbox.resume()
     tick(service)
     service.linking.link(ticket.id, "INC0000042", by="agent@example.com")
-    assert service.pushes.status(ticket.id).unsent_notes
+    assert service.push.status(ticket.id).unsent_notes
 
-    service.pushes.sync(ticket.id, by="agent@example.com")
+    service.push.sync(ticket.id, by="agent@example.com")
     tick(service)
     noted = [row["value"] for row in instance.journal(theirs["sys_id"])]
     assert len([text for text in noted if "Tried another cable" in text]) == 1
-    assert not service.pushes.status(ticket.id).unsent_notes
+    assert not service.push.status(ticket.id).unsent_notes
 
 
 def test_a_note_that_may_have_arrived_is_looked_for_when_the_link_is_made_again(
@@ -280,12 +280,12 @@ def test_a_note_that_may_have_arrived_is_looked_for_when_the_link_is_made_again(
     service.linking.unlink(ticket.id, "Wrong one", by="agent@example.com")
     service.linking.link(ticket.id, number, by="agent@example.com")
     for _ in range(2):
-        service.pushes.sync(ticket.id, by="agent@example.com")
+        service.push.sync(ticket.id, by="agent@example.com")
         clock.forward(minutes=5)
         tick(service)
     journal = instance.journal(only_incident(instance)["sys_id"])
     assert len([row for row in journal if "Tried another cable" in row["value"]]) == 1
-    assert not service.pushes.status(ticket.id).unsent_notes
+    assert not service.push.status(ticket.id).unsent_notes
 
 
 def test_code_tags_of_foreign_text_are_defused(
@@ -301,7 +301,7 @@ def test_a_wait_beyond_all_calendars_keeps_the_push_owed(
 ) -> None:
     ticket = desk.ticket()
     instance.faults.rate_limit(retry_after=10**30)
-    pushes = app.state.services.servicenow.pushes
+    pushes = app.state.services.servicenow.push
     status = pushes.create_from_ticket(ticket.id, by="agent@example.com")
     assert [item.state for item in status.items] == ["pending"]
     assert status.next_try_at is not None
@@ -313,7 +313,7 @@ def test_a_postponed_push_waits_as_long_as_the_instance_asks(
     ticket = desk.ticket()
     instance.faults.rate_limit(retry_after=900)
     assert create(service, ticket.id) is PushState.OWED
-    assert service.pushes.status(ticket.id).next_try_at == clock() + timedelta(seconds=900)
+    assert service.push.status(ticket.id).next_try_at == clock() + timedelta(seconds=900)
     clock.forward(seconds=890)
     tick(service)
     assert not instance.incidents
@@ -329,7 +329,7 @@ def test_the_timeline_tells_the_first_failed_attempt_and_not_each(
     instance.faults.hibernate()
     for attempts in (1, 2, 3):
         create(service, ticket.id)
-        assert service.pushes.status(ticket.id).attempts == attempts
+        assert service.push.status(ticket.id).attempts == attempts
         events = desk.services.tickets.detail(ticket.id, desk.user).events
         failed = [event.body for event in events if "Not sent to ServiceNow" in event.body]
         assert len(failed) == 1

@@ -34,12 +34,12 @@ def service(desk: Desk) -> ServiceNowService:
 def push(desk: Desk, count: int) -> list[int]:
     made = [desk.ticket(subject=f"Ticket {number}").id for number in range(count)]
     for ticket_id in made:
-        desk.services.servicenow.pushes.create_from_ticket(ticket_id, by=BY)
+        desk.services.servicenow.push.create_from_ticket(ticket_id, by=BY)
     return made
 
 
 def states(service: ServiceNowService, ticket_ids: Sequence[int]) -> list[str]:
-    return [service.pushes.status(ticket_id).state for ticket_id in ticket_ids]
+    return [service.push.status(ticket_id).state for ticket_id in ticket_ids]
 
 
 @pytest.mark.slow
@@ -65,7 +65,7 @@ def test_a_held_update_is_merged_anew_before_it_goes(
     service: ServiceNowService, instance: Instance, desk: Desk
 ) -> None:
     (held,) = push(desk, 1)
-    sys_id = service.pushes.status(held).ticket.sn_sys_id or ""
+    sys_id = service.push.status(held).ticket.sn_sys_id or ""
     instance.rules.write_denied = True
     desk.set_status(held, TicketStatus.IN_PROGRESS)
     tick(service)
@@ -74,7 +74,7 @@ def test_a_held_update_is_merged_anew_before_it_goes(
     instance.edit(sys_id, short_description="Theirs", state="3")
     push(desk, 1)
     tick(service)
-    ticket = service.pushes.status(held).ticket
+    ticket = service.push.status(held).ticket
     assert (ticket.subject, instance.incidents[sys_id]["state"]) == ("Theirs", "3")
     assert [one.name for one in service.conflicts.of(held).conflicts] == ["status"]
 
@@ -83,14 +83,14 @@ def test_a_right_that_is_missing_for_one_record_is_tried_again_once(
     service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
 ) -> None:
     (held,) = push(desk, 1)
-    sys_id = service.pushes.status(held).ticket.sn_sys_id or ""
+    sys_id = service.push.status(held).ticket.sn_sys_id or ""
     instance.locked_rows = {sys_id}
     desk.set_status(held, TicketStatus.IN_PROGRESS)
     for _ in range(4):
         clock.forward(hours=5)
         push(desk, 1)
         tick(service)
-    (item,) = service.pushes.status(held).items
+    (item,) = service.push.status(held).items
     assert (item.state, item.attempts) == (OutboxState.BLOCKED, 2)
     instance.locked_rows = set()
     desk.set_status(held, TicketStatus.PENDING)
@@ -104,12 +104,12 @@ def test_what_needs_no_write_does_not_show_that_a_write_right_is_back(
     (well,) = push(desk, 1)
     instance.rules.write_denied = True
     (held,) = push(desk, 1)
-    service.pushes.sync(well, by=BY)
+    service.push.sync(well, by=BY)
     service.connection.test()
     clock.forward(hours=2)
     tick(service)
-    (item,) = service.pushes.status(held).items
-    assert (service.pushes.status(well).state, item.attempts) == (PushState.LINKED, 1)
+    (item,) = service.push.status(held).items
+    assert (service.push.status(well).state, item.attempts) == (PushState.LINKED, 1)
 
 
 def test_after_a_new_password_and_a_restart_everything_goes_by_itself(
@@ -182,14 +182,14 @@ def test_what_fails_while_others_get_through_is_not_tried_with_each_of_them(
     service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
 ) -> None:
     (held,) = push(desk, 1)
-    sys_id = service.pushes.status(held).ticket.sn_sys_id or ""
+    sys_id = service.push.status(held).ticket.sn_sys_id or ""
     instance.faults.add("drop_before", path=sys_id, times=None)
     desk.set_status(held, TicketStatus.IN_PROGRESS)
     for _ in range(20):
         push(desk, 1)
         tick(service)
         clock.forward(seconds=1)
-    (item,) = service.pushes.status(held).items
+    (item,) = service.push.status(held).items
     assert item.attempts <= 2
 
 
@@ -209,16 +209,16 @@ def test_what_is_older_than_30_days_waits_for_a_person(
     push(desk, 1)
     tick(service)
     assert states(service, [held, younger]) == ["blocked", "linked"]
-    (item,) = service.pushes.status(held).items
+    (item,) = service.push.status(held).items
     assert item.error_kind == (Kind.PERMISSION if cause == "right" else Kind.OLD)
-    assert service.pushes.retry(item.id, by=BY).state is PushState.LINKED
+    assert service.outbox.retry(item.id, by=BY).state is PushState.LINKED
 
 
 def test_an_old_push_whose_ticket_was_changed_lately_is_not_old(
     service: ServiceNowService, instance: Instance, desk: Desk, clock: Clock
 ) -> None:
     (held,) = push(desk, 1)
-    sys_id = service.pushes.status(held).ticket.sn_sys_id or ""
+    sys_id = service.push.status(held).ticket.sn_sys_id or ""
     instance.faults.add("unauthorized", times=None)
     desk.set_status(held, TicketStatus.PENDING)
     tick(service)
@@ -237,11 +237,11 @@ def test_what_belongs_to_another_instance_goes_when_that_is_connected_again(
     (held,) = push(desk, 1)
     with reading(engine) as conn:
         host = conn.execute(select(outbox.c.host)).scalar_one()
-    (item,) = service.pushes.status(held).items
+    (item,) = service.push.status(held).items
     with writing(engine) as conn:
         conn.execute(update(outbox).values(host="old.example.com"))
-    service.pushes.retry(item.id, by=BY)
-    (item,) = service.pushes.status(held).items
+    service.outbox.retry(item.id, by=BY)
+    (item,) = service.push.status(held).items
     assert (item.state, item.error_kind) == (OutboxState.BLOCKED, Kind.OTHER_INSTANCE)
     instance.rules.write_denied = False
     push(desk, 1)
@@ -264,16 +264,16 @@ def test_notes_to_be_sent_before_there_is_a_link_go_after_linking(
     desk.note(ticket.id, "Stays", internal=True, push=False)
     desk.note(ticket.id, "Not asked", internal=True)
     if way == "create":
-        service.pushes.create_from_ticket(ticket.id, by=BY)
+        service.push.create_from_ticket(ticket.id, by=BY)
     else:
         made = instance.add_incident(short_description=ticket.subject)
         service.linking.link(ticket.id, made["number"], by=BY)
     tick(service)
-    sys_id = service.pushes.status(ticket.id).ticket.sn_sys_id or ""
+    sys_id = service.push.status(ticket.id).ticket.sn_sys_id or ""
     notes = [(row["element"], row["value"].split("\n")[0]) for row in instance.journal(sys_id)]
     ours = [note for note in notes if not note[1].startswith("Copilot")]
     assert ours == [("work_notes", "Sent"), ("comments", "Sent to the caller")]
-    assert service.pushes.status(ticket.id).state is PushState.LINKED
+    assert service.push.status(ticket.id).state is PushState.LINKED
 
 
 def test_causes_of_existing_pushes_are_told_apart_from_then_on(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def exhaust(service: ServiceNowService, instance: Instance, desk: Desk) -> int:
     instance.faults.add("unauthorized", times=None)
     for _ in range(5):
         ticket = desk.ticket()
-        service.pushes.create_from_ticket(ticket.id, by="agent@example.com")
+        service.push.create_from_ticket(ticket.id, by="agent@example.com")
     return ticket.id
 
 
@@ -40,11 +40,11 @@ def test_five_failures_of_one_kind_let_the_connection_rest(
 
     called = len(instance.requests)
     another = desk.ticket()
-    status = service.pushes.create_from_ticket(another.id, by="agent@example.com")
+    status = service.push.create_from_ticket(another.id, by="agent@example.com")
     tick(service)
     assert status.state is PushState.OWED
     assert status.next_try_at == rest.until
-    assert service.pushes.status(ticket_id).next_try_at == rest.until
+    assert service.push.status(ticket_id).next_try_at == rest.until
     assert len(instance.requests) == called
 
 
@@ -76,7 +76,7 @@ def test_failures_of_different_kinds_are_no_reason_to_rest(
     for number in range(6):
         kind = "unauthorized" if number % 2 else "rate_limit"
         instance.faults.add(kind, times=None)
-        service.pushes.create_from_ticket(desk.ticket().id, by="agent@example.com")
+        service.push.create_from_ticket(desk.ticket().id, by="agent@example.com")
         instance.faults.clear()
     assert service.connection.rest() is None
 
@@ -87,16 +87,16 @@ def test_pulls_wait_while_the_connection_rests_and_go_on_after_it(
     exhaust(service, instance, desk)
     instance.faults.clear()
     instance.add_incident(number="INC1")
-    run = service.pulls.start(by="admin@example.com", import_tickets=True)
+    run = service.imports.start(by="admin@example.com", import_tickets=True)
     service.incoming.ask()
     called = len(instance.requests)
     tick(service)
     assert len(instance.requests) == called
-    assert not service.pulls.get(run.id).finished
+    assert not service.imports.get(run.id).finished
 
     clock.forward(minutes=1)
     tick(service)
-    ended = service.pulls.get(run.id)
+    ended = service.imports.get(run.id)
     assert (ended.state, ended.created) == (RunState.DONE, 1)
     assert service.incoming.view().state.pulled_at == clock()
 
@@ -106,8 +106,8 @@ def test_retry_now_may_try_while_the_connection_rests(
 ) -> None:
     ticket_id = exhaust(service, instance, desk)
     instance.faults.clear()
-    item = service.pushes.status(ticket_id).items[0]
-    assert service.pushes.retry(item.id, by="agent@example.com").state is PushState.LINKED
+    item = service.push.status(ticket_id).items[0]
+    assert service.outbox.retry(item.id, by="agent@example.com").state is PushState.LINKED
     assert service.connection.rest() is None
 
 

@@ -33,7 +33,7 @@ def service(app: FastAPI) -> ServiceNowService:
 def lost(app: FastAPI, service: ServiceNowService, desk: Desk) -> str:
     """The number of an incident whose ticket is gone: it was opened after the backup."""
     before = rows_of(app.state.engine)
-    made = service.pushes.create_from_ticket(desk.ticket(subject="bravo").id, by=BY)
+    made = service.push.create_from_ticket(desk.ticket(subject="bravo").id, by=BY)
     put_rows_back(app.state.engine, before)
     return str(made.ticket.sn_number)
 
@@ -44,7 +44,7 @@ def pull(service: ServiceNowService) -> None:
 
 
 def import_all(service: ServiceNowService, *, dry_run: bool = False) -> None:
-    service.pulls.start(import_tickets=True, dry_run=dry_run, by=BY)
+    service.imports.start(import_tickets=True, dry_run=dry_run, by=BY)
     tick(service)
 
 
@@ -52,8 +52,11 @@ LOOKS: dict[str, Callable[[ServiceNowService], object]] = {
     "a pull": pull,
     "an import": import_all,
     "a dry run": lambda service: import_all(service, dry_run=True),
-    "the start": lambda service: (service.restores.begin(), service.restores.check_at_start()),
-    "the connection test": lambda service: service.checking.test_now(seconds=5),
+    "the start": lambda service: (
+        service.held_creates.begin(),
+        service.held_creates.check_at_start(),
+    ),
+    "the connection test": lambda service: service.connection_test.test_now(seconds=5),
 }
 
 
@@ -62,7 +65,7 @@ def test_a_ticket_that_gets_a_number_again_gets_an_incident_of_its_own(
 ) -> None:
     charlie = desk.ticket(subject="charlie")
     assert charlie.id == 1, "the number that bravo had"
-    made = service.pushes.create_from_ticket(charlie.id, by=BY)
+    made = service.push.create_from_ticket(charlie.id, by=BY)
     assert made.state is PushState.LINKED
     subjects = {one["number"]: one["short_description"] for one in instance.incidents.values()}
     assert subjects == {lost: "bravo", str(made.ticket.sn_number): "charlie"}
@@ -77,18 +80,18 @@ def test_it_is_noticed_and_creates_are_held(
     assert restore is not None
     assert (restore.number, restore.held) == (lost, True)
     ticket = desk.ticket(subject="charlie")
-    status = service.pushes.create_from_ticket(ticket.id, by=BY)
+    status = service.push.create_from_ticket(ticket.id, by=BY)
     tick(service)
-    assert status.state is service.pushes.status(ticket.id).state is PushState.HELD
+    assert status.state is service.push.status(ticket.id).state is PushState.HELD
     assert len(instance.incidents) == 1
 
 
 def test_the_first_create_after_a_start_waits_for_the_look(
     service: ServiceNowService, desk: Desk, instance: Instance, lost: str
 ) -> None:
-    service.restores.begin()
+    service.held_creates.begin()
     ticket = desk.ticket(subject="charlie")
-    assert service.pushes.create_from_ticket(ticket.id, by=BY).state is PushState.HELD
+    assert service.push.create_from_ticket(ticket.id, by=BY).state is PushState.HELD
     assert len(instance.incidents) == 1
 
 
@@ -96,14 +99,14 @@ def test_an_instance_that_is_away_at_the_start_is_asked_before_the_first_create(
     service: ServiceNowService, desk: Desk, instance: Instance, clock: Clock, lost: str
 ) -> None:
     instance.faults.hibernate()
-    service.restores.begin()
-    service.restores.check_at_start()
+    service.held_creates.begin()
+    service.held_creates.check_at_start()
     ticket = desk.ticket(subject="charlie")
-    assert service.pushes.create_from_ticket(ticket.id, by=BY).state is PushState.OWED
+    assert service.push.create_from_ticket(ticket.id, by=BY).state is PushState.OWED
     instance.faults.clear()
     clock.forward(minutes=10)
     tick(service)
-    assert service.pushes.status(ticket.id).state is PushState.HELD
+    assert service.push.status(ticket.id).state is PushState.HELD
     assert len(instance.incidents) == 1
 
 
@@ -114,13 +117,13 @@ def test_after_the_release_a_ticket_finds_the_incident_it_has(
     instance.honour_client_sys_id = way
     ticket = desk.ticket(subject="alpha")
     before = rows_of(app.state.engine)
-    made = service.pushes.create_from_ticket(ticket.id, by=BY)
+    made = service.push.create_from_ticket(ticket.id, by=BY)
     put_rows_back(app.state.engine, before)
     pull(service)
-    assert service.pushes.create_from_ticket(ticket.id, by=BY).state is PushState.HELD
-    service.restores.release(by=BY)
+    assert service.push.create_from_ticket(ticket.id, by=BY).state is PushState.HELD
+    service.held_creates.release(by=BY)
     tick(service)
-    after = service.pushes.status(ticket.id)
+    after = service.push.status(ticket.id)
     assert (after.state, after.ticket.sn_number) == (PushState.LINKED, made.ticket.sn_number)
     assert len(instance.incidents) == 1
 
@@ -129,25 +132,25 @@ def test_a_create_that_waited_in_the_backup_and_was_sent_since_is_a_sign(
     app: FastAPI, service: ServiceNowService, desk: Desk
 ) -> None:
     ticket = desk.ticket()
-    service.owed.pause_pushes("A backup is made", by=BY)
-    service.pushes.create_from_ticket(ticket.id, by=BY)
+    service.outbox.pause("A backup is made", by=BY)
+    service.push.create_from_ticket(ticket.id, by=BY)
     before = rows_of(app.state.engine)
-    service.owed.resume_pushes()
+    service.outbox.resume()
     tick(service)
-    assert service.pushes.status(ticket.id).state is PushState.LINKED
-    service.restores.check()
-    assert service.restores.find() is None
+    assert service.push.status(ticket.id).state is PushState.LINKED
+    service.held_creates.check()
+    assert service.held_creates.find() is None
     put_rows_back(app.state.engine, before)
-    service.restores.check()
-    assert service.pushes.status(ticket.id).state is PushState.HELD
+    service.held_creates.check()
+    assert service.push.status(ticket.id).state is PushState.HELD
 
 
 def test_a_held_create_is_not_even_tried(service: ServiceNowService, desk: Desk, lost: str) -> None:
-    service.restores.check()
+    service.held_creates.check()
     ticket = desk.ticket(subject="charlie")
-    service.pushes.create_from_ticket(ticket.id, by=BY)
+    service.push.create_from_ticket(ticket.id, by=BY)
     tick(service)
-    (item,) = service.pushes.status(ticket.id).items
+    (item,) = service.push.status(ticket.id).items
     assert item.attempts == 0
     assert service.history.page(HistoryFilter(ticket=ticket.id)).total == 0
 
@@ -157,17 +160,17 @@ def test_two_copies_of_one_database_notice_each_other(
 ) -> None:
     shared = desk.ticket(subject="In both")
     copied = rows_of(app.state.engine)
-    here = service.pushes.create_from_ticket(shared.id, by=BY)
+    here = service.push.create_from_ticket(shared.id, by=BY)
     first = rows_of(app.state.engine)
     put_rows_back(app.state.engine, copied)
-    there = service.pushes.create_from_ticket(desk.ticket(subject="Of the copy").id, by=BY)
-    service.restores.check()
-    assert service.restores.find().number == here.ticket.sn_number
+    there = service.push.create_from_ticket(desk.ticket(subject="Of the copy").id, by=BY)
+    service.held_creates.check()
+    assert service.held_creates.find().number == here.ticket.sn_number
     put_rows_back(app.state.engine, first)
-    assert service.restores.find() is None
-    service.restores.check()
-    assert service.restores.find().number == there.ticket.sn_number
-    held = service.pushes.create_from_ticket(desk.ticket(subject="A new one").id, by=BY)
+    assert service.held_creates.find() is None
+    service.held_creates.check()
+    assert service.held_creates.find().number == there.ticket.sn_number
+    held = service.push.create_from_ticket(desk.ticket(subject="A new one").id, by=BY)
     assert (held.state, len(instance.incidents)) == (PushState.HELD, 2)
 
 
@@ -175,24 +178,24 @@ def test_a_note_that_was_sent_after_the_backup_is_not_sent_again(
     app: FastAPI, service: ServiceNowService, desk: Desk, instance: Instance, clock: Clock
 ) -> None:
     ticket = desk.ticket()
-    sys_id = service.pushes.create_from_ticket(ticket.id, by=BY).ticket.sn_sys_id
+    sys_id = service.push.create_from_ticket(ticket.id, by=BY).ticket.sn_sys_id
     desk.note(ticket.id, "Rebooted the router", internal=True)
     before = rows_of(app.state.engine)
     tick(service)
-    service.pushes.create_from_ticket(desk.ticket(subject="bravo").id, by=BY)
+    service.push.create_from_ticket(desk.ticket(subject="bravo").id, by=BY)
     put_rows_back(app.state.engine, before)
-    service.restores.check()
+    service.held_creates.check()
     tick(service)
     notes = [row["value"] for row in instance.journal(str(sys_id))]
     assert sum("Rebooted the router" in note for note in notes) == 1
-    assert not service.pushes.status(ticket.id).items
+    assert not service.push.status(ticket.id).items
 
 
 def test_a_note_from_after_the_backup_is_not_taken_for_another(
     app: FastAPI, service: ServiceNowService, desk: Desk
 ) -> None:
     ticket = desk.ticket()
-    service.pushes.create_from_ticket(ticket.id, by=BY)
+    service.push.create_from_ticket(ticket.id, by=BY)
     before = rows_of(app.state.engine)
     desk.note(ticket.id, "Forgotten", internal=True)
     tick(service)
@@ -211,7 +214,7 @@ def test_a_note_from_after_the_backup_is_not_taken_for_another(
 def test_the_json_answers_held_until_an_admin_releases(
     api: TestClient, service: ServiceNowService, desk: Desk, instance: Instance, lost: str
 ) -> None:
-    service.restores.check()
+    service.held_creates.check()
     ticket = desk.ticket(subject="charlie")
     answer = api.post(f"/api/sn/incidents/create-from-ticket/{ticket.id}")
     assert (answer.status_code, answer.json()["state"]) == (202, "held")
@@ -228,7 +231,7 @@ def test_the_json_answers_held_until_an_admin_releases(
 def test_the_pages_say_so_and_the_release_is_written_down(
     admin: TestClient, agent: TestClient, service: ServiceNowService, desk: Desk, lost: str
 ) -> None:
-    service.restores.check()
+    service.held_creates.check()
     ticket = desk.ticket(subject="charlie")
     card = soup(agent.post(f"/servicenow/tickets/{ticket.id}/incident", headers=HTMX).text)
     assert card.select_one("header .badge").text == "Held"
@@ -251,7 +254,7 @@ def test_the_pages_say_so_and_the_release_is_written_down(
 def test_a_held_create_is_called_held_wherever_it_is_shown(
     agent: TestClient, admin: TestClient, service: ServiceNowService, desk: Desk, lost: str
 ) -> None:
-    service.restores.check()
+    service.held_creates.check()
     ticket = desk.ticket(subject="charlie")
     address = f"/servicenow/tickets/{ticket.id}/incident"
     assert (
@@ -268,7 +271,7 @@ def test_a_held_create_is_called_held_wherever_it_is_shown(
 
     for page in ("/servicenow", "/servicenow/outbox"):
         assert shown(page) == ("Held", "When new incidents are released")
-    service.restores.release(by="admin@example.com")
+    service.held_creates.release(by="admin@example.com")
     for page in ("/servicenow", "/servicenow/outbox"):
         assert shown(page)[0] == "Pending"
     assert soup(agent.get(address).text).select_one("#preview .held") is None
@@ -291,17 +294,17 @@ def foreign_create(app: FastAPI, instance: Instance, key: str, *, opened_at: str
 def test_incidents_from_before_the_release_are_no_news_and_later_ones_are(
     app: FastAPI, service: ServiceNowService, instance: Instance, clock: Clock, lost: str
 ) -> None:
-    service.restores.check()
+    service.held_creates.check()
     clock.forward(days=300)
-    service.restores.release(by=BY)
+    service.held_creates.release(by=BY)
     clock.forward(minutes=1)
     foreign_create(app, instance, "a" * 32, opened_at="2026-11-25 08:00:00")
-    service.restores.check()
-    assert not service.restores.find().held
+    service.held_creates.check()
+    assert not service.held_creates.find().held
     clock.forward(days=300)
     foreign_create(app, instance, "b" * 32, opened_at="2028-05-01 08:00:00")
-    service.restores.check()
-    assert service.restores.find().held
+    service.held_creates.check()
+    assert service.held_creates.find().held
 
 
 def test_incidents_of_other_installations_are_none_of_our_business(
@@ -311,8 +314,8 @@ def test_incidents_of_other_installations_are_none_of_our_business(
     for correlation_id in (f"sic-00000000-0000-4000-8000-000000000000-{key}", key, "JIRA-1"):
         instance.add_incident(correlation_id=correlation_id)
     import_all(service)
-    service.checking.test_now(seconds=5)
-    assert service.restores.find() is None
+    service.connection_test.test_now(seconds=5)
+    assert service.held_creates.find() is None
 
 
 @pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.slow)])
@@ -331,27 +334,27 @@ def test_a_healthy_installation_raises_no_alarm(
     for number, ticket_id in enumerate(ticket_ids):
         if number % 10 == 0:
             instance.faults.lose_next_reply()
-        service.pushes.create_from_ticket(ticket_id, by=BY)
+        service.push.create_from_ticket(ticket_id, by=BY)
     clock.forward(minutes=5)
     tick(service)
-    numbers = [str(service.pushes.status(one).ticket.sn_number) for one in ticket_ids]
+    numbers = [str(service.push.status(one).ticket.sn_number) for one in ticket_ids]
     for ticket_id in ticket_ids[:half]:
         service.linking.unlink(ticket_id, "A wrong one", by=BY)
     for ticket_id in ticket_ids[:quarter]:
-        service.pushes.create_from_ticket(ticket_id, by=BY)
+        service.push.create_from_ticket(ticket_id, by=BY)
     for free, other in ((quarter, quarter + 2), (quarter + 1, quarter + 3)):
         service.linking.link(ticket_ids[free], numbers[other], by=BY)
     for _ in range(10):
         instance.add_incident(caller_id=desk.their_user("abel.tuter@example.com"))
     clock.forward(minutes=5)
     import_all(service)
-    run = service.reads.overview().run
+    run = service.incidents.overview().run
     assert run is not None
     # The incidents of nobody, and those whose link was undone, but for two that were linked again.
     assert service.imports.undo(run.id, by=BY).removed == 10 + half - 2
     for look in LOOKS.values():
         look(service)
     assert len(instance.incidents) == count + quarter + 10
-    assert service.restores.find() is None
+    assert service.held_creates.find() is None
     with reading(app.state.engine) as conn:
         assert len(conn.execute(select(spent_keys)).all()) == half

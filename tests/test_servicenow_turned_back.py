@@ -12,7 +12,7 @@ from app.db.engine import writing
 from app.integrations.servicenow.mapping import Maps
 from app.models.servicenow import PushState
 from app.models.sync_runs import RunState
-from app.services.servicenow.pull.apply_changes import Arrival
+from app.services.servicenow.pull.apply_changes import ChangeApplier
 from app.simulator import Instance
 from app.worker import tick
 from tests.both_sides import BothSides
@@ -38,14 +38,14 @@ def sweep(both: BothSides, clock: Clock) -> None:
 
 
 def sync(both: BothSides) -> None:
-    both.service.pushes.sync(both.id, by="desk@example.com")
+    both.service.push.sync(both.id, by="desk@example.com")
 
 
 def pull_run(both: BothSides, clock: Clock) -> None:
     """An import reads it first; the next incoming changes look again."""
-    run = both.service.pulls.start(import_tickets=True, by="admin@example.com")
-    both.service.pulls.run_due()
-    assert both.service.pulls.get(run.id).state is RunState.DONE
+    run = both.service.imports.start(import_tickets=True, by="admin@example.com")
+    both.service.imports.run_due()
+    assert both.service.imports.get(run.id).state is RunState.DONE
     both.service.incoming.run_due()
 
 
@@ -94,13 +94,13 @@ def test_a_ticket_resolved_here_meets_the_restored_incident_as_a_conflict(
     both.instance.restore(before)
     both.here(**ENDED)
     sync(both)
-    status = both.service.pushes.status(both.id)
+    status = both.service.push.status(both.id)
     assert (status.state, both.incident["state"]) == (PushState.BLOCKED, "1")
     assert [one.name for one in both.service.conflicts.of(both.id).conflicts] == ["status"]
     assert both.told().count(EARLIER) == 1
     both.service.conflicts.resolve(both.id, {"status": "ours"}, by="desk@example.com")
     assert both.incident["state"] == "6"
-    assert both.service.pushes.status(both.id).state is PushState.LINKED
+    assert both.service.push.status(both.id).state is PushState.LINKED
 
 
 def test_a_push_reaches_a_restored_incident_whose_field_is_as_agreed(
@@ -150,7 +150,7 @@ def test_a_row_that_was_read_before_a_push_and_stored_after_it_changes_nothing(
     host = both.ticket.sn_host or ""
     with writing(engine) as conn:
         us = links.installation_id(conn)
-        arrival = Arrival(conn, host, us, Maps.of(None), pulling=True, now=clock())
+        arrival = ChangeApplier(conn, host, us, Maps.of(None), pulling=True, now=clock())
         arrival.store([read_before], [])
     assert both.ticket.subject == "Sent meanwhile"
     tick(both.service)

@@ -113,7 +113,7 @@ def another(desk: Desk, both: BothSides, app: FastAPI) -> Callable[[], BothSides
     def made() -> BothSides:
         fresh = BothSides(desk, both.instance)
         fresh.here(subject="One", priority="medium", assignee="desk@example.com")
-        fresh.service.pushes.sync(fresh.id, by="desk@example.com")
+        fresh.service.push.sync(fresh.id, by="desk@example.com")
         return fresh
 
     return made
@@ -164,7 +164,7 @@ def test_whatever_two_people_do_nothing_is_lost_but_by_a_choice(
 
 def look(both: BothSides, *, push: bool) -> None:
     if push:
-        both.service.pushes.sync(both.id, by="desk@example.com")
+        both.service.push.sync(both.id, by="desk@example.com")
     else:
         both.service.incoming.ask()
         both.service.incoming.run_due()

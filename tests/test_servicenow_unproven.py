@@ -56,12 +56,12 @@ def lose(instance: Instance, loss: str) -> None:
 def create_and_wait(
     service: ServiceNowService, desk: Desk, clock: Clock, ticket_id: int
 ) -> PushStatus:
-    service.pushes.create_from_ticket(ticket_id, by=BY)
+    service.push.create_from_ticket(ticket_id, by=BY)
     time.sleep(2 * LATE)
     for _ in range(4):
         clock.forward(minutes=20)
         tick(service)
-    return service.pushes.status(ticket_id)
+    return service.push.status(ticket_id)
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_a_lost_answer_makes_no_second_incident(
     close_journal(instance, journal)
     before = 0
     if known == "learned":
-        service.pushes.create_from_ticket(desk.ticket(subject="An earlier one").id, by=BY)
+        service.push.create_from_ticket(desk.ticket(subject="An earlier one").id, by=BY)
         before = 1
     lose(instance, loss)
     status = create_and_wait(service, desk, clock, desk.ticket().id)
@@ -112,7 +112,7 @@ def test_no_rows_that_are_counted_prove_nothing(
 ) -> None:
     blind(instance)
     close_journal(instance, "counted")
-    service.pushes.create_from_ticket(desk.ticket(subject="An earlier one").id, by=BY)
+    service.push.create_from_ticket(desk.ticket(subject="An earlier one").id, by=BY)
     lose(instance, "after")
     status = create_and_wait(service, desk, clock, desk.ticket().id)
     assert (status.state, len(instance.incidents)) == (PushState.BLOCKED, 2)
@@ -161,14 +161,14 @@ def test_a_person_links_the_incident_that_was_made(
 ) -> None:
     (incident,) = instance.incidents.values()
     service.linking.link(unproven.ticket.id, incident["number"], by=BY)
-    status = service.pushes.status(unproven.ticket.id)
+    status = service.push.status(unproven.ticket.id)
     assert (status.state, status.items) == (PushState.LINKED, ())
 
 
 def test_retry_now_alone_sends_nothing(
     service: ServiceNowService, instance: Instance, unproven: PushStatus
 ) -> None:
-    again = service.pushes.retry(unproven.items[0].id, by=BY)
+    again = service.outbox.retry(unproven.items[0].id, by=BY)
     assert (again.state, len(instance.incidents)) == (PushState.BLOCKED, 1)
 
 
@@ -181,7 +181,7 @@ def test_a_person_who_found_none_sends_it_again(
     button = card.select_one("button[name=none_found]")
     form = button.find_parent("form")
     agent.post(form["action"], data={"none_found": button["value"]}, headers=HTMX)
-    status = service.pushes.status(unproven.ticket.id)
+    status = service.push.status(unproven.ticket.id)
     (incident,) = instance.incidents.values()
     assert (status.state, status.ticket.sn_sys_id) == (PushState.LINKED, incident["sys_id"])
     assert incident["correlation_id"] != unproven.items[0].correlation_id, "a key of its own"
@@ -194,7 +194,7 @@ def test_only_an_unproven_create_is_sent_again_for_a_persons_word(
 ) -> None:
     lose(instance, "late")
     ticket = desk.ticket()
-    status = service.pushes.create_from_ticket(ticket.id, by=BY)
+    status = service.push.create_from_ticket(ticket.id, by=BY)
     time.sleep(2 * LATE)
     answer = api.post(f"/api/sn/outbox/{status.items[0].id}/retry?none_found=true")
     assert answer.json()["state"] == "linked"
@@ -224,7 +224,7 @@ def test_the_connection_test_says_which_keys_are_kept(
     said: str,
 ) -> None:
     instance.honour_client_sys_id = way
-    service.pushes.create_from_ticket(desk.ticket().id, by=BY)
+    service.push.create_from_ticket(desk.ticket().id, by=BY)
     instance.hidden_fields = {"incident": hidden}
     checks = {check["name"]: check for check in api.post("/api/sn/health").json()["checks"]}
     assert checks["create_keys"]["status"] == status
@@ -236,7 +236,7 @@ def test_what_was_learned_decides_after_the_next_lost_answer(
 ) -> None:
     """The field was shown when the last create came back, and is hidden since."""
     instance.honour_client_sys_id = "ignore"
-    service.pushes.create_from_ticket(desk.ticket(subject="An earlier one").id, by=BY)
+    service.push.create_from_ticket(desk.ticket(subject="An earlier one").id, by=BY)
     instance.hidden_fields = {"incident": HIDDEN}
     close_journal(instance, "counted")
     lose(instance, "after")
@@ -254,6 +254,6 @@ def test_where_the_correlation_id_cannot_be_read_the_sys_id_is_looked_up(
         instance.hidden_fields = {"incident": HIDDEN}
     else:
         instance.faults.add("fail", method="GET", path="/incident", status=403)
-    status = service.pushes.create_from_ticket(desk.ticket().id, by=BY)
+    status = service.push.create_from_ticket(desk.ticket().id, by=BY)
     (incident,) = instance.incidents.values()
     assert (status.state, status.ticket.sn_sys_id) == (PushState.LINKED, incident["sys_id"])

@@ -34,18 +34,18 @@ def test_a_change_of_any_shared_field_follows_by_itself(
     value: str,
 ) -> None:
     both.here(**changes)
-    assert both.service.pushes.status(both.id).state is PushState.OWED
+    assert both.service.push.status(both.id).state is PushState.OWED
     tick(both.service)
     assert both.incident[field] == value
     assert both.patches() == 1
-    assert both.service.pushes.status(both.id).state is PushState.LINKED
-    both.service.pushes.sync(both.id, by=both.desk.user.email)
+    assert both.service.push.status(both.id).state is PushState.LINKED
+    both.service.push.sync(both.id, by=both.desk.user.email)
     assert both.patches() == 1
 
 
 def test_a_description_is_not_shared_and_owes_nothing(both: BothSides) -> None:
     both.here(description="More of it")
-    assert both.service.owed_count() == 0
+    assert both.service.waiting_count() == 0
 
 
 def test_the_group_of_a_create_becomes_the_tickets(both: BothSides) -> None:
@@ -97,7 +97,7 @@ def test_a_choice_or_person_unknown_there_is_not_sent_and_said(both: BothSides) 
     assert incident["priority"] == "4"
     assert "Category not sent. ServiceNow does not have “access”." in both.told()
     assert "Assignee not sent. admin@example.com was not found in ServiceNow." in both.told()
-    assert both.service.pushes.status(both.id).state is PushState.LINKED
+    assert both.service.push.status(both.id).state is PushState.LINKED
 
 
 def test_what_a_rule_there_did_not_keep_is_said_and_not_sent_for_ever(both: BothSides) -> None:
@@ -106,7 +106,7 @@ def test_what_a_rule_there_did_not_keep_is_said_and_not_sent_for_ever(both: Both
     tick(both.service)
     assert "did not use the assignment group that was sent. Its value is “Network”" in both.told()
     before = both.patches()
-    both.service.pushes.sync(both.id, by=both.desk.user.email)
+    both.service.push.sync(both.id, by=both.desk.user.email)
     assert both.patches() == before
 
 
@@ -116,10 +116,10 @@ def test_a_state_that_a_rule_changed_back_is_blocked_and_sent_again_on_a_retry(
     both.instance.rules.forced = {"state": "1"}
     both.here(status="in_progress")
     tick(both.service)
-    status = both.service.pushes.status(both.id)
+    status = both.service.push.status(both.id)
     assert "A business rule may have changed it back" in (status.error or "")
     both.instance.rules.forced = {}
-    both.service.pushes.retry(status.items[0].id, by=both.desk.user.email)
+    both.service.outbox.retry(status.items[0].id, by=both.desk.user.email)
     assert both.incident["state"] == "2"
 
 
@@ -129,7 +129,7 @@ def test_a_field_that_both_sides_changed_waits_while_the_others_flow(both: BothS
     tick(both.service)
     incident = both.incident
     assert (incident["short_description"], incident["priority"]) == ("Theirs", "4")
-    status = both.service.pushes.status(both.id)
+    status = both.service.push.status(both.id)
     assert status.state is PushState.BLOCKED
     assert status.error == (f"Conflict with {both.number}: subject. Resolve it on the ticket.")
     ticket = both.ticket
@@ -142,7 +142,7 @@ def test_both_sides_changing_to_the_same_is_no_conflict(both: BothSides) -> None
     both.there(category="software")
     both.here(category="software")
     tick(both.service)
-    assert both.service.pushes.status(both.id).state is PushState.LINKED
+    assert both.service.push.status(both.id).state is PushState.LINKED
     assert both.patches() == 0
 
 
@@ -151,14 +151,14 @@ def test_a_state_there_that_is_not_mapped_here_is_not_overwritten(both: BothSide
     both.here(status="in_progress")
     tick(both.service)
     assert both.incident["state"] == "-5"
-    assert both.service.pushes.status(both.id).state is PushState.BLOCKED
+    assert both.service.push.status(both.id).state is PushState.BLOCKED
 
 
 def test_a_field_hidden_from_the_account_is_not_emptied_here(both: BothSides) -> None:
     both.here(assignee=both.desk.user.email)
     tick(both.service)
     both.instance.hidden_fields = {"incident": frozenset({"assigned_to", "assignment_group"})}
-    both.service.pushes.sync(both.id, by=both.desk.user.email)
+    both.service.push.sync(both.id, by=both.desk.user.email)
     ticket = both.ticket
     assert (ticket.assignee, ticket.assignment_group) == (both.desk.user.email, NETWORK)
 
@@ -228,7 +228,7 @@ def test_after_several_changes_while_nothing_gets_through_the_last_status_is_the
         clock.forward(hours=5)
         tick(both.service)
     assert (both.ticket.status, both.incident["state"]) == (steps[-1], state)
-    assert both.service.pushes.status(both.id).state is PushState.LINKED
+    assert both.service.push.status(both.id).state is PushState.LINKED
     assert both.service.conflicts.of(both.id).conflicts == ()
     writes = both.patches()
     clock.forward(hours=25)

@@ -58,13 +58,13 @@ def test_the_end_of_the_app_interrupts_a_pull_and_leaves_it_to_the_next_process(
             replace(settings, servicenow=silent), load_triage=lambda: triage, engine=engine
         )
         service: ServiceNowService = app.state.services.servicenow
-        run = service.pulls.start(by="admin@example.com", limit=10)
+        run = service.imports.start(by="admin@example.com", limit=10)
         with TestClient(app):
             until = threading.Event()
             while service._setup.client._slots.under_way() == 0:  # type: ignore[union-attr]
                 until.wait(0.01)
         left = {thread.name for thread in set(threading.enumerate()) - before}
         assert not left & {"pulls", "pushes"}
-        after = service.pulls.get(run.id)
+        after = service.imports.get(run.id)
         assert (after.state, after.stumbles, after.error) == (RunState.QUEUED, 0, None)
         assert service.connection.view().last_error is None

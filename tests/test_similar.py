@@ -69,7 +69,7 @@ def test_a_resolved_incident_counts_until_it_is_a_ticket(
         close_code="Solution provided",
         close_notes="Replaced the roller.",
     )
-    pulls = desk.services.servicenow.pulls
+    pulls = desk.services.servicenow.imports
     pulls.start(by="desk@example.com", limit=10)
     pulls.run_due()
     desk.services.knowledge.index_missing()  # as the worker does after a pull

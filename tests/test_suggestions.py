@@ -249,5 +249,5 @@ def test_similar_tickets_need_words_to_be_steps(app: FastAPI, desk: Desk) -> Non
     desk.services.tickets.change(old.id, done, by=desk.user)
     like = app.state.services.similar.to_text(*JAM)
     assert like
-    steps = app.state.services.suggesting.steps(*JAM, like=like)
+    steps = app.state.services.suggestions.steps(*JAM, like=like)
     assert not [step for step in steps if step.kind is SourceKind.TICKET]

@@ -209,7 +209,7 @@ def test_what_is_pushed_has_no_tags_and_no_misleading_characters(
 ) -> None:
     service = desk.services.servicenow
     ticket = desk.ticket(subject=f"Door {MISLEADING}".replace("\x00", ""), description=OUTLOOK)
-    service.pushes.create_from_ticket(ticket.id, by=desk.user.email)
+    service.push.create_from_ticket(ticket.id, by=desk.user.email)
     [incident] = instance.incidents.values()
     assert incident["short_description"] == "Door paygnp.exe now [31m end"
     assert incident["description"].startswith("The printer on floor 2 jams & smokes.")
@@ -219,7 +219,7 @@ def test_what_is_pushed_has_no_tags_and_no_misleading_characters(
     tick(service)
     tick(service)
     assert incident["work_notes"] == "" or "\u202e" not in str(instance.saved())
-    assert service.pushes.status(ticket.id).state is PushState.LINKED
+    assert service.push.status(ticket.id).state is PushState.LINKED
     assert int(incident["sys_mod_count"]) <= int(count) + 1
 
 

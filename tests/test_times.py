@@ -206,7 +206,7 @@ def test_json_and_csv_are_in_utc_for_every_reader(
     agent: TestClient, desk: Desk, sign_in: SignIn
 ) -> None:
     ticket = desk.ticket()
-    desk.services.servicenow.pushes.create_from_ticket(ticket.id, by=desk.user.email)
+    desk.services.servicenow.push.create_from_ticket(ticket.id, by=desk.user.email)
     browser_in(agent, "Asia/Tokyo")
     assert choose(agent, "Asia/Tokyo") == 200
     told = agent.get(f"/api/tickets/{ticket.id}").json()
@@ -220,7 +220,7 @@ def test_the_days_of_a_search_in_the_history_are_those_of_the_reader(
 ) -> None:
     clock.moment = datetime(2026, 11, 24, 22, 0, tzinfo=UTC)
     ticket = desk.ticket()
-    desk.services.servicenow.pushes.create_from_ticket(ticket.id, by=desk.user.email)
+    desk.services.servicenow.push.create_from_ticket(ticket.id, by=desk.user.email)
 
     def found(day: str) -> int:
         page = soup(agent.get(f"/servicenow/history?since={day}&until={day}").text)

@@ -65,8 +65,8 @@ def boss(training_app: FastAPI) -> TestClient:
 def trained(app: FastAPI, admin: TestClient) -> None:
     """Press the button, and let the worker look."""
     assert admin.post("/admin/copilot/train").status_code == 303
-    assert app.state.services.learning.train()
-    app.state.services.learning.keep_up()
+    assert app.state.services.background.train()
+    app.state.services.background.keep_up()
 
 
 def model_of(client: TestClient) -> str:
@@ -112,7 +112,7 @@ def test_an_admin_goes_back_to_an_earlier_model(
     trained(training_app, boss)
     assert model_of(boss) != before
     assert boss.post("/admin/copilot/models/0/use").status_code == 303
-    training_app.state.services.learning.keep_up()
+    training_app.state.services.background.keep_up()
     assert model_of(boss) == before
     assert "Model set to the starter model" in boss.get("/admin/copilot").text
     assert boss.post("/admin/copilot/models/999/use").status_code == 409
@@ -125,7 +125,7 @@ def test_another_process_follows_the_chosen_model(
     there = signed_in(other, "agent")
     before = model_of(there)
     trained(training_app, boss)
-    other.state.services.learning.keep_up()
+    other.state.services.background.keep_up()
     assert model_of(there) == model_of(boss) != before
     other.state.engine.dispose()
 
@@ -204,7 +204,7 @@ def test_stopping_the_app_leaves_the_training_for_the_next_start(
     app = desk_app(settings, clock, triage, (sys.executable, "-c", "input()"))
     admin = signed_in(app, "admin")
     admin.post("/admin/copilot/train")
-    assert app.state.services.learning.train(stopping=lambda: True)
+    assert app.state.services.background.train(stopping=lambda: True)
     assert states(engine) == [ModelState.QUEUED]
     app.state.engine.dispose()
 
@@ -217,13 +217,13 @@ def test_enough_new_labels_start_a_training_by_themselves(
     desk = Desk(app)
     for number in range(19):
         desk.ticket(f"Trouble {number}", category="access")
-    assert not app.state.services.learning.train()
+    assert not app.state.services.background.train()
     desk.ticket("Trouble 19", category="access")
-    assert app.state.services.learning.train()
-    assert not app.state.services.learning.train()
+    assert app.state.services.background.train()
+    assert not app.state.services.background.train()
     assert states(engine) == [ModelState.FAILED]
     clock.forward(minutes=11)
-    assert app.state.services.learning.train()
+    assert app.state.services.background.train()
     app.state.engine.dispose()
 
 

@@ -264,7 +264,7 @@ def test_the_worker_triages_everything_before_it_makes_reasons(
         if len(left) == 2:
             came_in(VPN)
 
-    app.state.services.learning.keep_up(pause=pause)
+    app.state.services.background.keep_up(pause=pause)
     assert left == [(2, 0), (0, 2), (1, 1), (0, 2), (0, 1)]
     assert ids(engine, tickets.untriaged) == ids(engine, tickets.unexplained) == []
 
@@ -327,7 +327,7 @@ def test_a_text_that_breaks_triage_holds_up_no_other(
     (told,) = (one.getMessage() for one in caplog.records if one.levelname == "ERROR")
     assert told.startswith(f"triage cannot read ticket {bad.id}: ValueError in triage, line ")
     assert "hunter2" not in caplog.text
-    app.state.services.learning.keep_up()
+    app.state.services.background.keep_up()
     assert ids(engine, tickets.untriaged) == ids(engine, tickets.unexplained) == []
 
 

@@ -198,8 +198,8 @@ def test_the_person_who_changed_the_field_is_named_and_nobody_who_did_something_
     instance.rules.write_denied = True
     both.here(subject="Theirs")
     both.service.delivery.deliver_due()
-    (item,) = both.service.pushes.status(both.id).items
-    both.service.pushes.retry(item.id, by="admin@example.com")
+    (item,) = both.service.push.status(both.id).items
+    both.service.outbox.retry(item.id, by="admin@example.com")
     alert = soup(agent.post(action, data=opened | {"subject": "Mine"}).text)
     assert "desk@example.com changed this ticket" in alert.select_one("#form-errors").get_text()
 

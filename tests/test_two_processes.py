@@ -182,7 +182,7 @@ def play(seed: int, world: World, workers: Workers, cluster: Cluster) -> None:
 
 def on_the_way(world: World) -> bool:
     """Whether a push waits for anything but a person."""
-    return any(item.state is not OutboxState.BLOCKED for item in world.owed())
+    return any(item.state is not OutboxState.BLOCKED for item in world.waiting())
 
 
 def pulled(world: World) -> None:

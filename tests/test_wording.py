@@ -52,7 +52,7 @@ def resolve_with_a_code_of_ours(both: BothSides) -> None:
 
 def reopen_what_is_closed_there(both: BothSides) -> None:
     both.there(state="7", close_code="User error", close_notes="The cable")
-    both.service.pushes.sync(both.id, by=both.desk.user.email)
+    both.service.push.sync(both.id, by=both.desk.user.email)
     both.here(status="in_progress")
 
 
@@ -78,7 +78,7 @@ CAUSES: dict[Kind, Callable[[BothSides], None]] = {
 def blocked(both: BothSides, cause: Kind) -> OutboxItem:
     CAUSES[cause](both)
     tick(both.service)
-    status = both.service.pushes.status(both.id)
+    status = both.service.push.status(both.id)
     assert status.state is PushState.BLOCKED
     (item,) = status.items
     return item
@@ -123,7 +123,7 @@ def test_an_unproven_create_is_sent_again_whatever_its_message_says(
     blind(instance)
     close_journal(instance, "counted")
     lose(instance, "after")
-    pushes, ticket_id = app.state.services.servicenow.pushes, desk.ticket().id
+    pushes, ticket_id = app.state.services.servicenow.push, desk.ticket().id
     (item,) = create_and_wait(app.state.services.servicenow, desk, clock, ticket_id).items
     assert item.error_kind is Kind.UNPROVEN
     instance.delete(*instance.incidents)
@@ -141,9 +141,9 @@ def test_an_update_whose_conflict_is_over_asks_for_no_choice(
     blocked(both, Kind.CONFLICT)
     choice = f'#outbox-table a[href="/servicenow/tickets/{both.id}/conflicts"]'
     assert soup(agent.get("/servicenow/outbox").text).select(choice)
-    both.service.owed.pause_pushes("Maintenance", by=both.desk.user.email)
+    both.service.outbox.pause("Maintenance", by=both.desk.user.email)
     both.service.conflicts.resolve(both.id, {"subject": "ours"}, by=both.desk.user.email)
-    (item,) = both.service.pushes.status(both.id).items
+    (item,) = both.service.push.status(both.id).items
     assert (item.error, item.error_kind) == (None, None)
     assert not soup(agent.get("/servicenow/outbox").text).select(choice)
 

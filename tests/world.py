@@ -167,12 +167,12 @@ class World:
         for _ in range(8):
             self.clock.forward(minutes=20)
             self.tick()
-            owed = self.owed()
+            owed = self.waiting()
             if not owed:
                 return
             for item in owed:
                 if item.state is OutboxState.BLOCKED:
-                    self.services.servicenow.pushes.retry(item.id, by=BY)
+                    self.services.servicenow.outbox.retry(item.id, by=BY)
 
     def tick(self) -> None:
         tick(self.services.servicenow)
@@ -186,7 +186,7 @@ class World:
         return self.services.tickets.create(wanted, by=self.user)[0].id
 
     def create(self, ticket_id: int) -> PushStatus:
-        return self.services.servicenow.pushes.create_from_ticket(ticket_id, by=BY)
+        return self.services.servicenow.push.create_from_ticket(ticket_id, by=BY)
 
     def change(self, ticket_id: int, status: TicketStatus) -> None:
         ending = ENDING if status.ended else {}
@@ -197,17 +197,17 @@ class World:
 
     def sync(self, ticket_id: int) -> None:
         if self.status(ticket_id).linked:
-            self.services.servicenow.pushes.sync(ticket_id, by=BY)
+            self.services.servicenow.push.sync(ticket_id, by=BY)
 
     # -- what there is ----------------------------------------------------------------------
 
     def status(self, ticket_id: int) -> PushStatus:
-        return self.services.servicenow.pushes.status(ticket_id)
+        return self.services.servicenow.push.status(ticket_id)
 
     def timeline(self, ticket_id: int) -> tuple[TicketEvent, ...]:
         return self.services.tickets.detail(ticket_id, self.user).events
 
-    def owed(self) -> tuple[OutboxItem, ...]:
+    def waiting(self) -> tuple[OutboxItem, ...]:
         with reading(self.engine) as conn:
             return outbox_list.page(conn, OutboxFilter(state="waiting"), limit=100, offset=0)
 
@@ -267,4 +267,4 @@ def check_exactly_once(world: World, ticket_id: int, notes: Sequence[tuple[str, 
     """In step, each note there once, and nothing owed."""
     incident = check_in_step(world, ticket_id)
     assert sorted(world.notes_of(incident["sys_id"])) == sorted(notes)
-    assert not world.owed()
+    assert not world.waiting()

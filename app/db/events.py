@@ -62,7 +62,7 @@ def add(
     return _event(row.mappings().one())
 
 
-def tell(
+def add_event(
     conn: Connection,
     ticket_id: int,
     text: str,
@@ -76,7 +76,7 @@ def tell(
     add(conn, ticket_id, kind, text, author=by, internal=True, now=now, changes=changes)
 
 
-def tell_all(
+def add_events(
     conn: Connection,
     entries: Sequence[NewEntry],
     *,

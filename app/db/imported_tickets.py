@@ -74,7 +74,7 @@ def add(
     ids = links.tickets_of(conn, host, sys_ids)
     told = (f"Imported from incident {one.number}." for one in found)
     entries = map(events.NewEntry, (ids[one.sys_id] for one in found), told)
-    events.tell_all(conn, list(entries), now=now)
+    events.add_events(conn, list(entries), now=now)
     search.add_waiting(conn, search.TICKET, ids.values())
     return ids
 

@@ -136,7 +136,7 @@ def note_failure(conn: Connection, ticket_id: int, error: str) -> None:
     )
 
 
-def owe_update(
+def enqueue_update(
     conn: Connection, ticket: Ticket, *, host: str, by: str, now: datetime
 ) -> OutboxItem:
     """Owe ServiceNow the ticket's own fields; a push not yet taken for sending is joined."""
@@ -158,20 +158,20 @@ def owe_update(
     )
 
 
-def owe_waiting_notes(conn: Connection, ticket: Ticket, *, host: str, now: datetime) -> None:
+def enqueue_waiting_notes(conn: Connection, ticket: Ticket, *, host: str, now: datetime) -> None:
     """The ticket was linked: queue the notes that were marked for sending before."""
     for note in events.unsent_notes(conn, ticket.id):
         if note.push is NotePush.NOW:
-            owe_note(conn, ticket, note, host=host, by=note.author or "", now=now)
+            enqueue_note(conn, ticket, note, host=host, by=note.author or "", now=now)
 
 
-def owe_note(
+def enqueue_note(
     conn: Connection, ticket: Ticket, note: TicketEvent, *, host: str, by: str, now: datetime
 ) -> OutboxItem:
     """Owe ServiceNow one note, once; again when it was given up with an earlier link."""
     owed = outbox.find_note(conn, note.id)
     if owed is not None and owed.state is OutboxState.DISCARDED:
-        return outbox.owe_again(
+        return outbox.requeue(
             conn, owed, generation=ticket.sn_generation, host=host, by=by, now=now
         )
     return owed or outbox.add(

@@ -313,7 +313,7 @@ def renew(conn: Connection, item_id: int, *, now: datetime) -> None:
     conn.execute(update(outbox).where(outbox.c.id == item_id).values(renewed_at=now))
 
 
-def owe_again(
+def requeue(
     conn: Connection, item: OutboxItem, *, generation: int, host: str, by: str, now: datetime
 ) -> OutboxItem:
     """A discarded push is wanted after all; one that may have arrived is looked up first."""

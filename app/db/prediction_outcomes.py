@@ -14,7 +14,7 @@ _tenth = case(*((_said.confidence >= low / 10, low) for low in range(9, 0, -1)),
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PredictionOutcome:
     """So many predictions that share all of this. `claimed` is the sum of their confidences.
 
     `proved`: a person said what is right.
@@ -31,7 +31,7 @@ class Outcome:
     claimed: float
 
 
-def grouped(conn: Connection, field: Field, *, since: datetime) -> tuple[Outcome, ...]:
+def grouped(conn: Connection, field: Field, *, since: datetime) -> tuple[PredictionOutcome, ...]:
     """Predictions made since; of a ticket triaged again, the last and those decided on."""
     proved = case((_said.proof.is_not(None), 1), else_=0)
     keys = (_said.model, _said.value, _said.settled_to, _said.verdict, _said.sure, proved, _tenth)
@@ -42,7 +42,7 @@ def grouped(conn: Connection, field: Field, *, since: datetime) -> tuple[Outcome
         .group_by(*keys)
     )
     return tuple(
-        Outcome(
+        PredictionOutcome(
             model=row[0],
             value=row[1],
             decided=row[2],

@@ -8,10 +8,10 @@ from typing import Any, NotRequired, TypedDict, Unpack
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, select
 
 from app.db.tables import exchanges
-from app.models.servicenow_pages import Exchange, FieldChange, HistoryFilter
+from app.models.servicenow_pages import FieldChange, HistoryEntry, HistoryFilter
 
 COUNT_CAP = 10_000
-NAMES = tuple(Exchange.__dataclass_fields__)
+NAMES = tuple(HistoryEntry.__dataclass_fields__)
 
 
 class CallFacts(TypedDict, total=False):
@@ -74,10 +74,10 @@ def add_all(conn: Connection, entries: Iterable[Entry], **facts: Unpack[CallFact
         conn.execute(exchanges.insert(), rows)
 
 
-def _exchange(row: RowMapping) -> Exchange:
+def _exchange(row: RowMapping) -> HistoryEntry:
     values = {name: row[name] for name in NAMES}
     changes = tuple(FieldChange(**change) for change in row["changes"])
-    return Exchange(**values | {"changes": changes, "calls": tuple(row["calls"])})
+    return HistoryEntry(**values | {"changes": changes, "calls": tuple(row["calls"])})
 
 
 def _matching(wanted: HistoryFilter) -> list[ColumnElement[bool]]:
@@ -106,7 +106,7 @@ def _midnight(day: date, zone: tzinfo) -> datetime:
 
 def page(
     conn: Connection, wanted: HistoryFilter, *, limit: int, offset: int = 0
-) -> tuple[Exchange, ...]:
+) -> tuple[HistoryEntry, ...]:
     """What matches, newest first."""
     query = select(exchanges).where(*_matching(wanted)).order_by(exchanges.c.id.desc())
     rows = conn.execute(query.limit(limit).offset(offset))
@@ -115,7 +115,7 @@ def page(
 
 def before(
     conn: Connection, wanted: HistoryFilter, *, last_id: int | None, limit: int
-) -> Sequence[Exchange]:
+) -> Sequence[HistoryEntry]:
     """The next that match, newest first, older than the one with `last_id`."""
     query = select(exchanges).where(*_matching(wanted))
     if last_id is not None:

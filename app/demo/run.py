@@ -99,8 +99,8 @@ def make_sample(
         sample.fill(desk, count=tickets, now=now)
     # The instance has just limited the requests of the first client; this one may go on.
     with offline_services(settings, now=clock) as services:
-        services.servicenow.pulls.start(by=staff[0].email, limit=incidents * 2)
-        services.servicenow.pulls.run_due()
+        services.servicenow.imports.start(by=staff[0].email, limit=incidents * 2)
+        services.servicenow.imports.run_due()
         services.servicenow.connection.test()
 
 

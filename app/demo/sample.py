@@ -94,7 +94,7 @@ def _work(
     desk.clock.moment = moments[0]
     _take(desk, dice, ticket, text, agent)
     if dice.random() < LINKED_SHARE:
-        desk.services.servicenow.pushes.create_from_ticket(ticket.id, by=agent.email)
+        desk.services.servicenow.push.create_from_ticket(ticket.id, by=agent.email)
     _talk(desk, ticket, text, agent, moments[1:3])
     for moment, step in zip(moments[3:], WAY[status], strict=False):
         desk.clock.moment = moment
@@ -168,7 +168,7 @@ def _linked_one(desk: Desk, subject: str) -> Ticket:
     told = "Reported by phone this morning. Two colleagues see the same."
     wanted = NewTicket(subject, told, "amara.okafor@example.com")
     ticket, _ = desk.services.tickets.create(wanted, by=desk.staff[0])
-    desk.services.servicenow.pushes.create_from_ticket(ticket.id, by=desk.staff[0].email)
+    desk.services.servicenow.push.create_from_ticket(ticket.id, by=desk.staff[0].email)
     return ticket
 
 

@@ -19,9 +19,9 @@ from app.integrations.servicenow.answers import Record, record_of, result_of, un
 from app.integrations.servicenow.auth import BasicAuth, OAuth
 from app.integrations.servicenow.call_listeners import answered
 from app.integrations.servicenow.calls import Calls
-from app.integrations.servicenow.pool import Slots, build_slots
+from app.integrations.servicenow.pool import ConnectionPool, build_slots
 from app.integrations.servicenow.query import Query
-from app.integrations.servicenow.rate_limiter import Pace
+from app.integrations.servicenow.rate_limiter import RateLimiter
 
 __all__ = [
     "BasicAuth",
@@ -70,14 +70,14 @@ class ServiceNowClient:
         *,
         click_seconds: float = 15,
         bulk_seconds: float = 65,
-        pace: Pace | None = None,
+        pace: RateLimiter | None = None,
         sleep: Callable[[float], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._slots = Slots(
+        self._slots = ConnectionPool(
             slots, click_seconds=click_seconds, bulk_seconds=bulk_seconds, monotonic=monotonic
         )
-        self._calls = Calls(self._slots, pace or Pace(), sleep=sleep, monotonic=monotonic)
+        self._calls = Calls(self._slots, pace or RateLimiter(), sleep=sleep, monotonic=monotonic)
 
     def close(self) -> None:
         """End the calls under way and close the connections; it cannot be used after that."""

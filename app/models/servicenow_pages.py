@@ -112,7 +112,7 @@ class MapsChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class HistoryEntry:
     """One attempt of a push, one pull, one refreshed ticket, and how it went.
 
     `status` and `transaction_id` are those of the decisive call; `calls` are all of them.
@@ -159,7 +159,7 @@ class HistoryFilter:
 class HistoryPage:
     """One page of the history, newest first. `total` stops at the cap."""
 
-    rows: tuple[Exchange, ...]
+    rows: tuple[HistoryEntry, ...]
     total: int
     capped: bool
     page: int

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from app.deps import Copilot, CurrentUser, Knowledge, Suggesting, require
+from app.deps import Copilot, CurrentUser, Knowledge, SuggestionService, require
 from app.errors import Conflict, Invalid
 from app.models.accounts import Role
 from app.models.form_basis import Basis
@@ -86,7 +86,11 @@ def create(
 
 @pages.get("/{slug}")
 def show(
-    request: Request, slug: Slug, knowledge: Knowledge, suggesting: Suggesting, user: CurrentUser
+    request: Request,
+    slug: Slug,
+    knowledge: Knowledge,
+    suggesting: SuggestionService,
+    user: CurrentUser,
 ) -> Response:
     """Show an article, to staff with its usage as a suggestion."""
     article = knowledge.read(slug, user)

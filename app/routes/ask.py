@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
-from app.deps import CurrentUser, Suggesting, Tickets
+from app.deps import CurrentUser, SuggestionService, Tickets
 from app.errors import Invalid
 from app.models.tickets import SUBJECT_LENGTH, NewTicket
 from app.routes.forms import Typed, checked
@@ -24,7 +24,7 @@ def ask(request: Request, _: CurrentUser, helped: bool = False) -> Response:
 
 @pages.post("")
 def answers(
-    request: Request, suggesting: Suggesting, _: CurrentUser, text: Typed = "", key: Key = ""
+    request: Request, suggesting: SuggestionService, _: CurrentUser, text: Typed = "", key: Key = ""
 ) -> Response:
     """Suggest fixes for a description; only the list for htmx.
 
@@ -38,7 +38,7 @@ def answers(
 
 @pages.post("/helped")
 def helped(
-    suggesting: Suggesting,
+    suggesting: SuggestionService,
     user: CurrentUser,
     slug: Annotated[str, Form(max_length=100), Storable] = "",
     text: Typed = "",

@@ -48,9 +48,9 @@ def index(
 ) -> Response:
     """The ServiceNow page from the cache; for htmx, only its table."""
     if is_partial(request):
-        shown = servicenow.reads.list(search=q, state=state, page=page_number)
+        shown = servicenow.incidents.list(search=q, state=state, page=page_number)
         return fragment(request, "servicenow/incident_table.html", incidents=shown)
-    overview = servicenow.reads.overview(search=q, state=state, page=page_number)
+    overview = servicenow.incidents.overview(search=q, state=state, page=page_number)
     incoming = servicenow.incoming.view()
     return page(request, "servicenow/index.html", overview=overview, incoming=incoming)
 
@@ -58,10 +58,10 @@ def index(
 @pages.post("/fetch")
 def fetch_latest(request: Request, servicenow: LiveServiceNow) -> Response:
     """Cache the newest incidents of the instance."""
-    servicenow.reads.fetch_latest()
+    servicenow.incidents.fetch_latest()
     if not is_partial(request):
         return see_other("/servicenow")
-    overview = servicenow.reads.overview()
+    overview = servicenow.incidents.overview()
     return fragment(request, "servicenow/fetched.html", overview=overview)
 
 
@@ -70,8 +70,8 @@ def test_connection(
     request: Request, servicenow: ServiceNow, background: BackgroundTasks
 ) -> Response:
     """Start the connection test, or join a running one. The card polls its steps."""
-    if servicenow.checking.start():
-        background.add_task(servicenow.checking.run)
+    if servicenow.connection_test.start():
+        background.add_task(servicenow.connection_test.run)
     return _connection_card(request, servicenow.connection.view())
 
 
@@ -84,7 +84,7 @@ def connection_test(request: Request, servicenow: ServiceNow) -> Response:
 @pages.get("/incidents/{sys_id}")
 def incident(request: Request, sys_id: SysId, servicenow: LiveServiceNow) -> Response:
     """One incident: a dialog body for htmx, otherwise a page."""
-    details = servicenow.reads.incident_or_copy(sys_id)
+    details = servicenow.incidents.incident_or_copy(sys_id)
     if is_partial(request):
         return fragment(request, "servicenow/incident_details.html", details=details)
     return page(request, "servicenow/incident.html", details=details)
@@ -102,7 +102,7 @@ def setup(request: Request, servicenow: ServiceNow) -> Response:
 @pages.get("/tickets/{ticket_id}/push")
 def push(request: Request, ticket_id: Id, servicenow: ServiceNow, desk: Desk) -> Response:
     """The current push card. A card with a waiting update polls this."""
-    status = servicenow.pushes.status(ticket_id)
+    status = servicenow.push.status(ticket_id)
     if is_partial(request) and status.sending:
         return fragment(request, "servicenow/push_card.html", status=status)
     return desk.after_push(status)
@@ -125,7 +125,7 @@ def create_incident(
     desk: Desk,
     assignment_group: Short = "",
 ) -> Response:
-    status = servicenow.pushes.create_from_ticket(
+    status = servicenow.push.create_from_ticket(
         ticket_id, by=user.email, assignment_group=assignment_group
     )
     return desk.after_push(status)
@@ -133,14 +133,14 @@ def create_incident(
 
 @pages.post("/tickets/{ticket_id}/sync")
 def sync_status(ticket_id: Id, servicenow: ServiceNow, user: CurrentUser, desk: Desk) -> Response:
-    return desk.after_push(servicenow.pushes.sync(ticket_id, by=user.email))
+    return desk.after_push(servicenow.push.sync(ticket_id, by=user.email))
 
 
 @pages.get("/tickets/{ticket_id}/work-note")
 def write_work_note(request: Request, ticket_id: Id, servicenow: ServiceNow) -> Response:
     """The form with the suggested work note."""
-    status = servicenow.pushes.status(ticket_id)
-    text = servicenow.pushes.suggestions_note(ticket_id)
+    status = servicenow.push.status(ticket_id)
+    text = servicenow.push.suggestions_note(ticket_id)
     answer = fragment if is_partial(request) else page
     return answer(request, "servicenow/work_note.html", status=status, text=text)
 
@@ -153,7 +153,7 @@ def add_work_note(
     desk: Desk,
     work_note: LongText = "",
 ) -> Response:
-    status = servicenow.pushes.add_work_note(ticket_id, work_note, by=user.email)
+    status = servicenow.push.add_work_note(ticket_id, work_note, by=user.email)
     return desk.after_push(status)
 
 
@@ -166,7 +166,7 @@ def link(
     number: Short = "",
 ) -> Response:
     servicenow.linking.link(ticket_id, number, by=user.email)
-    return desk.after_push(servicenow.pushes.status(ticket_id))
+    return desk.after_push(servicenow.push.status(ticket_id))
 
 
 @pages.post("/tickets/{ticket_id}/unlink")
@@ -178,7 +178,7 @@ def unlink(
     reason: LongText = "",
 ) -> Response:
     servicenow.linking.unlink(ticket_id, reason, by=user.email)
-    return desk.after_push(servicenow.pushes.status(ticket_id))
+    return desk.after_push(servicenow.push.status(ticket_id))
 
 
 @pages.post("/tickets/{ticket_id}/notice")
@@ -186,7 +186,7 @@ def dismiss_notice(
     ticket_id: Id, servicenow: ServiceNow, user: CurrentUser, desk: Desk
 ) -> Response:
     """Dismiss the warning about the incident."""
-    return desk.after_push(servicenow.pushes.dismiss_notice(ticket_id, by=user.email))
+    return desk.after_push(servicenow.push.dismiss_notice(ticket_id, by=user.email))
 
 
 @pages.post("/tickets/{ticket_id}/duplicates/{sys_id}/cancel")
@@ -195,7 +195,7 @@ def cancel_duplicate(
 ) -> Response:
     """Cancel a duplicate incident of the ticket in ServiceNow."""
     servicenow.duplicates.cancel(ticket_id, sys_id, by=user.email)
-    return desk.after_push(servicenow.pushes.status(ticket_id))
+    return desk.after_push(servicenow.push.status(ticket_id))
 
 
 # -- responses with and without htmx ----------------------------------------------
@@ -221,7 +221,7 @@ def api_health(servicenow: LiveServiceNow) -> HealthOut:
 @api.post("/health")
 def api_test(servicenow: LiveServiceNow) -> HealthOut:
     """Run the connection test. Each step has a status, a cause and a hint."""
-    return HealthOut.of(servicenow.checking.test_now(seconds=TEST_WAIT_SECONDS))
+    return HealthOut.of(servicenow.connection_test.test_now(seconds=TEST_WAIT_SECONDS))
 
 
 @api.get("/incidents")
@@ -232,13 +232,13 @@ def api_incidents(
     state: Annotated[str, Query(max_length=40)] = "",
 ) -> IncidentsOut:
     """List incidents live from ServiceNow, newest first. `query` is an encoded query."""
-    return IncidentsOut.of(servicenow.reads.live(query=query, state=state, limit=limit))
+    return IncidentsOut.of(servicenow.incidents.live(query=query, state=state, limit=limit))
 
 
 @api.get("/incidents/{sys_id}")
 def api_incident(sys_id: SysId, servicenow: LiveServiceNow) -> IncidentDetailsOut:
     """Get one incident live from ServiceNow, with comments and work notes."""
-    return IncidentDetailsOut.of_details(servicenow.reads.incident(sys_id))
+    return IncidentDetailsOut.of_details(servicenow.incidents.incident(sys_id))
 
 
 @api.post("/incidents/create-from-ticket/{ticket_id}", status_code=201)
@@ -246,7 +246,7 @@ def api_create_incident(
     ticket_id: Id, servicenow: ServiceNow, user: CurrentUser, response: Response
 ) -> PushOut:
     """Create the incident of a ticket: 201 created, 200 already linked, 202 waiting."""
-    status = servicenow.pushes.create_from_ticket(ticket_id, by=user.email)
+    status = servicenow.push.create_from_ticket(ticket_id, by=user.email)
     response.status_code = 201 if status.created else 200 if status.linked else 202
     return PushOut.of(status)
 
@@ -262,7 +262,7 @@ def api_sync_ticket(
 ) -> PushOut:
     """Send the ticket's status and unsent notes: 200 done, 202 waiting."""
     wanted = body or SyncTicketIn()
-    status = servicenow.pushes.sync(
+    status = servicenow.push.sync(
         ticket_id,
         by=user.email,
         sys_id=sys_id,
@@ -279,4 +279,4 @@ def api_cancel_duplicate(
 ) -> PushOut:
     """Cancel a duplicate incident. 409 if it does not have the ticket's correlation ID."""
     servicenow.duplicates.cancel(ticket_id, sys_id, by=user.email)
-    return PushOut.of(servicenow.pushes.status(ticket_id))
+    return PushOut.of(servicenow.push.status(ticket_id))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.deps import ServiceNow, require
 from app.models.accounts import Role
-from app.models.servicenow_pages import Exchange, FieldChange, HistoryFilter
+from app.models.servicenow_pages import FieldChange, HistoryEntry, HistoryFilter
 from app.routes.csv_answers import csv_answer
 from app.schemas.imports import FIRST_DAY, LAST_DAY
 from app.schemas.tickets import Wanted, id_in
@@ -92,7 +92,7 @@ def export(servicenow: ServiceNow, wanted: Filter) -> Response:
     return csv_answer("servicenow-history", COLUMNS, _lines(servicenow.history.all(wanted)))
 
 
-def _lines(found: Iterable[Exchange]) -> Iterator[Sequence[str]]:
+def _lines(found: Iterable[HistoryEntry]) -> Iterator[Sequence[str]]:
     for one in found:
         told = (
             one.id,

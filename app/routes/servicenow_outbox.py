@@ -48,7 +48,7 @@ def index(
     page_number: Annotated[int, Query(alias="page")] = 1,
 ) -> Response:
     """The outbox, waiting items first; for htmx, only its table."""
-    shown = servicenow.owed.shown(_filter(state, kind, ticket), page=page_number)
+    shown = servicenow.outbox.shown(_filter(state, kind, ticket), page=page_number)
     if is_partial(request):
         return fragment(request, "servicenow/outbox_table.html", shown=shown)
     view = servicenow.connection.view()
@@ -73,7 +73,7 @@ def edit(
 ) -> Response:
     """The form that edits a waiting update, with the choices of the instance."""
     back = back if back.partition("?")[0] == OUTBOX else ""
-    return _edit_form(request, servicenow.owed.edit(item_id), back)
+    return _edit_form(request, servicenow.outbox.edit_form(item_id), back)
 
 
 @pages.post("/outbox/{item_id}/edit")
@@ -93,14 +93,14 @@ def edit_and_send(
     An invalid form is shown again with what was typed.
     """
     typed = {"note": note, "close_code": close_code, "assignment_group": assignment_group}
-    owed, basis = servicenow.owed, Basis.parse(seen)
+    outbox, basis = servicenow.outbox, Basis.parse(seen)
     try:
-        owed.edit_and_send(item_id, by=user.email, **typed, basis=basis)
+        outbox.edit(item_id, by=user.email, **typed, basis=basis)
     except (Invalid, Conflict) as exc:
-        now = owed.edit(item_id, live=False)
+        now = outbox.edit_form(item_id, live=False)
         shown = now.basis if isinstance(exc, Conflict) else basis
         return _edit_form(desk.request, now, back, problem=exc, typed=typed, seen=shown)
-    return _answer(desk, item_id, servicenow.pushes.status(owed.row(item_id).ticket.id), back)
+    return _answer(desk, item_id, servicenow.push.status(outbox.row(item_id).ticket.id), back)
 
 
 def _edit_form(
@@ -141,7 +141,7 @@ def retry(
     back: Back = "",
 ) -> Response:
     """Retry a waiting update now, with a close code if it needs one."""
-    status = servicenow.pushes.retry(
+    status = servicenow.outbox.retry(
         item_id, by=user.email, close_code=close_code, none_found=none_found
     )
     return _answer(desk, item_id, status, back)
@@ -156,7 +156,7 @@ def discard(
     reason: LongText = "",
     back: Back = "",
 ) -> Response:
-    status = servicenow.pushes.discard(item_id, reason, by=user.email)
+    status = servicenow.outbox.discard(item_id, reason, by=user.email)
     return _answer(desk, item_id, status, back)
 
 
@@ -166,7 +166,7 @@ def _answer(desk: TicketDesk, item_id: int, status: PushStatus, back: str) -> Re
         return desk.after_push(status)
     if not is_partial(desk.request):
         return see_other(back)
-    row = desk.servicenow.owed.row(item_id)
+    row = desk.servicenow.outbox.row(item_id)
     response = fragment(desk.request, "servicenow/outbox_row.html", row=row, back=back)
     return announce(response, status.outcome, close_dialog=True)
 
@@ -179,23 +179,23 @@ def pause(
     request: Request, servicenow: ServiceNow, user: CurrentUser, reason: LongText = ""
 ) -> Response:
     """Pause sending. All users see who paused it and why."""
-    servicenow.owed.pause_pushes(reason, by=user.email)
+    servicenow.outbox.pause(reason, by=user.email)
     return _pause_card(request, servicenow)
 
 
 @pages.post("/resume", dependencies=admins)
 def resume(request: Request, servicenow: ServiceNow) -> Response:
-    servicenow.owed.resume_pushes()
+    servicenow.outbox.resume()
     return _pause_card(request, servicenow)
 
 
 @pages.post("/creates/release", dependencies=admins)
 def release_creates(request: Request, servicenow: ServiceNow, user: CurrentUser) -> Response:
     """Release new incidents after the database was restored or copied."""
-    servicenow.restores.release(by=user.email)
+    servicenow.held_creates.release(by=user.email)
     if not is_partial(request):
         return see_other("/servicenow#restore-card")
-    restore = servicenow.restores.find()
+    restore = servicenow.held_creates.find()
     response = fragment(request, "servicenow/restore_card.html", restore=restore)
     return announce(response, "New incidents are released.", focus="restore-card")
 
@@ -224,14 +224,14 @@ def api_outbox(
     `state=` also lists finished items.
     """
     wanted = OutboxFilter(state=state, kind=kind, ticket=ticket)
-    shown = servicenow.owed.shown(wanted, page=page, limit=limit)
+    shown = servicenow.outbox.shown(wanted, page=page, limit=limit)
     return OutboxOut.of(shown, servicenow.connection.view())
 
 
 @api.post("/creates/release", dependencies=admins)
 def api_release_creates(servicenow: ServiceNow, user: CurrentUser) -> HealthOut:
     """Release new incidents after the database was restored or copied. 409 if none are held."""
-    servicenow.restores.release(by=user.email)
+    servicenow.held_creates.release(by=user.email)
     return HealthOut.of(servicenow.connection.view())
 
 
@@ -247,7 +247,7 @@ def api_retry(
 
     `none_found`: a person searched for the incident of an unproven create and found none.
     """
-    status = servicenow.pushes.retry(item_id, by=user.email, none_found=none_found)
+    status = servicenow.outbox.retry(item_id, by=user.email, none_found=none_found)
     response.status_code = 202 if status.items else 200
     return PushOut.of(status)
 
@@ -255,4 +255,4 @@ def api_retry(
 @api.post("/outbox/{item_id}/discard")
 def api_discard(item_id: Id, body: DiscardIn, servicenow: ServiceNow, user: CurrentUser) -> PushOut:
     """Discard a waiting outbox item with a reason. 409 if it may have arrived."""
-    return PushOut.of(servicenow.pushes.discard(item_id, body.reason, by=user.email))
+    return PushOut.of(servicenow.outbox.discard(item_id, body.reason, by=user.email))

@@ -37,7 +37,7 @@ class PullDesk:
     def start(self, typed: Mapping[str, object]) -> Response:
         try:
             wanted = checked(PullForm, typed).wanted()
-            run = self.servicenow.pulls.start(by=self.user.email, **wanted)
+            run = self.servicenow.imports.start(by=self.user.email, **wanted)
         except Invalid as exc:
             return self._form_again(exc, typed)
         return self.card(run)
@@ -53,7 +53,7 @@ class PullDesk:
         return page(self.request, "servicenow/pull.html", run=run, samples=samples)
 
     def _form_again(self, problem: Invalid, typed: Mapping[str, object]) -> Response:
-        overview = self.servicenow.reads.overview()
+        overview = self.servicenow.incidents.overview()
         again: dict[str, Any] = {"status_code": problem.status, "problem": problem, "typed": typed}
         if not is_partial(self.request):
             again |= {"overview": overview, "incoming": self.servicenow.incoming.view()}
@@ -92,7 +92,7 @@ def start_pull(
 @pages.get("/pulls/{run_id}")
 def pull(desk: Desk, run_id: Id) -> Response:
     """The import card with the progress or the result of a run."""
-    run = desk.servicenow.pulls.get(run_id)
+    run = desk.servicenow.imports.get(run_id)
     return desk.card(run) if is_partial(desk.request) else desk.page(run)
 
 
@@ -132,7 +132,7 @@ def api_pull(
 
     200 with the finished run, otherwise 202 with Location.
     """
-    run = servicenow.pulls.start(
+    run = servicenow.imports.start(
         by=user.email,
         limit=body.limit,
         query=body.query,
@@ -142,7 +142,7 @@ def api_pull(
         updated_from=body.updated_from,
         updated_until=body.updated_until,
     )
-    run = servicenow.pulls.wait(run.id, seconds=PULL_WAIT_SECONDS)
+    run = servicenow.imports.wait(run.id, seconds=PULL_WAIT_SECONDS)
     response.status_code = 200 if run.finished else 202
     response.headers["Location"] = f"/api/sn/sync/runs/{run.id}"
     return RunOut.of(run)
@@ -151,7 +151,7 @@ def api_pull(
 @api.get("/sync/runs/{run_id}")
 def api_run(run_id: Id, servicenow: ServiceNow) -> RunOut:
     """Get the current state of an import run."""
-    return RunOut.of(servicenow.pulls.get(run_id))
+    return RunOut.of(servicenow.imports.get(run_id))
 
 
 @api.post("/sync/runs/{run_id}/cancel")

@@ -54,12 +54,12 @@ class TicketDesk(TicketParts):
             "tickets/show.html",
             status_code=problem.status if problem else 200,
             detail=self.tickets.detail(ticket_id, self.user, revealed=revealed),
-            status=self.servicenow.pushes.status(ticket_id) if agent else None,
+            status=self.servicenow.push.status(ticket_id) if agent else None,
             card=self.servicenow.conflicts.of(ticket_id) if agent else None,
             categories=self.copilot.categories(),
             resting=self.copilot.rests_on() if agent else "",
             agents=self.tickets.agents() if agent else (),
-            groups=self.servicenow.pushes.groups() if agent else (),
+            groups=self.servicenow.push.groups() if agent else (),
             codes=RESOLUTION_CODES,
             problem=problem,
             errors=problem.fields if problem else {},
@@ -114,7 +114,7 @@ class TicketDesk(TicketParts):
 
     def revealed_page(self, ticket_id: int) -> Response:
         """The page with secrets shown, for this response only."""
-        self.privacy.reveal(ticket_id, by=self.user)
+        self.privacy.show_secrets(ticket_id, by=self.user)
         response = self.ticket_page(ticket_id, revealed=True)
         return announce(response, "Secrets are shown.", focus="secrets")
 

@@ -32,7 +32,7 @@ RESERVED = ("new",)
 FORM_NAMES = {"public": "audience"}
 
 
-class KnowledgeService:
+class ArticleService:
     """Requesters read public articles, agents read and write all, administrators also delete."""
 
     def __init__(self, engine: Engine, *, now: Callable[[], datetime] = utc_now) -> None:

@@ -156,7 +156,7 @@ class PrivacyService:
         self._engine = engine
         self._now = now
 
-    def reveal(self, ticket_id: int, *, by: User) -> None:
+    def show_secrets(self, ticket_id: int, *, by: User) -> None:
         """Record in the timeline, visible to the requester, that `by` views the secrets.
 
         Raises NotFound, and NotAllowed for requesters.

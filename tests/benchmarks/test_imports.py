@@ -183,12 +183,12 @@ def test_importing_very_many_incidents(
         service = create_app(
             here, load_triage=lambda: triage, now=utc_now
         ).state.services.servicenow
-        run = service.pulls.start(by="a@example.com", limit=IMPORTED, import_tickets=True)
+        run = service.imports.start(by="a@example.com", limit=IMPORTED, import_tickets=True)
         with Memory() as memory:
             started = time.perf_counter()
-            service.pulls.run_due()
+            service.imports.run_due()
             seconds = time.perf_counter() - started
-        ended = service.pulls.get(run.id)
+        ended = service.imports.get(run.id)
         service.close()
         bare = Bare(url, tmp_path / "bare.db")
         bare_seconds = bare.run()
@@ -209,7 +209,7 @@ def test_imported_tickets_are_found_soon(
         here = replace(settings, servicenow=servicenow_settings(url))
         app = create_app(here, load_triage=lambda: triage, now=utc_now)
         with TestClient(app) as http:
-            pulls = app.state.services.servicenow.pulls
+            pulls = app.state.services.servicenow.imports
             run = pulls.start(by="a@example.com", limit=incidents, import_tickets=True)
             pulls.wait(run.id, seconds=600)
             ended, cpu = time.perf_counter(), time.process_time()
@@ -227,8 +227,8 @@ def test_imported_tickets_are_triaged_in_batches(settings: Settings) -> None:
         engine = TriageEngine.from_starter()
         app = create_app(here, load_triage=lambda: engine, now=utc_now)
         services = app.state.services
-        services.servicenow.pulls.start(by="a@example.com", limit=TRIAGED, import_tickets=True)
-        services.servicenow.pulls.run_due()
+        services.servicenow.imports.start(by="a@example.com", limit=TRIAGED, import_tickets=True)
+        services.servicenow.imports.run_due()
         services.servicenow.close()
     with writing(app.state.engine) as conn:
         conn.execute(update(tickets).values(status="open", category=None, priority=None))

@@ -50,7 +50,7 @@ def test_on_a_phone_the_navigation_is_one_row(
 ) -> None:
     instance.rules.write_denied = True
     ticket = live_desk.ticket()
-    live_desk.services.servicenow.pushes.create_from_ticket(ticket.id, by="desk")
+    live_desk.services.servicenow.push.create_from_ticket(ticket.id, by="desk")
     settled(live_desk.services.servicenow, ticket.id)
     visitor.page.set_viewport_size({"width": 375, "height": 800})
     visitor.sign_in("admin")
@@ -162,7 +162,7 @@ def test_the_tick_follows_the_kind_of_note(
 ) -> None:
     visitor = either
     ticket = live_desk.ticket()
-    live_desk.services.servicenow.pushes.create_from_ticket(ticket.id, by="a@example.com")
+    live_desk.services.servicenow.push.create_from_ticket(ticket.id, by="a@example.com")
     settled(live_desk.services.servicenow, ticket.id)
     visitor.sign_in("agent")
     visitor.go(f"/tickets/{ticket.id}")
@@ -189,7 +189,7 @@ def test_a_push_is_edited_in_the_dialog_and_sent_from_the_outbox(
 ) -> None:
     instance.use_close_codes(("Fixed", "Not fixed"))
     ticket = live_desk.ticket(status="resolved")
-    live_desk.services.servicenow.pushes.create_from_ticket(ticket.id, by="desk@example.com")
+    live_desk.services.servicenow.push.create_from_ticket(ticket.id, by="desk@example.com")
     settled(live_desk.services.servicenow, ticket.id)
     visitor.sign_in("agent")
     visitor.go("/servicenow/outbox?state=blocked")

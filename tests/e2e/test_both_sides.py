@@ -17,7 +17,7 @@ def test_an_agent_chooses_per_field(
         short_description="Mail is down in the whole building since nine", category="software"
     )
     both.here(subject="All mail is down", category="hardware")
-    both.service.pushes.sync(both.id, by=live_desk.user.email)
+    both.service.push.sync(both.id, by=live_desk.user.email)
     settled(both.service, both.id)
     either.page.set_viewport_size({"width": width, "height": 800})
     either.sign_in("agent")

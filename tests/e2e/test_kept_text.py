@@ -19,9 +19,9 @@ KEPT = "Object.keys(localStorage).filter((key) => key.startsWith('draft:')).leng
 def linked(desk: Desk) -> int:
     """A ticket with an incident, and a note for it that waits."""
     ticket, service = desk.ticket(subject="VPN drops"), desk.services.servicenow
-    service.pushes.create_from_ticket(ticket.id, by="desk@example.com")
+    service.push.create_from_ticket(ticket.id, by="desk@example.com")
     settled(service, ticket.id)
-    service.owed.pause_pushes("For a test", by="admin@example.com")
+    service.outbox.pause("For a test", by="admin@example.com")
     desk.note(ticket.id, "The first text", internal=True, push=True)
     return ticket.id
 

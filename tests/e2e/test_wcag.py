@@ -67,18 +67,20 @@ def filled(live: Live, live_desk: Desk, instance: Instance) -> Filled:
     live_desk.ticket(subject="VPN drops every hour", description="pw: hunter2")
     instance.rules.write_denied = True
     blocked = live_desk.ticket(subject="Printer offline", status="resolved")
-    servicenow.pushes.create_from_ticket(blocked.id, by=by)
+    servicenow.push.create_from_ticket(blocked.id, by=by)
     settled(servicenow, blocked.id)
     instance.add_incident(short_description="Screen flickers")
-    run = servicenow.pulls.wait(servicenow.pulls.start(by=by, import_tickets=True).id, seconds=20)
-    servicenow.reads.fetch_latest()
+    run = servicenow.imports.wait(
+        servicenow.imports.start(by=by, import_tickets=True).id, seconds=20
+    )
+    servicenow.incidents.fetch_latest()
     servicenow.connection.test()
     admin = services.accounts.user_of_token(live.token())
     values = {
         "{ticket_id}": str(torn.id),
         "{slug}": "mailbox-full",
         "{sys_id}": torn.sys_id,
-        "{item_id}": str(servicenow.pushes.status(blocked.id).items[0].id),
+        "{item_id}": str(servicenow.push.status(blocked.id).items[0].id),
         "{token}": services.accounts.reset_token(admin.id),
         "{run_id}": str(run.id),
     }

@@ -12,8 +12,8 @@ import tenacity
 from app.errors import Kind, ServiceNowError, ServiceNowUnavailable, TooSlow
 from app.integrations.servicenow.answers import transport_failure
 from app.integrations.servicenow.call_listeners import Call, heard
-from app.integrations.servicenow.pool import Slots, closing
-from app.integrations.servicenow.rate_limiter import Pace
+from app.integrations.servicenow.pool import ConnectionPool, closing
+from app.integrations.servicenow.rate_limiter import RateLimiter
 
 Answer = TypeVar("Answer")
 log = logging.getLogger("app.servicenow")
@@ -32,8 +32,8 @@ class Calls:
 
     def __init__(
         self,
-        slots: Slots,
-        pace: Pace,
+        slots: ConnectionPool,
+        pace: RateLimiter,
         *,
         sleep: Callable[[float], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,

@@ -73,7 +73,7 @@ def closing() -> HeldBack:
     return HeldBack("The app is shutting down.", kind=Kind.BUSY, hint="Try again in a moment.")
 
 
-class Slots:
+class ConnectionPool:
     """A few clients, one call each at a time; one is kept for people's clicks."""
 
     def __init__(

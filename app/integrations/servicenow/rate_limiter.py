@@ -37,7 +37,7 @@ class _Window:
         return self.limit - self.used - under_way < room
 
 
-class Pace:
+class RateLimiter:
     """Holds calls in the background back before a rate rule would refuse people's clicks.
 
     An answer tells its rule, the limit and the end of the window, never how many are left

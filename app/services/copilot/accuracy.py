@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from app.db import prediction_outcomes
 from app.db.engine import reading
-from app.db.prediction_outcomes import Outcome
+from app.db.prediction_outcomes import PredictionOutcome
 from app.models.accuracy import (
     Accuracy,
     CalibrationBin,
@@ -41,7 +41,7 @@ class AccuracyService:
         return Accuracy(days, tuple(_field(field, rows) for field, rows in found))
 
 
-def _field(field: Field, rows: Sequence[Outcome]) -> FieldAccuracy:
+def _field(field: Field, rows: Sequence[PredictionOutcome]) -> FieldAccuracy:
     decided = [row for row in rows if row.proved]
     judged = [row for row in decided if row.sure]
     record = _record(judged)
@@ -63,7 +63,7 @@ def _field(field: Field, rows: Sequence[Outcome]) -> FieldAccuracy:
     )
 
 
-def _counted(rows: Sequence[Outcome]) -> Counted:
+def _counted(rows: Sequence[PredictionOutcome]) -> Counted:
     verdicts: Counter[Verdict | None] = Counter()
     for row in rows:
         verdicts[row.verdict] += row.number
@@ -77,7 +77,7 @@ def _counted(rows: Sequence[Outcome]) -> Counted:
     )
 
 
-def _record(rows: Iterable[Outcome]) -> TrackRecord:
+def _record(rows: Iterable[PredictionOutcome]) -> TrackRecord:
     right = total = 0
     for row in rows:
         total += row.number
@@ -85,8 +85,8 @@ def _record(rows: Iterable[Outcome]) -> TrackRecord:
     return TrackRecord(right, total)
 
 
-def _bins(rows: Iterable[Outcome]) -> tuple[CalibrationBin, ...]:
-    by_tenth: dict[int, list[Outcome]] = {}
+def _bins(rows: Iterable[PredictionOutcome]) -> tuple[CalibrationBin, ...]:
+    by_tenth: dict[int, list[PredictionOutcome]] = {}
     for row in rows:
         by_tenth.setdefault(row.tenth, []).append(row)
     return tuple(
@@ -99,7 +99,7 @@ def _bins(rows: Iterable[Outcome]) -> tuple[CalibrationBin, ...]:
     )
 
 
-def _classes(rows: Sequence[Outcome]) -> tuple[ClassRow, ...]:
+def _classes(rows: Sequence[PredictionOutcome]) -> tuple[ClassRow, ...]:
     names = {row.value for row in rows} | {row.decided for row in rows}
     return tuple(
         ClassRow(
@@ -111,7 +111,7 @@ def _classes(rows: Sequence[Outcome]) -> tuple[ClassRow, ...]:
     )
 
 
-def _quality(field: Field, rows: Sequence[Outcome]) -> LiveQuality:
+def _quality(field: Field, rows: Sequence[PredictionOutcome]) -> LiveQuality:
     # scikit-learn takes a second to import: not before somebody looks.
     from app.copilot.metrics import label_quality, priority_quality
 

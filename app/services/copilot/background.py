@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from app.services.copilot.model_registry import TrainedModels
+from app.services.copilot.model_registry import ModelRegistry
 from app.services.copilot.service import CopilotService
 from app.services.copilot.training import Training
 from app.services.copilot.triage import TriageService
@@ -10,14 +10,14 @@ from app.services.copilot.triage import TriageService
 Stopping = Callable[[], bool]
 
 
-class Learning:
+class CopilotJobs:
     """Looks at what is due; never in a request."""
 
     def __init__(
         self,
         *,
         copilot: CopilotService,
-        models: TrainedModels,
+        models: ModelRegistry,
         training: Training,
         triage: TriageService,
     ) -> None:

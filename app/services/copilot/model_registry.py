@@ -45,7 +45,7 @@ class ModelsView:
         return any(model.state.busy for model in self.models)
 
 
-class TrainedModels:
+class ModelRegistry:
     """Which model this process predicts with; all processes follow one setting."""
 
     def __init__(

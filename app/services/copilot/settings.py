@@ -34,7 +34,7 @@ class Rules:
         return {_cell(pair): priority.value for pair, priority in self.matrix.items()}
 
 
-class Governance:
+class CopilotSettings:
     """What admins decide about the Copilot; every switch is kept with who made it."""
 
     def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:

@@ -28,7 +28,7 @@ FEWEST_WORDS = 4
 SOURCE_TITLE = 200
 
 
-class Suggesting:
+class SuggestionService:
     """Suggested steps with their sources, answers to questions, and ratings."""
 
     def __init__(

@@ -21,8 +21,8 @@ from app.db.engine import reading, writing
 from app.errors import Conflict, DatabaseAway
 from app.models.accounts import User
 from app.models.triage import ModelState, TrainedModel
-from app.services.copilot.model_registry import TrainedModels
-from app.services.copilot.settings import Governance
+from app.services.copilot.model_registry import ModelRegistry
+from app.services.copilot.settings import CopilotSettings
 
 log = logging.getLogger("app.copilot")
 COMMAND = (sys.executable, "-m", "app.copilot.training")
@@ -44,14 +44,14 @@ class Training:
         self,
         engine: Engine,
         *,
-        models: TrainedModels,
-        governance: Governance,
+        models: ModelRegistry,
+        copilot_settings: CopilotSettings,
         now: Callable[[], datetime],
         command: Sequence[str] = COMMAND,
     ) -> None:
         self._engine = engine
         self._models = models
-        self._governance = governance
+        self._copilot_settings = copilot_settings
         self._now = now
         self._command = tuple(command)
 
@@ -140,7 +140,7 @@ class Training:
             yield LabelledText(without_secrets(text), label)
 
     def _overrides(self, conn: Connection) -> Iterator[LabelledPriority]:
-        matrix = self._governance.rules(conn).matrix
+        matrix = self._copilot_settings.rules(conn).matrix
         for text, priority, meant, guessed in labels.priorities(conn):
             pairs = [pair for pair, value in matrix.items() if value == priority]
             pair = meant or _nearest(pairs, guessed)

@@ -20,9 +20,9 @@ from app.models.triage import Field, PredictionView, Verdict
 from app.services.copilot import corrections
 from app.services.copilot.readings import Reading, predictions_of, with_reasons
 from app.services.copilot.service import CopilotService, Triage
-from app.services.copilot.settings import Governance, Rules
+from app.services.copilot.settings import CopilotSettings, Rules
 from app.services.copilot.similar import Around, SimilarService
-from app.services.copilot.suggestions import Suggesting
+from app.services.copilot.suggestions import SuggestionService
 
 log = logging.getLogger("app.triage")
 # Tickets per transaction: more are not faster, and block other writers longer.
@@ -48,15 +48,15 @@ class TriageService:
         *,
         engine: Engine,
         copilot: CopilotService,
-        suggesting: Suggesting,
-        governance: Governance,
+        suggestions: SuggestionService,
+        copilot_settings: CopilotSettings,
         similar: SimilarService,
         now: Callable[[], datetime],
     ) -> None:
         self._engine = engine
         self._copilot = copilot
-        self._suggesting = suggesting
-        self._governance = governance
+        self._suggestions = suggestions
+        self._copilot_settings = copilot_settings
         self._similar = similar
         self._now = now
 
@@ -66,7 +66,7 @@ class TriageService:
         `but` is the ticket with this text, to exclude it from the similar tickets.
         """
         with reading(self._engine) as conn:
-            rules = self._governance.rules(conn)
+            rules = self._copilot_settings.rules(conn)
         unread = Reading(said=(), suggestions=(), rules=rules, ready=False)
         if not self._similar.ready:
             return unread
@@ -90,7 +90,7 @@ class TriageService:
     ) -> Explained:
         found = self._copilot.triage(subject, description, matrix=rules.matrix)
         around = self._similar.around(subject, description, but=but)
-        steps = self._suggesting.steps(subject, description, like=around.matches)
+        steps = self._suggestions.steps(subject, description, like=around.matches)
         return Explained(found, around, steps)
 
     def keep(self, conn: Connection, ticket: Ticket, found: Reading, *, by: str | None) -> None:
@@ -112,7 +112,7 @@ class TriageService:
             impact, urgency = new.get("impact") or before[0], new.get("urgency") or before[1]
             if not impact or not urgency:
                 raise Invalid("Select both impact and urgency.")
-            priority = self._governance.rules(conn).matrix[(impact, urgency)]
+            priority = self._copilot_settings.rules(conn).matrix[(impact, urgency)]
             return new | {"impact": impact, "urgency": urgency, "priority": priority}
         if "priority" in new and new["priority"] != ticket.priority:
             kept = ticket.severity if new["priority"] == ticket.effective_priority else None
@@ -175,7 +175,7 @@ class TriageService:
 
     def shown(self, conn: Connection, ticket_id: int) -> tuple[PredictionView, ...]:
         """The current predictions that agents can see, with the accuracy of similar cases."""
-        modes = self._governance.rules(conn).modes
+        modes = self._copilot_settings.rules(conn).modes
         every = predictions.of_ticket(conn, ticket_id)
         return tuple(
             PredictionView(
@@ -199,7 +199,7 @@ class TriageService:
             return 0
         pause()
         with reading(self._engine) as conn:
-            rules = self._governance.rules(conn)
+            rules = self._copilot_settings.rules(conn)
         return self._keep_all(list(zip(waiting, self._read_all(waiting, rules), strict=True)))
 
     def _read_all(self, waiting: Sequence[Ticket], rules: Rules) -> list[Reading]:
@@ -254,7 +254,7 @@ class TriageService:
                 for ticket_id, said in kept.items()
                 if said.told()
             ]
-            events.tell_all(conn, told, kind=EventKind.TRIAGE, now=now)
+            events.add_events(conn, told, kind=EventKind.TRIAGE, now=now)
         return len(kept)
 
     def complete_next(self, *, pause: Callable[[], object] = lambda: None) -> bool:
@@ -280,7 +280,7 @@ class TriageService:
         """
         with reading(self._engine) as conn:
             ticket = tickets.get(conn, ticket_id)
-            rules = self._governance.rules(conn)
+            rules = self._copilot_settings.rules(conn)
         if not ticket.reasons_pending or not self._similar.ready:
             return False
         explained = self._explained(ticket, rules)

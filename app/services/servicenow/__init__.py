@@ -1,6 +1,6 @@
 """The ServiceNow integration. Its only entry point is ServiceNowService."""
 
-from app.services.servicenow.context import Defaults, Setup
+from app.services.servicenow.context import Context, Defaults
 from app.services.servicenow.service import ServiceNowService
 
-__all__ = ["Defaults", "ServiceNowService", "Setup"]
+__all__ = ["Context", "Defaults", "ServiceNowService"]

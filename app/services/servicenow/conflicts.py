@@ -26,7 +26,7 @@ from app.models.tickets import Ticket, label_of
 from app.models.views import TicketFilter
 from app.services.privacy import changes_of, masked_ticket
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.context import Setup
+from app.services.servicenow.context import Context
 from app.services.servicenow.merge.reconcile import agreeing, shown
 from app.services.servicenow.push.delivery import Delivery
 
@@ -37,19 +37,19 @@ NOT_MAPPED = "Unmapped value"
 class Conflicts:
     """Shows and resolves conflicts. Neither side is overwritten before a decision."""
 
-    def __init__(self, setup: Setup, lookups: Lookups, delivery: Delivery) -> None:
-        self._setup = setup
+    def __init__(self, context: Context, lookups: Lookups, delivery: Delivery) -> None:
+        self._context = context
         self._lookups = lookups
         self._delivery = delivery
 
     def of(self, ticket_id: int) -> ConflictCard:
         """The conflicts of a ticket, empty for most tickets. Raises NotFound."""
-        with reading(self._setup.engine) as conn:
+        with reading(self._context.engine) as conn:
             return self._card(conn, tickets.get(conn, ticket_id))
 
     def count(self) -> int:
         """Number of tickets with a conflict, up to the cap of a list."""
-        with reading(self._setup.engine) as conn:
+        with reading(self._context.engine) as conn:
             return tickets.count(conn, TicketFilter(conflict=True))
 
     def resolve(
@@ -61,14 +61,14 @@ class Conflicts:
         Kept values are queued for ServiceNow and sent at once if possible. Raises NotFound, Invalid
         for an invalid choice, and Conflict if there is no conflict or a value changed meanwhile.
         """
-        with writing(self._setup.engine) as conn:
+        with writing(self._context.engine) as conn:
             ticket = tickets.get(conn, ticket_id, for_update=True)
             card = self._card(conn, ticket)
             _check(card, choices, seen)
             item = self._resolve(conn, ticket, card, choices, by=by)
         if item is not None:
             self._delivery.try_now(item.id)
-            self._setup.wake()
+            self._context.wake()
         return self.of(ticket_id)
 
     def _resolve(
@@ -80,7 +80,7 @@ class Conflicts:
         *,
         by: str,
     ) -> OutboxItem | None:
-        now = self._setup.now()
+        now = self._context.now()
         chosen = [one for one in card.conflicts if one.name in choices]
         taken = [one.name for one in chosen if choices[one.name] == THEIRS]
         left = {n: v for n, v in ticket.sn_conflicts.items() if n not in choices}
@@ -99,9 +99,9 @@ class Conflicts:
         predictions.follow_instance(conn, ticket, after, now=now)
         text = _told(card, choices, ticket)
         changes = changes_of(ticket, after, taken)
-        events.tell(conn, ticket.id, text, now=now, by=by, changes=changes)
-        host = ticket.sn_host or self._setup.host
-        return links.owe_update(conn, after, host=host, by=by, now=now)
+        events.add_event(conn, ticket.id, text, now=now, by=by, changes=changes)
+        host = ticket.sn_host or self._context.host
+        return links.enqueue_update(conn, after, host=host, by=by, now=now)
 
     def _columns(
         self, conn: DbConnection, ticket: Ticket, name: str, theirs: Mapping[str, str | None]

@@ -32,7 +32,7 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class Context:
     """Configuration of the service. `client` is None if required variables are missing."""
 
     engine: Engine

@@ -23,9 +23,9 @@ from app.models.views import (
 )
 from app.services.privacy import masked_incident
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.connection.status import Connection
-from app.services.servicenow.context import Setup
-from app.services.servicenow.pull.import_undo import Imports
+from app.services.servicenow.connection.status import ConnectionStatus
+from app.services.servicenow.context import Context
+from app.services.servicenow.pull.import_report import ImportReport
 
 PAGE_SIZE = 25
 LATEST = 100
@@ -34,32 +34,32 @@ WAITING_SHOWN = 20
 WAITING = OutboxFilter(state="waiting")
 
 
-class Reads:
+class Incidents:
     """Read access to incidents. Never writes to the instance."""
 
     def __init__(
-        self, setup: Setup, lookups: Lookups, connection: Connection, imports: Imports
+        self, context: Context, lookups: Lookups, connection: ConnectionStatus, report: ImportReport
     ) -> None:
-        self._setup = setup
+        self._context = context
         self._lookups = lookups
         self._connection = connection
-        self._imports = imports
+        self._report = report
 
     def overview(self, *, search: str = "", state: str = "", page: int = 1) -> Overview:
         """Data of the ServiceNow page, without a call to the instance."""
-        with reading(self._setup.engine) as conn:
+        with reading(self._context.engine) as conn:
             run = import_runs.latest(conn)
             waiting = outbox_list.page(conn, WAITING, limit=WAITING_SHOWN, offset=0)
             conflicts = tickets.count(conn, TicketFilter(conflict=True))
         view = self._connection.view()
         shown = self.list(search=search, state=state, page=page)
-        samples = self._imports.samples(run)
+        samples = self._report.samples(run)
         return Overview(view, shown, run=run, samples=samples, waiting=waiting, conflicts=conflicts)
 
     def list(self, *, search: str = "", state: str = "", page: int = 1) -> IncidentList:
         """One page of cached incidents, latest update first."""
         search, state = search.strip()[:100], mapping.state_of(state)
-        with reading(self._setup.engine) as conn:
+        with reading(self._context.engine) as conn:
             total = incidents.count(conn, search=search, state=state)
             pages = max(1, -(-total // PAGE_SIZE))
             page = min(max(page, 1), pages)
@@ -78,7 +78,7 @@ class Reads:
             state=state,
             states=tuple((one, labels.get(one, one)) for one in sorted({*labels, *present})),
             fetched_at=self._connection.view().fetched_at,
-            configured=self._setup.client is not None,
+            configured=self._context.client is not None,
         )
 
     def fetch_latest(self) -> int:
@@ -86,13 +86,13 @@ class Reads:
 
         Raises NotConfigured and ServiceNowError.
         """
-        client = self._setup.connected_client()
+        client = self._context.connected_client()
         query = _latest_first(Query())
         with self._connection.watch(), client.click():
             page = client.get_incidents(query, limit=LATEST, fields=mapping.FIELDS, count=False)
         found = _readable(page.records)
-        with writing(self._setup.engine) as conn:
-            incidents.store(conn, found, now=self._setup.now())
+        with writing(self._context.engine) as conn:
+            incidents.store(conn, found, now=self._context.now())
         self._connection.remember_fetch()
         return len(found)
 
@@ -101,14 +101,14 @@ class Reads:
 
         Raises Invalid for an unknown state, NotConfigured and ServiceNowError.
         """
-        client = self._setup.connected_client()
+        client = self._context.connected_client()
         wanted = Query.parse(query)
         if state:
             wanted = wanted.equals("state", known_state(state))
         with self._connection.watch(), client.click():
             page = client.get_incidents(_latest_first(wanted), limit=limit, fields=mapping.FIELDS)
-        found, host = _readable(page.records), self._setup.host
-        with reading(self._setup.engine) as conn:
+        found, host = _readable(page.records), self._context.host
+        with reading(self._context.engine) as conn:
             ticket_ids = links.tickets_of(conn, host, [one.sys_id for one in found])
         labels = self._state_labels()
         rows = tuple(self._row(one, labels, ticket_ids.get(one.sys_id)) for one in found)
@@ -120,20 +120,20 @@ class Reads:
         Raises NotConfigured and ServiceNowError. The kind `not_found` also covers an incident that
         the account cannot see.
         """
-        client = self._setup.connected_client()
+        client = self._context.connected_client()
         try:
             with self._connection.watch(), client.click():
                 record = client.get_incident(sys_id, fields=mapping.FIELDS)
                 journal = self._journal(sys_id)
         except ServiceNowRejected as exc:
             if exc.kind is Kind.NOT_FOUND:
-                with writing(self._setup.engine) as conn:
+                with writing(self._context.engine) as conn:
                     incidents.remove(conn, sys_id)
             raise
         incident = mapping.incident_from_record(record)
-        with writing(self._setup.engine) as conn:
-            incidents.store(conn, [incident], now=self._setup.now())
-            ticket_id = links.ticket_of(conn, incident.sys_id, host=self._setup.host)
+        with writing(self._context.engine) as conn:
+            incidents.store(conn, [incident], now=self._context.now())
+            ticket_id = links.ticket_of(conn, incident.sys_id, host=self._context.host)
         return IncidentDetails(self._row(incident, self._state_labels(), ticket_id), journal)
 
     def incident_or_copy(self, sys_id: str) -> IncidentDetails:
@@ -143,7 +143,7 @@ class Reads:
         except ServiceNowError as exc:
             if exc.kind in (Kind.NOT_FOUND, Kind.INVALID):
                 raise
-            with reading(self._setup.engine) as conn:
+            with reading(self._context.engine) as conn:
                 mirrored = incidents.find(conn, sys_id)
             if mirrored is None:
                 raise
@@ -152,7 +152,7 @@ class Reads:
 
     def _journal(self, sys_id: str) -> tuple[JournalEntry, ...]:
         try:
-            rows = self._setup.connected_client().journal(sys_id)
+            rows = self._context.connected_client().journal(sys_id)
         except ServiceNowRejected:
             # Integration accounts often cannot read the journal. The incident is shown without it.
             return ()
@@ -181,7 +181,7 @@ class Reads:
             priority_label=mapping.PRIORITY_LABELS.get(
                 incident.priority, incident.priority or "Unknown"
             ),
-            url=self._setup.url_of(incident.sys_id),
+            url=self._context.url_of(incident.sys_id),
             ticket_id=ticket_id,
             fetched_at=fetched_at,
         )

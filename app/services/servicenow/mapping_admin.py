@@ -25,7 +25,7 @@ from app.models.servicenow_pages import (
 )
 from app.models.tickets import Priority, TicketStatus
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.context import Setup
+from app.services.servicenow.context import Context
 from app.services.tickets.edit_conflict import overtaken
 
 ELEMENTS = ("state", "priority", "category")
@@ -66,11 +66,11 @@ class _Known:
         return known | {value: value for value in seen if value and value not in known}
 
 
-class MappingPage:
+class MappingAdmin:
     """Shows and stores the maps. Updates and imports read them each time."""
 
-    def __init__(self, setup: Setup, lookups: Lookups) -> None:
-        self._setup = setup
+    def __init__(self, context: Context, lookups: Lookups) -> None:
+        self._context = context
         self._lookups = lookups
 
     def view(self, typed: Mapping[str, str] | None = None) -> MappingView:
@@ -79,10 +79,10 @@ class MappingPage:
         `typed` are unsaved values to preview. Raises Invalid for invalid values.
         """
         known = self._known()
-        with reading(self._setup.engine) as conn:
-            stored = mappings.find(conn, self._setup.host)
-            read_at = incidents.choices_read_at(conn, self._setup.host, ELEMENTS)
-            history = mappings.history(conn, self._setup.host, limit=HISTORY_SHOWN)
+        with reading(self._context.engine) as conn:
+            stored = mappings.find(conn, self._context.host)
+            read_at = incidents.choices_read_at(conn, self._context.host, ELEMENTS)
+            history = mappings.history(conn, self._context.host, limit=HISTORY_SHOWN)
             recent = incidents.recent(conn, search="", state="", limit=SHOWN, offset=0)
         maps = _maps_of(stored) if typed is None else _checked(typed, known)
         seen = str(Basis.of(_lines(maps, known))) if typed is None else typed.get("seen", "")
@@ -101,13 +101,13 @@ class MappingPage:
 
     def unmapped(self) -> tuple[Unmapped, ...]:
         """Cached values that have no mapping, without a call to the instance."""
-        with reading(self._setup.engine) as conn:
-            stored = mappings.find(conn, self._setup.host)
+        with reading(self._context.engine) as conn:
+            stored = mappings.find(conn, self._context.host)
         return tuple(_unmapped(_maps_of(stored), self._known()))
 
     def read_again(self) -> None:
         """Reload the choices from the instance. Raises NotConfigured and ServiceNowError."""
-        with self._setup.connected_client().click():
+        with self._context.connected_client().click():
             for element in ELEMENTS:
                 self._lookups.read_choices(element)
 
@@ -117,10 +117,10 @@ class MappingPage:
         Raises NotConfigured, Invalid for a value that the instance does not have, and Conflict if
         another administrator changed the same line.
         """
-        self._setup.connected_client()
+        self._context.connected_client()
         known = self._known()
-        host, now = self._setup.host, self._setup.now()
-        with writing(self._setup.engine) as conn:
+        host, now = self._context.host, self._context.now()
+        with writing(self._context.engine) as conn:
             stored = mappings.find(conn, host)
             lines = _lines(_maps_of(stored), known)
             own, contested = _own(typed, lines)
@@ -133,8 +133,8 @@ class MappingPage:
 
     def retyped(self, typed: Mapping[str, str]) -> dict[str, str]:
         """The current maps with the changes of a form applied, without a call to the instance."""
-        with reading(self._setup.engine) as conn:
-            stored = mappings.find(conn, self._setup.host)
+        with reading(self._context.engine) as conn:
+            stored = mappings.find(conn, self._context.host)
         lines = _lines(_maps_of(stored), self._known())
         own, _ = _own(typed, lines)
         return lines | own | {"seen": str(Basis.of(lines))}
@@ -142,20 +142,20 @@ class MappingPage:
     def reset(self, *, by: str) -> None:
         """Reset the maps to the defaults."""
         known = self._known()
-        with writing(self._setup.engine) as conn:
+        with writing(self._context.engine) as conn:
             self._note_change(conn, _maps_of(None), known, by=by)
-            mappings.forget(conn, self._setup.host)
+            mappings.forget(conn, self._context.host)
 
     def _note_change(self, conn: Connection, maps: mapping.Maps, known: _Known, *, by: str) -> bool:
         """Add a change log entry. Returns False if the maps are unchanged."""
-        host = self._setup.host
+        host = self._context.host
         changes = tuple(_changes(_maps_of(mappings.find(conn, host)), maps, known))
         if changes:
-            mappings.note_change(conn, host, changes, by=by, now=self._setup.now())
+            mappings.note_change(conn, host, changes, by=by, now=self._context.now())
         return bool(changes)
 
     def _known(self) -> _Known:
-        with reading(self._setup.engine) as conn:
+        with reading(self._context.engine) as conn:
             counts = {field: incidents.value_counts(conn, field) for field in ELEMENTS}
         choices = {one: self._lookups.known_choices(one) or BASE[one] for one in ELEMENTS}
         return _Known(choices, counts)

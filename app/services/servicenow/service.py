@@ -4,68 +4,86 @@ from app.db import outbox_list
 from app.db.engine import reading
 from app.services.clock_watch import ClockWatch
 from app.services.servicenow.conflicts import Conflicts
-from app.services.servicenow.connection.connection_test import Checking
+from app.services.servicenow.connection.connection_test import ConnectionTester
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.connection.status import Connection
-from app.services.servicenow.context import Setup
-from app.services.servicenow.incidents import Reads
-from app.services.servicenow.mapping_admin import MappingPage
+from app.services.servicenow.connection.status import ConnectionStatus
+from app.services.servicenow.context import Context
+from app.services.servicenow.incidents import Incidents
+from app.services.servicenow.mapping_admin import MappingAdmin
 from app.services.servicenow.merge.linking import Linking
-from app.services.servicenow.pull.change_poller import Incoming
-from app.services.servicenow.pull.import_runs import Pulls
-from app.services.servicenow.pull.import_undo import Imports
+from app.services.servicenow.pull.change_poller import IncomingChanges
+from app.services.servicenow.pull.import_report import ImportReport
+from app.services.servicenow.pull.import_runs import Imports
 from app.services.servicenow.push.delivery import Delivery
 from app.services.servicenow.push.duplicates import Duplicates
-from app.services.servicenow.push.held_creates import Restores
-from app.services.servicenow.push.outbox import Owed
+from app.services.servicenow.push.held_creates import HeldCreates
+from app.services.servicenow.push.outbox import Outbox
 from app.services.servicenow.push.preview import Previews
-from app.services.servicenow.push.requests import Pushes
-from app.services.servicenow.sync_history import History
+from app.services.servicenow.push.requests import PushRequests
+from app.services.servicenow.sync_history import SyncHistory
 
 
 class ServiceNowService:
-    """One attribute per task.
+    """What the app does with ServiceNow, one attribute per subject.
 
-    `connection` holds the status, `checking` the connection test. `reads` returns incidents.
-    `pushes` requests updates, `owed` manages the outbox. `pulls` starts imports, `imports` cancels
-    and undoes them. `incoming` applies changes made in ServiceNow, `conflicts` resolves fields that
-    both sides changed. `mapping` edits the mapping, `history` keeps the sync history, `restores`
-    detects a database that was restored or copied.
+    `connection` is its status and `connection_test` its test; `incidents` reads; `push` requests
+    updates, `outbox` lists, pauses, retries, discards and edits them; `imports` starts, cancels,
+    undoes and reports; `incoming` applies what changed in ServiceNow.
     """
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
-        self.clock = ClockWatch(setup.engine, setup.now)
-        self.lookups = lookups = Lookups(setup)
-        self.connection = Connection(setup)
-        self.history = History(setup)
-        self.restores = Restores(setup)
-        self.checking = Checking(setup, lookups, self.connection, self.restores)
-        self.delivery = Delivery(setup, lookups, self.connection, self.history, self.restores)
-        self.imports = Imports(setup)
-        self.reads = Reads(setup, lookups, self.connection, self.imports)
-        self.pushes = Pushes(setup, lookups, self.delivery)
-        self.conflicts = Conflicts(setup, lookups, self.delivery)
-        self.duplicates = Duplicates(setup, self.connection)
-        self.owed = Owed(setup, lookups, self.delivery)
-        self.mapping = MappingPage(setup, lookups)
-        self.previews = Previews(setup, lookups)
-        self.linking = Linking(setup, lookups, self.history)
-        self.incoming = Incoming(setup, lookups, self.connection)
-        self.pulls = Pulls(setup, lookups, self.connection, self.history)
+    clock: ClockWatch
+    connection: ConnectionStatus
+    connection_test: ConnectionTester
+    conflicts: Conflicts
+    delivery: Delivery
+    duplicates: Duplicates
+    held_creates: HeldCreates
+    history: SyncHistory
+    imports: Imports
+    incidents: Incidents
+    incoming: IncomingChanges
+    linking: Linking
+    lookups: Lookups
+    mapping: MappingAdmin
+    outbox: Outbox
+    previews: Previews
+    push: PushRequests
 
-    def owed_count(self) -> int:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        report = ImportReport(context)
+        self.lookups = lookups = Lookups(context)
+        self.clock = ClockWatch(context.engine, context.now)
+        self.connection = ConnectionStatus(context)
+        self.history = SyncHistory(context)
+        self.held_creates = HeldCreates(context)
+        self.connection_test = ConnectionTester(
+            context, lookups, self.connection, self.held_creates
+        )
+        self.delivery = Delivery(context, lookups, self.connection, self.history, self.held_creates)
+        self.incidents = Incidents(context, lookups, self.connection, report)
+        self.push = PushRequests(context, lookups, self.delivery)
+        self.conflicts = Conflicts(context, lookups, self.delivery)
+        self.duplicates = Duplicates(context, self.connection)
+        self.outbox = Outbox(context, lookups, self.delivery)
+        self.mapping = MappingAdmin(context, lookups)
+        self.previews = Previews(context, lookups)
+        self.linking = Linking(context, lookups, self.history)
+        self.incoming = IncomingChanges(context, lookups, self.connection)
+        self.imports = Imports(context, lookups, self.connection, self.history, report)
+
+    def waiting_count(self) -> int:
         """Number of waiting and blocked updates."""
-        with reading(self._setup.engine) as conn:
+        with reading(self._context.engine) as conn:
             return outbox_list.count_waiting(conn)
 
     def close(self) -> None:
         """Close the HTTP connections to the instance."""
-        if self._setup.client is not None:
-            self._setup.client.close()
+        if self._context.client is not None:
+            self._context.client.close()
 
     def recover(self) -> None:
         """Release work that a stopped process had claimed. Only for a single process."""
         self.delivery.recover()
-        self.pulls.recover()
+        self.imports.recover()
         self.incoming.recover()

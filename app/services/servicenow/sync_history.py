@@ -11,9 +11,9 @@ from app.db import outbox, sync_history, tickets
 from app.db.engine import reading, writing
 from app.integrations.servicenow.call_listeners import Call
 from app.models.servicenow import OutboxItem, OutboxState
-from app.models.servicenow_pages import Exchange, FieldChange, HistoryFilter, HistoryPage
+from app.models.servicenow_pages import FieldChange, HistoryEntry, HistoryFilter, HistoryPage
 from app.models.sync_runs import SyncRun
-from app.services.servicenow.context import Setup
+from app.services.servicenow.context import Context
 
 PAGE_SIZE = 50
 CHUNK = 500
@@ -24,23 +24,23 @@ BETWEEN_PURGES = timedelta(hours=1)
 OUTCOMES = {OutboxState.PENDING: "postponed"}
 
 
-class History:
+class SyncHistory:
     """Writes and reads sync history entries."""
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._purge_at: datetime | None = None
 
     # -- writing --------------------------------------------------------------------------
 
     def add_push(self, item: OutboxItem, calls: Sequence[Call]) -> None:
         """Record one delivery attempt with the current state of its outbox item."""
-        with writing(self._setup.engine) as conn:
+        with writing(self._context.engine) as conn:
             settled = outbox.get(conn, item.id)
             ticket = tickets.get(conn, item.ticket_id)
             sync_history.add(
                 conn,
-                at=self._setup.now(),
+                at=self._context.now(),
                 direction="push",
                 what=item.kind,
                 ticket_id=ticket.id,
@@ -59,7 +59,7 @@ class History:
         """Record that a ticket was linked to an existing incident."""
         sync_history.add(
             conn,
-            at=self._setup.now(),
+            at=self._context.now(),
             direction="pull",
             what="link",
             ticket_id=ticket_id,
@@ -72,13 +72,13 @@ class History:
         """Record a finished import as one entry, whatever its number of incidents."""
         counts = ("fetched", "created", "updated", "unchanged", "skipped", "failed")
         started = run.started_at or run.created_at
-        seconds = ((run.finished_at or self._setup.now()) - started).total_seconds()
+        seconds = ((run.finished_at or self._context.now()) - started).total_seconds()
         facts = told(calls)
         facts["duration_ms"] = round(1000 * seconds)
-        with writing(self._setup.engine) as conn:
+        with writing(self._context.engine) as conn:
             sync_history.add(
                 conn,
-                at=self._setup.now(),
+                at=self._context.now(),
                 direction="pull",
                 what="dry run" if run.dry_run else "import" if run.import_tickets else "mirror",
                 run_id=run.id,
@@ -90,19 +90,19 @@ class History:
 
     def purge_due(self) -> None:
         """Delete expired entries, at most once an hour."""
-        now = self._setup.now()
+        now = self._context.now()
         # A later `_purge_at` was set before the clock of this server was set back.
         if self._purge_at is not None and now < self._purge_at <= now + BETWEEN_PURGES:
             return
         self._purge_at = now + BETWEEN_PURGES
-        with writing(self._setup.engine) as conn:
-            sync_history.purge(conn, older_than=now - self._setup.history_kept)
+        with writing(self._context.engine) as conn:
+            sync_history.purge(conn, older_than=now - self._context.history_kept)
 
     # -- reading --------------------------------------------------------------------------
 
     def page(self, wanted: HistoryFilter, *, page: int = 1) -> HistoryPage:
         """One page of matching entries, newest first."""
-        with reading(self._setup.engine) as conn:
+        with reading(self._context.engine) as conn:
             total = sync_history.count(conn, wanted)
             pages = max(1, -(-total // PAGE_SIZE))
             page = min(max(1, page), pages)
@@ -111,11 +111,11 @@ class History:
         rows = tuple(map(_masked, rows))
         return HistoryPage(rows, total, capped=capped, page=page, pages=pages, wanted=wanted)
 
-    def all(self, wanted: HistoryFilter) -> Iterator[Exchange]:
+    def all(self, wanted: HistoryFilter) -> Iterator[HistoryEntry]:
         """All matching entries, newest first, read in chunks."""
         last_id: int | None = None
         while True:
-            with reading(self._setup.engine) as conn:
+            with reading(self._context.engine) as conn:
                 rows = sync_history.before(conn, wanted, last_id=last_id, limit=CHUNK)
             yield from map(_masked, rows)
             if not rows:
@@ -156,7 +156,7 @@ def field_changes(calls: Sequence[Call]) -> tuple[FieldChange, ...]:
     )
 
 
-def _masked(one: Exchange) -> Exchange:
+def _masked(one: HistoryEntry) -> HistoryEntry:
     """The entry with secrets hidden."""
     changes = tuple(
         FieldChange(change.field, masked(change.before), masked(change.after))

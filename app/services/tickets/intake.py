@@ -20,7 +20,7 @@ from app.services.copilot.service import CopilotService
 from app.services.copilot.triage import TriageService
 
 
-class Opening:
+class TicketIntake:
     """Create tickets."""
 
     def __init__(

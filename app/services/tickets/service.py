@@ -22,19 +22,21 @@ from app.services.copilot.service import CopilotService
 from app.services.copilot.triage import TriageService
 from app.services.tickets.changes import Pairs, check_change, edited, tidied
 from app.services.tickets.edit_conflict import overtaken
-from app.services.tickets.intake import Opening
+from app.services.tickets.intake import TicketIntake
 
 PAGE_SIZE = 25
 # The same note by the same person within this time is a double click.
 SAME_NOTE = timedelta(seconds=10)
 
 
-class PushesOwed(Protocol):
+class PushQueue(Protocol):
     """What the ticket service needs of the ServiceNow sync."""
 
     def groups(self) -> Pairs: ...
-    def owe_update(self, conn: Connection, ticket: Ticket, *, by: str) -> None: ...
-    def owe_note(self, conn: Connection, ticket: Ticket, note: TicketEvent, *, by: str) -> None: ...
+    def enqueue_update(self, conn: Connection, ticket: Ticket, *, by: str) -> None: ...
+    def enqueue_note(
+        self, conn: Connection, ticket: Ticket, note: TicketEvent, *, by: str
+    ) -> None: ...
     def wake(self) -> None: ...
 
 
@@ -47,13 +49,13 @@ class TicketService:
         *,
         copilot: CopilotService,
         triage: TriageService,
-        pushes: PushesOwed,
+        pushes: PushQueue,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._engine = engine
         self._copilot = copilot
         self._triage = triage
-        self._opening = Opening(engine, copilot=copilot, triage=triage, now=now)
+        self._opening = TicketIntake(engine, copilot=copilot, triage=triage, now=now)
         self._pushes = pushes
         self._now = now
 
@@ -188,7 +190,7 @@ class TicketService:
             self._tell(conn, EventKind.EDIT, ticket, after, fields, by=by)
         self._triage.follow(conn, ticket, after, by=by.email)
         if after.linked and any(name in SYNCED for name in changed):
-            self._pushes.owe_update(conn, after, by=by.email)
+            self._pushes.enqueue_update(conn, after, by=by.email)
         return after
 
     def _tell(
@@ -247,7 +249,7 @@ class TicketService:
             suggestions.count_used(conn, ticket_id, body, way="note", now=now)
             tickets.touch(conn, ticket_id, now=now)
             if ticket.linked and when is NotePush.NOW:
-                self._pushes.owe_note(conn, ticket, note, by=by.email)
+                self._pushes.enqueue_note(conn, ticket, note, by=by.email)
         self._pushes.wake()
         return privacy.masked_event(note)
 

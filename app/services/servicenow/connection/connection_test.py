@@ -6,34 +6,38 @@ from dataclasses import replace
 from app.db import connection_tests, links, pauses
 from app.db.engine import reading, writing
 from app.models.views import Check, ConnectionView
-from app.services.servicenow.connection.key_steps import KeySteps
+from app.services.servicenow.connection.key_steps import KeyChecks
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.connection.status import TEST_DEAD_AFTER, Connection
-from app.services.servicenow.connection.test_steps import Steps
-from app.services.servicenow.context import Setup
-from app.services.servicenow.push.held_creates import Restores
+from app.services.servicenow.connection.status import TEST_DEAD_AFTER, ConnectionStatus
+from app.services.servicenow.connection.test_steps import TestSteps
+from app.services.servicenow.context import Context
+from app.services.servicenow.push.held_creates import HeldCreates
 
 
-class Checking:
+class ConnectionTester:
     """Claims and runs the test. `Connection.view` shows its steps."""
 
     def __init__(
-        self, setup: Setup, lookups: Lookups, connection: Connection, restores: Restores
+        self,
+        context: Context,
+        lookups: Lookups,
+        connection: ConnectionStatus,
+        restores: HeldCreates,
     ) -> None:
-        self._setup = setup
+        self._context = context
         self._lookups = lookups
         self._connection = connection
         self._restores = restores
 
     def start(self) -> bool:
         """Claim the test. Returns False if a test is running or ServiceNow is not configured."""
-        setup = self._setup
-        if setup.client is None:
+        context = self._context
+        if context.client is None:
             return False
-        now = setup.now()
-        with writing(setup.engine) as conn:
+        now = context.now()
+        with writing(context.engine) as conn:
             return connection_tests.claim(
-                conn, setup.host, now=now, dead_before=now - TEST_DEAD_AFTER
+                conn, context.host, now=now, dead_before=now - TEST_DEAD_AFTER
             )
 
     def run(self) -> None:
@@ -60,18 +64,18 @@ class Checking:
             view = self._connection.view()
         return replace(view, checks=view.test.checks) if view.test else view
 
-    def _steps(self) -> Steps:
-        setup = self._setup
-        with reading(setup.engine) as conn:
-            linked = links.newest_linked(conn, setup.host)
-            pause = pauses.find(conn, setup.host)
+    def _steps(self) -> TestSteps:
+        context = self._context
+        with reading(context.engine) as conn:
+            linked = links.newest_linked(conn, context.host)
+            pause = pauses.find(conn, context.host)
         held = "Not tested: sending is paused." if pause else ""
-        if setup.read_only:
+        if context.read_only:
             held = "Not tested: the connection is read-only (SN_READ_ONLY)."
-        keys = KeySteps(setup, self._restores)
-        return Steps(setup, self._lookups, self._connection, keys, linked=linked, held=held)
+        keys = KeyChecks(context, self._restores)
+        return TestSteps(context, self._lookups, self._connection, keys, linked=linked, held=held)
 
     def _keep(self, done: list[Check], *, finished: bool = False) -> None:
-        finished_at = self._setup.now() if finished else None
-        with writing(self._setup.engine) as conn:
-            connection_tests.store(conn, self._setup.host, done, finished_at=finished_at)
+        finished_at = self._context.now() if finished else None
+        with writing(self._context.engine) as conn:
+            connection_tests.store(conn, self._context.host, done, finished_at=finished_at)

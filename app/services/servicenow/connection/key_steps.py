@@ -3,22 +3,22 @@
 from app.integrations.servicenow_client import Query
 from app.models.servicenow import KeptKeys
 from app.models.views import Check
-from app.services.servicenow.context import Setup
-from app.services.servicenow.push.create_lookup import Finder
-from app.services.servicenow.push.held_creates import Restores
+from app.services.servicenow.context import Context
+from app.services.servicenow.push.create_lookup import CreateLookup
+from app.services.servicenow.push.held_creates import HeldCreates
 
 NOTHING_TO_TRY = "Not tested: the account cannot see any incident."
 KEYS_HINT = "Give the account read access to correlation_id and correlation_display of incident."
 HELD_HINT = "Compare both sides. Then press “Release new incidents” on the ServiceNow page."
 
 
-class KeySteps:
+class KeyChecks:
     """Each step makes one request and explains the result."""
 
-    def __init__(self, setup: Setup, restores: Restores) -> None:
-        self._setup = setup
+    def __init__(self, context: Context, restores: HeldCreates) -> None:
+        self._context = context
         self._restores = restores
-        self._finder = Finder(setup)
+        self._finder = CreateLookup(context)
 
     def kept(self, name: str) -> Check:
         """The keys by which a created incident can be found, tested with the newest one."""
@@ -38,7 +38,7 @@ class KeySteps:
     def _by_a_sample(self) -> KeptKeys:
         """Whether the account can read the field. Only a create shows if a sys_id is kept."""
         fields = ("sys_id", "correlation_id")
-        page = self._setup.connected_client().sample("incident", fields, Query())
+        page = self._context.connected_client().sample("incident", fields, Query())
         if not page.records:
             return KeptKeys()
         return KeptKeys(correlation_id=any("correlation_id" in row for row in page.records))

@@ -9,7 +9,7 @@ from app.db.engine import reading, writing
 from app.errors import Kind, ServiceNowError, ServiceNowRejected
 from app.integrations.servicenow.mapping import Maps, People
 from app.models.tickets import Ticket
-from app.services.servicenow.context import Setup
+from app.services.servicenow.context import Context
 
 FRESH = timedelta(hours=1)
 # A new account does not wait longer for the name of its owner.
@@ -34,21 +34,23 @@ class UserMatch(NamedTuple):
 class Lookups:
     """Caches groups and choices for an hour. Looks up users on demand."""
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     def known_choices(self, element: str) -> tuple[tuple[str, str], ...]:
         """Cached (value, label) pairs, without a call; empty if never loaded."""
-        since = self._setup.now() - timedelta(days=365)
-        with reading(self._setup.engine) as conn:
-            known = incidents.known_choices(conn, self._setup.host, element, since=since)
+        since = self._context.now() - timedelta(days=365)
+        with reading(self._context.engine) as conn:
+            known = incidents.known_choices(conn, self._context.host, element, since=since)
         return known or ()
 
     def choices(self, element: str) -> tuple[tuple[str, str], ...]:
         """(value, label) pairs of an incident field; empty if the account cannot read them."""
-        setup = self._setup
-        with reading(setup.engine) as conn:
-            known = incidents.known_choices(conn, setup.host, element, since=setup.now() - FRESH)
+        context = self._context
+        with reading(context.engine) as conn:
+            known = incidents.known_choices(
+                conn, context.host, element, since=context.now() - FRESH
+            )
         return known if known is not None else self.read_choices(element)
 
     def groups(self) -> tuple[tuple[str, str], ...]:
@@ -57,25 +59,25 @@ class Lookups:
 
     def maps(self) -> Maps:
         """The current maps of states, priorities and categories."""
-        with reading(self._setup.engine) as conn:
-            found = mappings.find(conn, self._setup.host)
+        with reading(self._context.engine) as conn:
+            found = mappings.find(conn, self._context.host)
         return Maps.of(found.maps if found else None)
 
     def read_choices(self, element: str) -> tuple[tuple[str, str], ...]:
         """As `choices`, always loaded from the instance."""
-        setup = self._setup
+        context = self._context
         try:
             pairs = self._fetch(element)
         except ServiceNowRejected as exc:
             if exc.kind not in HIDDEN:
                 raise
             pairs = ()
-        with writing(setup.engine) as conn:
-            incidents.store_choices(conn, setup.host, element, pairs, now=setup.now())
+        with writing(context.engine) as conn:
+            incidents.store_choices(conn, context.host, element, pairs, now=context.now())
         return pairs
 
     def _fetch(self, element: str) -> tuple[tuple[str, str], ...]:
-        client = self._setup.connected_client()
+        client = self._context.connected_client()
         if element == GROUPS:
             return tuple((row["sys_id"], row.get("name", "")) for row in client.groups())
         return tuple((row["value"], row.get("label", "")) for row in client.choices(element))
@@ -85,7 +87,7 @@ class Lookups:
         notes: list[str] = []
         caller, trouble = self.find_user(ticket.requester_email)
         if not caller:
-            caller = self._setup.defaults.caller
+            caller = self._context.defaults.caller
             used = "The default caller is used." if caller else "The caller stays empty."
             notes.append(f"Caller: {trouble} {used}")
         assigned_to, trouble = self.find_user(ticket.assignee)
@@ -95,14 +97,14 @@ class Lookups:
 
     def full_name(self, email: str) -> str:
         """The name of the one active user with this address, if it is told within 3 s, else ""."""
-        setup = self._setup
-        with reading(setup.engine) as conn:
-            rest = circuit_breaker.find(conn, setup.host, now=setup.now())
-        if setup.client is None or rest:
+        context = self._context
+        with reading(context.engine) as conn:
+            rest = circuit_breaker.find(conn, context.host, now=context.now())
+        if context.client is None or rest:
             return ""
         try:
-            with setup.client.click(seconds=NAME_SECONDS):
-                found = setup.client.find_users_by_email(email)
+            with context.client.click(seconds=NAME_SECONDS):
+                found = context.client.find_users_by_email(email)
         except ServiceNowError as exc:
             log.info("no name for a new account: %s", exc.message)
             return ""
@@ -113,7 +115,7 @@ class Lookups:
         if not email:
             return UserMatch("", NOT_FOUND.format(email=email))
         try:
-            found = self._setup.connected_client().find_users_by_email(email)
+            found = self._context.connected_client().find_users_by_email(email)
         except ServiceNowRejected as exc:
             if exc.kind not in HIDDEN:
                 raise

@@ -11,7 +11,7 @@ from app.db.engine import reading, writing
 from app.errors import AnswerLost, HeldBack, Kind, ServiceNowError, ServiceNowUnavailable
 from app.models.servicenow import Pause, Rest
 from app.models.views import Check, ConnectionTest, ConnectionView
-from app.services.servicenow.context import Setup
+from app.services.servicenow.context import Context
 
 KEPT = timedelta(seconds=30)
 # A test that runs longer than this was stopped with its process.
@@ -31,11 +31,11 @@ STEP_OF_KIND = {
 BASIC_HINT = "OAuth is recommended. ServiceNow is phasing out basic authentication."
 
 
-class Connection:
+class ConnectionStatus:
     """Stores the result of each call and derives the status from it."""
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     @contextmanager
     def watch(self) -> Iterator[None]:
@@ -55,26 +55,26 @@ class Connection:
 
     def rest(self) -> Rest | None:
         """The open circuit breaker, or None."""
-        with reading(self._setup.engine) as conn:
-            return circuit_breaker.find(conn, self._setup.host, now=self._setup.now())
+        with reading(self._context.engine) as conn:
+            return circuit_breaker.find(conn, self._context.host, now=self._context.now())
 
     def view(self) -> ConnectionView:
         """The last known status, without a call."""
-        setup = self._setup
-        with reading(setup.engine) as conn:
-            row = incidents.connection(conn, setup.host)
-            rest = circuit_breaker.find(conn, setup.host, now=setup.now())
-            restore = restores.find(conn, setup.host)
+        context = self._context
+        with reading(context.engine) as conn:
+            row = incidents.connection(conn, context.host)
+            rest = circuit_breaker.find(conn, context.host, now=context.now())
+            restore = restores.find(conn, context.host)
         seen = dict(row) if row else {}
         state, sentence, hint = self._words(seen)
         return ConnectionView(
             state=state,
             sentence=sentence,
             hint=hint,
-            missing=setup.missing,
-            instance_url=setup.instance_url,
-            auth_type=setup.auth_type,
-            read_only=setup.read_only,
+            missing=context.missing,
+            instance_url=context.instance_url,
+            auth_type=context.auth_type,
+            read_only=context.read_only,
             checked_at=seen.get("checked_at"),
             last_ok_at=seen.get("last_ok_at"),
             failed_since=seen.get("last_failed_at") if seen.get("last_error_kind") else None,
@@ -86,22 +86,22 @@ class Connection:
             pause=_pause(seen),
             rest=rest,
             restore=restore,
-            test=_test(seen, setup.now()),
+            test=_test(seen, context.now()),
         )
 
     def try_again(self) -> None:
         """Test again after a start, because the settings may have been corrected."""
-        with reading(self._setup.engine) as conn:
-            row = incidents.connection(conn, self._setup.host)
+        with reading(self._context.engine) as conn:
+            row = incidents.connection(conn, self._context.host)
         if row and row["last_error_kind"]:
             self.test()
 
     def test(self) -> ConnectionView:
         """Make one call and return the status. Never raises ServiceNowError."""
-        if self._setup.client is not None:
+        if self._context.client is not None:
             try:
-                with self.watch(), self._setup.client.click():
-                    self._setup.client.whoami()
+                with self.watch(), self._context.client.click():
+                    self._context.client.whoami()
             except ServiceNowError as exc:
                 if exc.kind not in STEP_OF_KIND:
                     self.remember_failure(exc)
@@ -110,20 +110,20 @@ class Connection:
     def health(self) -> ConnectionView:
         """As `test`, with a result cached for 30 seconds."""
         view = self.view()
-        now = self._setup.now()
+        now = self._context.now()
         fresh = view.checked_at and now - KEPT < view.checked_at <= now
         return view if fresh or not view.configured else self.test()
 
     def remember_fetch(self) -> None:
         """Record that the newest incidents were cached now."""
-        with writing(self._setup.engine) as conn:
-            now = self._setup.now()
-            incidents.remember_connection(conn, self._setup.host, fetched_at=now)
+        with writing(self._context.engine) as conn:
+            now = self._context.now()
+            incidents.remember_connection(conn, self._context.host, fetched_at=now)
 
     def _remember_success(self, latency_ms: int) -> None:
-        now = self._setup.now()
-        with writing(self._setup.engine) as conn:
-            row = incidents.connection(conn, self._setup.host)
+        now = self._context.now()
+        with writing(self._context.engine) as conn:
+            row = incidents.connection(conn, self._context.host)
             recovered = bool(row and row["last_error_kind"])
             seen: incidents.Seen = {
                 "checked_at": now,
@@ -136,22 +136,22 @@ class Connection:
             }
             if recovered:
                 seen["recovered_at"] = now
-            incidents.remember_connection(conn, self._setup.host, **seen)
-            circuit_breaker.end(conn, self._setup.host)
+            incidents.remember_connection(conn, self._context.host, **seen)
+            circuit_breaker.end(conn, self._context.host)
             if recovered:
-                outbox_releases.release(conn, self._setup.host, now=now)
+                outbox_releases.release(conn, self._context.host, now=now)
         if recovered:
-            self._setup.wake()
+            self._context.wake()
 
     def remember_failure(self, exc: ServiceNowError) -> None:
         """Record a connection error. It stands until a call succeeds."""
-        now = self._setup.now()
-        with writing(self._setup.engine) as conn:
-            row = incidents.connection(conn, self._setup.host)
+        now = self._context.now()
+        with writing(self._context.engine) as conn:
+            row = incidents.connection(conn, self._context.host)
             since = row["last_failed_at"] if row and row["last_error_kind"] else now
             incidents.remember_connection(
                 conn,
-                self._setup.host,
+                self._context.host,
                 checked_at=now,
                 last_failed_at=since,
                 last_error=exc.message,
@@ -160,29 +160,29 @@ class Connection:
             )
 
     def _count_failure(self, exc: ServiceNowError) -> None:
-        now, host = self._setup.now(), self._setup.host
-        with writing(self._setup.engine) as conn:
+        now, host = self._context.now(), self._context.host
+        with writing(self._context.engine) as conn:
             circuit_breaker.note_failure(conn, host, kind=exc.kind, reason=exc.message, now=now)
 
     def _words(self, seen: dict[str, object]) -> tuple[str, str, str]:
-        setup = self._setup
-        if setup.missing:
-            hint = f"Set {', '.join(setup.missing)}."
+        context = self._context
+        if context.missing:
+            hint = f"Set {', '.join(context.missing)}."
             return "not_configured", "ServiceNow not configured.", hint
         if seen.get("last_error_kind"):
             return "not_connected", str(seen["last_error"]), str(seen.get("last_hint") or "")
         if seen.get("last_ok_at"):
-            return "connected", f"Connected to {setup.host}.", ""
-        return "unknown", f"The connection to {setup.host} is not tested yet.", ""
+            return "connected", f"Connected to {context.host}.", ""
+        return "unknown", f"The connection to {context.host} is not tested yet.", ""
 
     def _checks(self, seen: dict[str, object]) -> tuple[Check, ...]:
-        setup = self._setup
-        if setup.missing:
-            names = ", ".join(setup.missing)
+        context = self._context
+        if context.missing:
+            names = ", ".join(context.missing)
             first = Check("configuration", "failed", f"Missing: {names}.", "Set these variables.")
             return (first, *(Check(name, "skipped", "") for name in STEPS[1:]))
-        hint = BASIC_HINT if setup.auth_type == "basic" else ""
-        checks = [Check("configuration", "passed", f"{setup.auth_type} for {setup.host}", hint)]
+        hint = BASIC_HINT if context.auth_type == "basic" else ""
+        checks = [Check("configuration", "passed", f"{context.auth_type} for {context.host}", hint)]
         if not seen.get("checked_at"):
             return (*checks, *(Check(name, "skipped", "Not tested yet.") for name in STEPS[1:]))
         broken = None

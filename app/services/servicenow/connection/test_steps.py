@@ -8,10 +8,10 @@ from app.integrations.servicenow.call_listeners import Call, listening
 from app.integrations.servicenow_client import Query, Record
 from app.models.views import CHECK_LABELS, Check
 from app.services.servicenow.connection import instance_clock
-from app.services.servicenow.connection.key_steps import NOTHING_TO_TRY, KeySteps
+from app.services.servicenow.connection.key_steps import NOTHING_TO_TRY, KeyChecks
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.connection.status import BASIC_HINT, Connection
-from app.services.servicenow.context import Setup
+from app.services.servicenow.connection.status import BASIC_HINT, ConnectionStatus
+from app.services.servicenow.context import Context
 
 # Seconds. With a larger difference, comparisons of change times are wrong.
 MOST_SKEW = 60
@@ -23,24 +23,24 @@ NOBODYS_FIELD = "u_smart_it_copilot_probe"
 LOOKED_THROUGH = 3
 
 
-class Steps:
+class TestSteps:
     """One run of the test. `linked` is a linked incident, `held` the reason why writes are off."""
 
     def __init__(
         self,
-        setup: Setup,
+        context: Context,
         lookups: Lookups,
-        connection: Connection,
-        keys: KeySteps,
+        connection: ConnectionStatus,
+        keys: KeyChecks,
         *,
         linked: str | None,
         held: str,
     ) -> None:
-        self._setup = setup
+        self._context = context
         self._lookups = lookups
         self._connection = connection
         self._keys = keys
-        self._client = setup.connected_client()
+        self._client = context.connected_client()
         self._linked = linked
         self._held = held
         self._failure: ServiceNowError | None = None
@@ -82,8 +82,8 @@ class Steps:
         )
 
     def _configuration(self) -> Check:
-        setup = self._setup
-        return Check("configuration", "passed", f"{setup.auth_type} for {setup.host}")
+        context = self._context
+        return Check("configuration", "passed", f"{context.auth_type} for {context.host}")
 
     # -- results of one call --------------------------------------------------------------
 
@@ -104,7 +104,7 @@ class Steps:
             self._seen = tuple(row["sys_id"] for row in page.records)
             self._total = page.total
         tls = "certificate valid"
-        if not self._setup.instance_url.startswith("https:"):
+        if not self._context.instance_url.startswith("https:"):
             tls = "over unencrypted HTTP (allowed on this machine only)"
         ms = self._calls[-1].ms if self._calls else 0
         return Check(name, "passed", f"Response time {ms} ms, {tls}.")
@@ -113,7 +113,7 @@ class Steps:
         theirs = http_date(self._calls[-1].date) if self._calls else None
         if theirs is None:
             return Check(name, "skipped", "The response has no date.")
-        skew = round((theirs - self._setup.now()).total_seconds())
+        skew = round((theirs - self._context.now()).total_seconds())
         if abs(skew) <= MOST_SKEW:
             return Check(name, "passed", f"The clocks differ by {abs(skew)} s.")
         side = "ahead of" if skew > 0 else "behind"
@@ -127,8 +127,8 @@ class Steps:
     def _sign_in(self, name: str) -> Check:
         if self._failure and self._failure.kind is Kind.AUTH:
             raise self._failure
-        hint = BASIC_HINT if self._setup.auth_type == "basic" else ""
-        return Check(name, "passed", f"Signed in with {self._setup.auth_type}.", hint)
+        hint = BASIC_HINT if self._context.auth_type == "basic" else ""
+        return Check(name, "passed", f"Signed in with {self._context.auth_type}.", hint)
 
     def _read_incident(self, name: str) -> Check:
         if self._failure:

@@ -10,16 +10,16 @@ from app.integrations.servicenow import mapping as mapping
 from app.integrations.servicenow.call_listeners import listening
 from app.models.servicenow import OutboxItem, OutboxState
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.context import Setup, checked_reason
+from app.services.servicenow.context import Context, checked_reason
 from app.services.servicenow.merge.reconcile import reconcile, write
-from app.services.servicenow.sync_history import History
+from app.services.servicenow.sync_history import SyncHistory
 
 
 class Linking:
     """Links and unlinks tickets. Waiting updates of the old link are discarded with the reason."""
 
-    def __init__(self, setup: Setup, lookups: Lookups, history: History) -> None:
-        self._setup = setup
+    def __init__(self, context: Context, lookups: Lookups, history: SyncHistory) -> None:
+        self._context = context
         self._history = history
         self._lookups = lookups
 
@@ -28,7 +28,7 @@ class Linking:
 
         Raises NotConfigured, NotFound, Conflict, Invalid and ServiceNowError.
         """
-        client = self._setup.connected_client()
+        client = self._context.connected_client()
         wanted = number.strip().upper()
         if not wanted or len(wanted) > 40:
             raise Invalid(
@@ -42,13 +42,13 @@ class Linking:
             raise Conflict(f"Several incidents have the number {wanted}. No incident was linked.")
         maps = self._lookups.maps()
         try:
-            with writing(self._setup.engine) as conn:
+            with writing(self._context.engine) as conn:
                 self._tie(conn, ticket_id, found[0], maps, by=by)
                 self._compare(conn, ticket_id, found[0], maps, by=by)
                 self._history.add_link(conn, ticket_id, number=wanted, by=by, calls=calls)
         except IntegrityError as exc:
             raise Conflict(f"{wanted} is already linked to another ticket.") from exc
-        self._setup.wake()
+        self._context.wake()
 
     def _tie(
         self,
@@ -59,7 +59,7 @@ class Linking:
         *,
         by: str,
     ) -> None:
-        setup = self._setup
+        context = self._context
         number = record["number"]
         ticket = tickets.get(conn, ticket_id, for_update=True)
         if ticket.linked:
@@ -70,7 +70,7 @@ class Linking:
         if other := links.ticket_of(conn, record["sys_id"]):
             raise Conflict(f"{number} is already linked to ticket {other}.")
         reason = f"Linked to {number} instead."
-        outbox.discard_waiting(conn, ticket.id, now=setup.now(), reason=reason)
+        outbox.discard_waiting(conn, ticket.id, now=context.now(), reason=reason)
         ours, theirs = links.values_of(ticket), mapping.ticket_values(record, maps)
         agreed = mapping.agreed_at_first(ours, theirs, record)
         links.link(
@@ -78,13 +78,13 @@ class Linking:
             ticket.id,
             sys_id=record["sys_id"],
             number=number,
-            host=setup.host,
+            host=context.host,
             ours={name: ours[name] for name in agreed},
             theirs={name: theirs[name] for name in agreed if name in theirs},
             seen=mapping.seen_of(record),
-            now=setup.now(),
+            now=context.now(),
         )
-        events.tell(conn, ticket.id, f"Linked to incident {number}.", by=by, now=setup.now())
+        events.add_event(conn, ticket.id, f"Linked to incident {number}.", by=by, now=context.now())
 
     def _compare(
         self,
@@ -96,14 +96,14 @@ class Linking:
         by: str,
     ) -> None:
         """Copy values that only one side has. Values that differ become conflicts."""
-        setup = self._setup
+        context = self._context
         ticket = tickets.get(conn, ticket_id)
-        pulling = connection_switches.pulling(conn, setup.host)
-        found = reconcile(ticket, record, maps=maps, pulling=pulling, now=setup.now())
-        after = write(conn, ticket, found, now=setup.now())
+        pulling = connection_switches.pulling(conn, context.host)
+        found = reconcile(ticket, record, maps=maps, pulling=pulling, now=context.now())
+        after = write(conn, ticket, found, now=context.now())
         if found.verdict.send:
-            links.owe_update(conn, after, host=setup.host, by=by, now=setup.now())
-        links.owe_waiting_notes(conn, after, host=setup.host, now=setup.now())
+            links.enqueue_update(conn, after, host=context.host, by=by, now=context.now())
+        links.enqueue_waiting_notes(conn, after, host=context.host, now=context.now())
 
     def _refuse_unless_given_up(self, owed: OutboxItem, record: mapping.Record) -> None:
         """Raise Conflict if the waiting create may have created a different incident.
@@ -117,7 +117,7 @@ class Linking:
             )
         its_own = owed.correlation_id == record.get("correlation_id")
         known = its_own or owed.wants_proof
-        if owed.unconfirmed_since and owed.host == self._setup.host and not known:
+        if owed.unconfirmed_since and owed.host == self._context.host and not known:
             raise Conflict(
                 "An incident may already exist for this ticket. "
                 "Press Retry now to check, or link that incident."
@@ -128,16 +128,16 @@ class Linking:
 
         Raises NotFound, Invalid without a reason, and Conflict while an update is being sent.
         """
-        setup = self._setup
+        context = self._context
         reason = checked_reason(reason, "Enter a reason for unlinking.")
-        with writing(setup.engine) as conn:
+        with writing(context.engine) as conn:
             ticket = tickets.get(conn, ticket_id, for_update=True)
             if not ticket.linked:
                 raise Conflict(f"Ticket {ticket_id} is not linked.")
             items = outbox.of_ticket(conn, ticket_id)
             if any(item.state is OutboxState.SENDING for item in items):
                 raise Conflict("An update is being sent. Try again in a moment.")
-            outbox.discard_waiting(conn, ticket_id, now=setup.now(), reason=reason)
-            links.unlink(conn, ticket, now=setup.now())
+            outbox.discard_waiting(conn, ticket_id, now=context.now(), reason=reason)
+            links.unlink(conn, ticket, now=context.now())
             told = f"Unlinked from {ticket.sn_number}: {reason}"
-            events.tell(conn, ticket_id, told, by=by, now=setup.now())
+            events.add_event(conn, ticket_id, told, by=by, now=context.now())

@@ -224,7 +224,7 @@ def write_all(
     if reworded:
         search.index_tickets(conn, reworded)
     sync_history.add_all(conn, history, **told(calls))
-    events.tell_all(conn, entries, now=now)
+    events.add_events(conn, entries, now=now)
     return written
 
 

@@ -25,7 +25,7 @@ KINDS = {"comments": EventKind.COMMENT, "work_notes": EventKind.INTERNAL_NOTE}
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class ChangeApplier:
     """Applies one page of incidents in one transaction.
 
     Without `pulling`, only the cache is updated and tickets stay unchanged.
@@ -56,7 +56,7 @@ class Arrival:
         if ticket.sn_missing_since is not None:
             ticket = tickets.annotate(self.conn, ticket, sn_missing_since=None)
             text = f"{ticket.sn_number} is visible again."
-            events.tell(self.conn, ticket.id, text, now=self.now)
+            events.add_event(self.conn, ticket.id, text, now=self.now)
         found = reconcile(
             ticket,
             record,
@@ -75,7 +75,7 @@ class Arrival:
             if ticket.sn_missing_since is None:
                 tickets.annotate(self.conn, ticket, sn_missing_since=self.now)
                 text = f"{ticket.sn_number} was deleted, or the integration account cannot see it."
-                events.tell(self.conn, ticket.id, text, now=self.now)
+                events.add_event(self.conn, ticket.id, text, now=self.now)
 
     # -- journals ---------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ class ReadPage(Protocol):
     def __call__(self, query: Query, *, limit: int, offset: int) -> IncidentPage: ...
 
 
-class Following:
+class ChangeCursor:
     """One pass through the changes of an instance."""
 
     def __init__(self, read: ReadPage, *, page_size: int) -> None:

@@ -25,11 +25,11 @@ from app.models.conflicts import Values
 from app.models.incoming_changes import IncomingState, IncomingView
 from app.services.servicenow.connection import instance_clock
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.connection.status import Connection
-from app.services.servicenow.context import Setup
+from app.services.servicenow.connection.status import ConnectionStatus
+from app.services.servicenow.context import Context
 from app.services.servicenow.merge.reconcile import older
-from app.services.servicenow.pull.apply_changes import Arrival, Record
-from app.services.servicenow.pull.change_cursor import Following
+from app.services.servicenow.pull.apply_changes import ChangeApplier, Record
+from app.services.servicenow.pull.change_cursor import ChangeCursor
 
 log = logging.getLogger("app.pulls")
 PAGE = 100
@@ -46,74 +46,74 @@ OUR_FAULT = "An unexpected error stopped the check. The log has details."
 CLOSED = (Kind.PERMISSION, Kind.NOT_FOUND, Kind.INVALID)
 
 
-class Overtaken(Exception):
+class LeaseLost(Exception):
     """Another process has taken over the check."""
 
 
-class Incoming:
+class IncomingChanges:
     """Runs one check at a time per instance.
 
     Each page is stored with its watermark in one transaction, so a stopped check continues there.
     """
 
-    def __init__(self, setup: Setup, lookups: Lookups, connection: Connection) -> None:
-        self._setup = setup
+    def __init__(self, context: Context, lookups: Lookups, connection: ConnectionStatus) -> None:
+        self._context = context
         self._lookups = lookups
         self._connection = connection
 
     def view(self) -> IncomingView:
         """The status of incoming changes, without a call."""
-        host = self._setup.host
-        with reading(self._setup.engine) as conn:
+        host = self._context.host
+        with reading(self._context.engine) as conn:
             state, pulling = change_cursor.find(conn, host), connection_switches.pulling(conn, host)
-        return IncomingView(state, self._setup.pull_every, pulling, self._setup.now())
+        return IncomingView(state, self._context.pull_every, pulling, self._context.now())
 
     def ask(self) -> None:
         """Request a check at the next worker run. Raises NotConfigured."""
-        self._setup.connected_client()
-        with writing(self._setup.engine) as conn:
-            change_cursor.ask(conn, self._setup.host, now=self._setup.now())
-        self._setup.wake()
+        self._context.connected_client()
+        with writing(self._context.engine) as conn:
+            change_cursor.ask(conn, self._context.host, now=self._context.now())
+        self._context.wake()
 
     def switch(self, *, on: bool) -> None:
         """Turn incoming changes on or off. Raises NotConfigured."""
-        self._setup.connected_client()
-        with writing(self._setup.engine) as conn:
-            connection_switches.switch_pulling(conn, self._setup.host, on=on)
+        self._context.connected_client()
+        with writing(self._context.engine) as conn:
+            connection_switches.switch_pulling(conn, self._context.host, on=on)
             if on:
                 # Changes made while it was off have old update times: only a full check finds them.
-                change_cursor.sweep_again(conn, self._setup.host)
+                change_cursor.sweep_again(conn, self._context.host)
 
     def recover(self) -> None:
         """Release the claim after a restart. Only for a single process."""
-        with writing(self._setup.engine) as conn:
-            change_cursor.release(conn, self._setup.host)
+        with writing(self._context.engine) as conn:
+            change_cursor.release(conn, self._context.host)
 
     def run_due(self, *, stopping: Callable[[], bool] = lambda: False) -> bool:
         """Run the check if it is due. Returns False if not, or if the circuit breaker is open."""
-        setup = self._setup
-        if setup.client is None or self._connection.rest():
+        context = self._context
+        if context.client is None or self._connection.rest():
             return False
-        with writing(setup.engine) as conn:
-            now = setup.now()
+        with writing(context.engine) as conn:
+            now = context.now()
             state = change_cursor.claim(
                 conn,
-                setup.host,
+                context.host,
                 now=now,
-                claimed_before=now - 2 * setup.lease,
-                scheduled=setup.pull_every is not None,
+                claimed_before=now - 2 * context.lease,
+                scheduled=context.pull_every is not None,
             )
         if state is None:
             return False
-        turn = Turn(setup, state)
+        turn = Turn(context, state)
         try:
             if refusal := self._work(turn, stopping):
                 self._fail(turn, refusal)
                 return True
             # Stopped with this process: the remaining part is due at once.
-            due_at = setup.now() if stopping() else self._next(turn.state)
+            due_at = context.now() if stopping() else self._next(turn.state)
             turn.end(error=None, due_at=due_at)
-        except Overtaken:
+        except LeaseLost:
             log.info("another process took over the check for changes")
         except ServiceNowError as exc:
             self._fail(turn, exc.message, after=_asked_for(exc))
@@ -149,34 +149,34 @@ class Incoming:
         start = turn.state.watermark or self._start(turn)
         if start is None:
             return
-        now, far = self._setup.now(), self._looks_far_back(turn.state)
+        now, far = self._context.now(), self._looks_far_back(turn.state)
         since = mapping.format_stamp(start - (LONG_OVERLAP if far else OVERLAP))
         matching = 0
-        for page in Following(self._page, page_size=PAGE).since(since):
+        for page in ChangeCursor(self._page, page_size=PAGE).since(since):
             if not page.matching or any(early(row, since) for row in page.records):
                 # The row at the watermark must be included, and no earlier row.
-                instance_clock.ensure_utc(self._setup.connected_client(), self._newest().records)
+                instance_clock.ensure_utc(self._context.connected_client(), self._newest().records)
             self._store(turn, page.records, since=since)
             matching = page.matching
             if stopping():
                 return
         hidden = max(0, matching - turn.state.rows)
         self._follow_clock(turn, start)
-        done: change_cursor.Progress = {"pulled_at": self._setup.now(), "hidden": hidden}
+        done: change_cursor.Progress = {"pulled_at": self._context.now(), "hidden": hidden}
         if far:
             done["looked_back_at"] = now
         turn.write(**done)
 
     def _looks_far_back(self, state: IncomingState) -> bool:
         last = state.looked_back_at
-        return last is None or self._setup.now() >= last + BETWEEN_LONG_OVERLAPS
+        return last is None or self._context.now() >= last + BETWEEN_LONG_OVERLAPS
 
     def _follow_clock(self, turn: "Turn", start: datetime) -> None:
         """If the instance's clock was set back, move the watermark back as much."""
         theirs, before = instance_clock.date_of(latest(INCIDENTS)), turn.state.clock_ahead
         if theirs is None:
             return
-        now = round((theirs - self._setup.now()).total_seconds())
+        now = round((theirs - self._context.now()).total_seconds())
         watermark = turn.state.watermark
         if step := instance_clock.set_back(before, now):
             watermark = min(filter(None, (watermark, start - step)))
@@ -186,9 +186,11 @@ class Incoming:
         """The newest update time as first watermark. The full check reads older rows."""
         page = self._newest()
         theirs = instance_clock.date_of(latest(INCIDENTS))
-        instance_clock.ensure_utc(self._setup.connected_client(), page.records)
+        instance_clock.ensure_utc(self._context.connected_client(), page.records)
         stamps = stamps_of(page.records)
-        turn.write(watermark=instance_clock.reached(stamps, theirs=theirs, ours=self._setup.now()))
+        turn.write(
+            watermark=instance_clock.reached(stamps, theirs=theirs, ours=self._context.now())
+        )
         return turn.state.watermark
 
     def _newest(self) -> IncidentPage:
@@ -196,7 +198,7 @@ class Incoming:
         return self._page(newest, limit=PAGE, offset=0)
 
     def _page(self, query: Query, *, limit: int, offset: int) -> IncidentPage:
-        client = self._setup.connected_client()
+        client = self._context.connected_client()
         with self._connection.watch():
             return client.get_incidents(query, limit=limit, offset=offset, fields=mapping.FIELDS)
 
@@ -209,7 +211,7 @@ class Incoming:
         asked: Sequence[str] = (),
     ) -> None:
         """Store one page. `asked` are the sys_ids of a page of the full check."""
-        setup = self._setup
+        context = self._context
         maps = self._lookups.maps()
         stamps, date = stamps_of(records), instance_clock.date_of(latest(INCIDENTS))
         records, seen = self._confirmed(records)
@@ -221,28 +223,28 @@ class Incoming:
         else:
             progress |= self._reached(turn.state, stamps, date)
             progress["rows"] = turn.state.rows + len(records)
-        with writing(setup.engine) as conn:
-            arrival = Arrival(
+        with writing(context.engine) as conn:
+            arrival = ChangeApplier(
                 conn,
-                setup.host,
-                setup.installation,
+                context.host,
+                context.installation,
                 maps,
-                connection_switches.pulling(conn, setup.host),
-                setup.now(),
+                connection_switches.pulling(conn, context.host),
+                context.now(),
                 calls=(page,) if page else (),
                 known=seen,
             )
             arrival.store(records, journal)
             shown = {row["sys_id"] for row in records}
             arrival.miss([sys_id for sys_id in asked if sys_id not in shown])
-            progress["claimed_at"] = setup.now()
+            progress["claimed_at"] = context.now()
             turn.write_in(conn, **progress)
 
     def _reached(
         self, state: IncomingState, stamps: Sequence[datetime], date: datetime | None
     ) -> change_cursor.Progress:
         """The watermark after this page, and its newest update time in the future."""
-        now = self._setup.now()
+        now = self._context.now()
         known = [state.watermark] if state.watermark else []
         return {
             "watermark": instance_clock.reached([*stamps, *known], theirs=date, ours=now),
@@ -256,8 +258,8 @@ class Incoming:
 
         Such a row is a late response. If it is returned again, the incident itself went back.
         """
-        with reading(self._setup.engine) as conn:
-            seen = change_cursor.seen(conn, self._setup.host, [row["sys_id"] for row in records])
+        with reading(self._context.engine) as conn:
+            seen = change_cursor.seen(conn, self._context.host, [row["sys_id"] for row in records])
         lower = [
             sys_id
             for row in records
@@ -279,14 +281,14 @@ class Incoming:
         A closed table often returns no rows although it counts some, or although a work note of
         this app must be there.
         """
-        with reading(self._setup.engine) as conn:
+        with reading(self._context.engine) as conn:
             sys_ids = change_cursor.linked_ids(
-                conn, self._setup.host, [r["sys_id"] for r in records]
+                conn, self._context.host, [r["sys_id"] for r in records]
             )
         if not sys_ids:
             return (), state.journal
         try:
-            page = self._setup.connected_client().journal_of(sys_ids, since=since)
+            page = self._context.connected_client().journal_of(sys_ids, since=since)
         except ServiceNowRejected as exc:
             if exc.kind not in CLOSED:
                 raise
@@ -303,17 +305,17 @@ class Incoming:
 
         Some changes have no new update time, and deleted incidents leave no trace.
         """
-        setup, last = self._setup, turn.state.swept_at
-        due = last is None or setup.now() >= last + BETWEEN_SWEEPS
+        context, last = self._context, turn.state.swept_at
+        due = last is None or context.now() >= last + BETWEEN_SWEEPS
         for _ in range(SWEPT_AT_ONCE if due or turn.state.sweep_after else 0):
             if stopping():
                 return
-            with reading(setup.engine) as conn:
+            with reading(context.engine) as conn:
                 after = turn.state.sweep_after
-                known = change_cursor.known_ids(conn, setup.host, after=after, limit=PAGE)
-                gone = change_cursor.count_missing(conn, setup.host)
+                known = change_cursor.known_ids(conn, context.host, after=after, limit=PAGE)
+                gone = change_cursor.count_missing(conn, context.host)
             if not known:
-                turn.write(swept_at=setup.now(), sweep_after="", gone=gone)
+                turn.write(swept_at=context.now(), sweep_after="", gone=gone)
                 return
             query = Query().any_of("sys_id", known).order_by("sys_id")
             page = self._page(query, limit=PAGE, offset=0)
@@ -324,37 +326,37 @@ class Incoming:
     def _next(self, state: IncomingState) -> datetime | None:
         """The time of the next check; None if checks are not scheduled."""
         if state.sweep_after:
-            return self._setup.now()
-        every = self._setup.pull_every
-        return self._setup.now() + every if every else None
+            return self._context.now()
+        every = self._context.pull_every
+        return self._context.now() + every if every else None
 
     def _fail(self, turn: "Turn", error: str, *, after: timedelta = timedelta()) -> None:
-        setup = self._setup
-        wait = max(setup.pull_every or setup.first_retry, setup.first_retry, after)
+        context = self._context
+        wait = max(context.pull_every or context.first_retry, context.first_retry, after)
         try:
-            turn.end(error=error, due_at=setup.now() + wait)
-        except Overtaken:
+            turn.end(error=error, due_at=context.now() + wait)
+        except LeaseLost:
             log.info("another process took over the check for changes")
 
 
 class Turn:
     """The claim of one check, with its progress."""
 
-    def __init__(self, setup: Setup, state: IncomingState) -> None:
-        self._setup = setup
+    def __init__(self, context: Context, state: IncomingState) -> None:
+        self._context = context
         self._due_at = state.due_at
         self.state = state
 
     def write(self, **values: Unpack[change_cursor.Progress]) -> None:
         """Store progress. Raises Overtaken if another process has taken over."""
-        with writing(self._setup.engine) as conn:
+        with writing(self._context.engine) as conn:
             self.write_in(conn, **values)
 
     def write_in(self, conn: DbConnection, **values: Unpack[change_cursor.Progress]) -> None:
         """As `write`, in the transaction of the caller, which must roll back on Overtaken."""
         after = change_cursor.write(conn, self.state, **values)
         if after is None:
-            raise Overtaken
+            raise LeaseLost
         self.state = after
 
     def end(self, *, error: str | None, due_at: datetime | None) -> None:

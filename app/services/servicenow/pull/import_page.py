@@ -40,7 +40,7 @@ class Row(NamedTuple):
     """The ticket to create if the run imports and no ticket is linked."""
 
 
-class Fate(NamedTuple):
+class RowResult(NamedTuple):
     """The result of one row: a new ticket, changes to its ticket, or neither."""
 
     row: Row
@@ -52,7 +52,7 @@ class Fate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class RowCounts:
     """The row results of one page, with counts by outcome and by reason."""
 
     rows: tuple[PulledRow, ...]
@@ -60,7 +60,7 @@ class Tally:
     reasons: Counter[str]
 
     @classmethod
-    def of(cls, rows: Sequence[PulledRow]) -> "Tally":
+    def of(cls, rows: Sequence[PulledRow]) -> "RowCounts":
         return cls(
             rows=tuple(rows),
             counts=Counter(row.outcome for row in rows),
@@ -68,7 +68,7 @@ class Tally:
         )
 
 
-class Page:
+class ImportPage:
     """The rows of one page, parsed before the transaction that stores them."""
 
     def __init__(
@@ -105,7 +105,7 @@ class Page:
     def records(self) -> list[Record]:
         return [row.record for row in self._rows]
 
-    def store(self, conn: DbConnection, run: SyncRun, *, host: str, now: datetime) -> Tally:
+    def store(self, conn: DbConnection, run: SyncRun, *, host: str, now: datetime) -> RowCounts:
         """Cache the rows, and create or update tickets if the run imports. A dry run only counts.
 
         Raises IntegrityError if one of the incidents was linked meanwhile.
@@ -123,9 +123,9 @@ class Page:
                 # Late responses or incidents that went back: the next full check tells which.
                 change_cursor.sweep_again(conn, host)
                 change_cursor.ask(conn, host, now=now)
-        return Tally.of([*self._unreadable, *(_told(one, made) for one in fates)])
+        return RowCounts.of([*self._unreadable, *(_told(one, made) for one in fates)])
 
-    def _fates(self, conn: DbConnection, run: SyncRun, host: str, now: datetime) -> list[Fate]:
+    def _fates(self, conn: DbConnection, run: SyncRun, host: str, now: datetime) -> list[RowResult]:
         sys_ids = [row.incident.sys_id for row in self._rows]
         if not run.import_tickets:
             before = incidents.known(conn, sys_ids)
@@ -141,13 +141,13 @@ class Page:
             for row in self._rows
         ]
 
-    def _linked(self, row: Row, ticket: Ticket, host: str, now: datetime) -> Fate:
+    def _linked(self, row: Row, ticket: Ticket, host: str, now: datetime) -> RowResult:
         if ticket.sn_host != host:
             reason = f"Its ticket is linked to {ticket.sn_host}"
-            return Fate(row, Outcome.SKIPPED, reason, ticket=ticket)
+            return RowResult(row, Outcome.SKIPPED, reason, ticket=ticket)
         return self._merged(row, ticket, now)
 
-    def _merged(self, row: Row, ticket: Ticket, now: datetime) -> Fate:
+    def _merged(self, row: Row, ticket: Ticket, now: datetime) -> RowResult:
         """Copy fields that changed only in ServiceNow. The others become conflicts."""
         found = reconcile(ticket, row.record, maps=self._maps, pulling=True, now=now)
         reason = ""
@@ -159,36 +159,36 @@ class Page:
         outcome = Outcome.UPDATED if found.verdict.take else Outcome.UNCHANGED
         if reason and not found.verdict.take:
             outcome = Outcome.SKIPPED
-        return Fate(row, outcome, reason, ticket=ticket, found=found)
+        return RowResult(row, outcome, reason, ticket=ticket, found=found)
 
 
-def _told(fate: Fate, made: Mapping[str, int]) -> PulledRow:
+def _told(fate: RowResult, made: Mapping[str, int]) -> PulledRow:
     incident = fate.row.incident
     ticket_id = fate.ticket.id if fate.ticket else made.get(incident.sys_id)
     return PulledRow(incident.sys_id, incident.number, fate.outcome, fate.reason, ticket_id)
 
 
-def _mirrored(row: Row, before: Mapping[str, Incident]) -> Fate:
+def _mirrored(row: Row, before: Mapping[str, Incident]) -> RowResult:
     incident = row.incident
     if incident.sys_id not in before:
-        return Fate(row, Outcome.CREATED)
+        return RowResult(row, Outcome.CREATED)
     same = before[incident.sys_id] == incident
-    return Fate(row, Outcome.UNCHANGED if same else Outcome.UPDATED)
+    return RowResult(row, Outcome.UNCHANGED if same else Outcome.UPDATED)
 
 
-def _imported(row: Row, pushing: set[str]) -> Fate:
+def _imported(row: Row, pushing: set[str]) -> RowResult:
     incident = row.incident
     if row.theirs.get("status") is None:
-        return Fate(row, Outcome.SKIPPED, _unknown_state(row))
+        return RowResult(row, Outcome.SKIPPED, _unknown_state(row))
     if incident.correlation_id in pushing:
-        return Fate(row, Outcome.SKIPPED, OUR_OWN)
+        return RowResult(row, Outcome.SKIPPED, OUR_OWN)
     reasons = []
     if is_blank(incident.short_description):
         taken = "number" if row.theirs.get("subject") == incident.number else "description"
         reasons.append(NO_SUBJECT.format(taken))
     if not incident.caller_email:
         reasons.append(UNKNOWN_CALLER if incident.caller else NO_CALLER)
-    return Fate(row, Outcome.CREATED, "; ".join(reasons), new=row.new)
+    return RowResult(row, Outcome.CREATED, "; ".join(reasons), new=row.new)
 
 
 def _unknown_state(row: Row) -> str:

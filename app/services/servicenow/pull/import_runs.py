@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from app.db import import_runs
@@ -10,18 +10,21 @@ from app.db.engine import reading, writing
 from app.errors import Conflict, DatabaseAway, Invalid, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations.servicenow.call_listeners import listening
 from app.integrations.servicenow_client import Query
-from app.models.sync_runs import SyncRun
+from app.models.sync_runs import PulledRow, SyncRun
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.connection.status import Connection
-from app.services.servicenow.context import Setup
+from app.services.servicenow.connection.status import ConnectionStatus
+from app.services.servicenow.context import Context
 from app.services.servicenow.incidents import known_state
-from app.services.servicenow.pull.import_worker import Overtaken, Scan
-from app.services.servicenow.sync_history import History
+from app.services.servicenow.pull.import_report import ImportReport
+from app.services.servicenow.pull.import_undo import ImportUndo
+from app.services.servicenow.pull.import_worker import ImportWorker, LeaseLost
+from app.services.servicenow.sync_history import SyncHistory
 
 log = logging.getLogger("app.pulls")
 HIGHEST_LIMIT = 100_000
 DEFAULT_LIMIT = 1_000
 OUR_FAULT = "An unexpected error stopped the import. The log has details."
+IN_PROGRESS = "Import {run} is in progress. Wait until it finishes, or cancel it."
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 # Temporary errors: the run waits longer each time, and fails after a few.
 PASSING = (Kind.BUSY, Kind.NETWORK, Kind.RATE)
@@ -30,13 +33,20 @@ LONGEST_WAIT = timedelta(minutes=15)
 STUMBLES = 6
 
 
-class Pulls:
+class Imports:
     """Starts and runs imports, one at a time. Each page is stored with its progress."""
 
     def __init__(
-        self, setup: Setup, lookups: Lookups, connection: Connection, history: History
+        self,
+        context: Context,
+        lookups: Lookups,
+        connection: ConnectionStatus,
+        history: SyncHistory,
+        report: ImportReport,
     ) -> None:
-        self._setup = setup
+        self._context = context
+        self._report = report
+        self._undo = ImportUndo(context, report)
         self._history = history
         self._lookups = lookups
         self._connection = connection
@@ -59,7 +69,7 @@ class Pulls:
         no incident. `updated_from` and `updated_until` bound the last update, both inclusive.
         Raises NotConfigured, Invalid, and Conflict while another run is open.
         """
-        self._setup.connected_client()
+        self._context.connected_client()
         _check_limit(limit)
         _check_query(query.strip())
         _check_days(updated_from, updated_until)
@@ -73,18 +83,16 @@ class Pulls:
             "updated_until": updated_until,
         }
         added = None
-        with writing(self._setup.engine) as conn:
+        with writing(self._context.engine) as conn:
             while (open_run := import_runs.find_open(conn) or added) is None:
-                added = import_runs.add(conn, now=self._setup.now(), created_by=by, **wanted)
+                added = import_runs.add(conn, now=self._context.now(), created_by=by, **wanted)
         if any(getattr(open_run, name) != value for name, value in wanted.items()):
-            raise Conflict(
-                f"Import {open_run.id} is in progress. Wait until it finishes, or cancel it."
-            )
-        self._setup.wake()
+            raise Conflict(IN_PROGRESS.format(run=open_run.id))
+        self._context.wake()
         return open_run
 
     def get(self, run_id: int) -> SyncRun:
-        with reading(self._setup.engine) as conn:
+        with reading(self._context.engine) as conn:
             return import_runs.get(conn, run_id)
 
     def wait(self, run_id: int, *, seconds: float) -> SyncRun:
@@ -96,9 +104,36 @@ class Pulls:
             run = self.get(run_id)
         return run
 
+    def cancel(self, run_id: int) -> SyncRun:
+        """Cancel a run. The current page is rolled back, earlier pages stay.
+
+        Raises NotFound, and Conflict for a finished run.
+        """
+        with writing(self._context.engine) as conn:
+            import_runs.get(conn, run_id)
+            if not import_runs.cancel(conn, run_id, now=self._context.now()):
+                raise Conflict(f"Import {run_id} is already finished.")
+            return import_runs.get(conn, run_id)
+
+    def undo(self, run_id: int, *, by: str) -> SyncRun:
+        """Delete the tickets that an import created. Raises NotFound, Conflict."""
+        return self._undo.undo(run_id, by=by)
+
+    def undo_due(self, *, stopping: Callable[[], bool] = lambda: False) -> bool:
+        """Continue an undo that nobody works on; False when there was none."""
+        return self._undo.undo_due(stopping=stopping)
+
+    def report(self, run_id: int) -> Iterator[Sequence[PulledRow]]:
+        """Every row of an import or a dry run, in chunks. Raises NotFound at once."""
+        return self._report.rows(run_id)
+
+    def samples(self, run: SyncRun | None) -> tuple[PulledRow, ...]:
+        """Some rows of a finished dry run, those with a reason first."""
+        return self._report.samples(run)
+
     def recover(self) -> None:
         """Release the claimed run after a restart. Only for a single process."""
-        with writing(self._setup.engine) as conn:
+        with writing(self._context.engine) as conn:
             import_runs.release_all(conn, long_ago=LONG_AGO)
 
     def run_due(self, *, stopping: Callable[[], bool] = lambda: False) -> bool:
@@ -106,32 +141,32 @@ class Pulls:
 
         The run also waits while the circuit breaker is open.
         """
-        setup = self._setup
-        if setup.client is None or self._connection.rest():
+        context = self._context
+        if context.client is None or self._connection.rest():
             return False
-        with writing(setup.engine) as conn:
-            now = setup.now()
-            run = import_runs.claim(conn, now=now, claimed_before=now - 2 * setup.lease)
+        with writing(context.engine) as conn:
+            now = context.now()
+            run = import_runs.claim(conn, now=now, claimed_before=now - 2 * context.lease)
         if run is None:
             return False
         with listening() as calls:
-            self._work(Scan(setup, self._connection, self._lookups, run), stopping)
+            self._work(ImportWorker(context, self._connection, self._lookups, run), stopping)
         ended = self.get(run.id)
         if ended.finished:
             self._history.add_run(ended, calls)
         return True
 
-    def _work(self, scan: Scan, stopping: Callable[[], bool]) -> None:
+    def _work(self, scan: ImportWorker, stopping: Callable[[], bool]) -> None:
         try:
             self._scan(scan, stopping)
-        except Overtaken:
+        except LeaseLost:
             log.info("import %s was canceled or taken over", scan.run.id)
 
-    def _scan(self, scan: Scan, stopping: Callable[[], bool]) -> None:
+    def _scan(self, scan: ImportWorker, stopping: Callable[[], bool]) -> None:
         """Run the import. Raises Overtaken and DatabaseAway; the run stores other errors."""
         try:
             scan.work(stopping=stopping)
-        except (Overtaken, DatabaseAway):
+        except (LeaseLost, DatabaseAway):
             raise
         except ServiceNowError as exc:
             span = pause_after(exc, scan.run.stumbles)

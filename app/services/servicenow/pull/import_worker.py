@@ -21,9 +21,9 @@ from app.integrations.servicenow_client import Query
 from app.models.sync_runs import Outcome, RunState, SyncRun
 from app.services.servicenow.connection import instance_clock
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.connection.status import Connection
-from app.services.servicenow.context import Setup
-from app.services.servicenow.pull.import_page import Page, Record, Tally
+from app.services.servicenow.connection.status import ConnectionStatus
+from app.services.servicenow.context import Context
+from app.services.servicenow.pull.import_page import ImportPage, Record, RowCounts
 from app.services.servicenow.push.held_creates import notice
 
 INCIDENTS = "/api/now/table/incident"
@@ -37,17 +37,17 @@ DRY_RUNS_KEPT = 5
 VALUES_OF_A_PAGE = 10_000
 
 
-class Overtaken(Exception):
+class LeaseLost(Exception):
     """The run was canceled, or another worker has taken it over."""
 
 
-class Scan:
+class ImportWorker:
     """One claimed run. Stored pages stay if it ends early."""
 
     def __init__(
-        self, setup: Setup, connection: Connection, lookups: Lookups, run: SyncRun
+        self, context: Context, connection: ConnectionStatus, lookups: Lookups, run: SyncRun
     ) -> None:
-        self._setup = setup
+        self._context = context
         self._connection = connection
         self._lookups = lookups
         self.run = run
@@ -59,12 +59,12 @@ class Scan:
         """
         if self.run.started_at is None:
             self._begin()
-        with reading(self._setup.engine) as conn:
+        with reading(self._context.engine) as conn:
             left = {
                 row["position"]: Stream(**row) for row in import_runs.streams(conn, self.run.id)
             }
         reader = BulkReader(
-            self._setup.connected_client(),
+            self._context.connected_client(),
             self._query(),
             mapping.FIELDS,
             self._page,
@@ -78,7 +78,7 @@ class Scan:
                     self.let_go()
                     return
 
-    def _watched(self, batches: Iterator[Batch[Page]]) -> Iterator[Batch[Page]]:
+    def _watched(self, batches: Iterator[Batch[ImportPage]]) -> Iterator[Batch[ImportPage]]:
         """Update the connection status with the first page and with a failure."""
         with self._connection.watch():
             first = next(batches)
@@ -96,7 +96,7 @@ class Scan:
         run, base = self.run, self._filter()
         newest_first = base.order_by_descending("sys_updated_on").order_by_descending("sys_id")
         with self._connection.watch():
-            page = self._setup.connected_client().get_incidents(
+            page = self._context.connected_client().get_incidents(
                 newest_first, limit=EDGE, fields=("sys_id", "sys_updated_on", *base.fields)
             )
             _check_fields(base, page.records)
@@ -107,8 +107,8 @@ class Scan:
             edge = self._edge(newest_first) if beyond else import_runs.Progress()
         total = page.total if page.total is None else min(page.total, run.row_limit)
         wanted = STREAMS if total is None else -(-total // self._page_size())
-        now, stamps = self._setup.now(), [stamp for stamp in map(_stamp, page.records) if stamp]
-        with writing(self._setup.engine) as conn:
+        now, stamps = self._context.now(), [stamp for stamp in map(_stamp, page.records) if stamp]
+        with writing(self._context.engine) as conn:
             run_rows.forget_dry_runs(conn, before=run.id - DRY_RUNS_KEPT)
             progress: import_runs.Progress = {
                 "started_at": now,
@@ -121,7 +121,7 @@ class Scan:
 
     def _ensure_utc(self, rows: Sequence[Record]) -> None:
         """Ensure that times in the query are read as UTC. Raises NotUtc."""
-        client = self._setup.connected_client()
+        client = self._context.connected_client()
         if not rows:
             newest = Query().order_by_descending("sys_updated_on")
             fields = ("sys_id", "sys_updated_on")
@@ -133,7 +133,7 @@ class Scan:
         end, span = self.run.row_limit, EDGE
         while end > 0:
             start = max(0, end - span)
-            page = self._setup.connected_client().get_incidents(
+            page = self._context.connected_client().get_incidents(
                 newest_first,
                 limit=end - start,
                 offset=start,
@@ -144,7 +144,7 @@ class Scan:
                     return {"oldest_stamp": stamp, "oldest_sys_id": row["sys_id"]}
             end, span = start, 10 * span
         # None of them is visible, so only later changes are within the limit.
-        return {"oldest_stamp": self._setup.now()}
+        return {"oldest_stamp": self._context.now()}
 
     def _filter(self) -> Query:
         run = self.run
@@ -166,32 +166,32 @@ class Scan:
 
     def _page_size(self) -> int:
         """The page size that worked for this instance before, else the default."""
-        with reading(self._setup.engine) as conn:
-            row = incidents.connection(conn, self._setup.host)
+        with reading(self._context.engine) as conn:
+            row = incidents.connection(conn, self._context.host)
         known = row["page_size"] if row else None
-        return min(known or self._setup.page_size, self._setup.page_size)
+        return min(known or self._context.page_size, self._context.page_size)
 
     # -- pages ------------------------------------------------------------------------
 
-    def _page(self, records: Sequence[Record]) -> Page:
+    def _page(self, records: Sequence[Record]) -> ImportPage:
         within = [record for record in records if not self._beyond_the_edge(record)]
-        dialect, importing = self._setup.engine.dialect, self.run.import_tickets
-        return Page(within, self._lookups.maps(), dialect, importing=importing)
+        dialect, importing = self._context.engine.dialect, self.run.import_tickets
+        return ImportPage(within, self._lookups.maps(), dialect, importing=importing)
 
-    def _store(self, batch: Batch[Page], *, ended: bool) -> None:
+    def _store(self, batch: Batch[ImportPage], *, ended: bool) -> None:
         try:
             self._store_once(batch, ended=ended)
         except IntegrityError:
             # One of these incidents was linked meanwhile. The second attempt finds its ticket.
             self._store_once(batch, ended=ended)
 
-    def _store_once(self, batch: Batch[Page], *, ended: bool) -> None:
-        setup, run = self._setup, self.run
-        now = setup.now()
-        with writing(setup.engine) as conn:
+    def _store_once(self, batch: Batch[ImportPage], *, ended: bool) -> None:
+        context, run = self._context, self.run
+        now = context.now()
+        with writing(context.engine) as conn:
             # Before they become tickets: a linked incident is no longer a sign of a restore.
-            notice(conn, setup.host, setup.installation, batch.page.records, now=now)
-            tally = batch.page.store(conn, run, host=setup.host, now=now)
+            notice(conn, context.host, context.installation, batch.page.records, now=now)
+            tally = batch.page.store(conn, run, host=context.host, now=now)
             progress: import_runs.Progress = {
                 "claimed_at": now,
                 "fetched": run.fetched + len(batch.page),
@@ -215,15 +215,15 @@ class Scan:
             after = import_runs.get(conn, run.id)
         self.run = after
 
-    def _remember(self, conn: DbConnection, batch: Batch[Page], *, ended: bool) -> None:
+    def _remember(self, conn: DbConnection, batch: Batch[ImportPage], *, ended: bool) -> None:
         """Store what the run learned about the instance."""
-        setup, run = self._setup, self.run
-        if batch.page_size < setup.page_size:
-            incidents.remember_connection(conn, setup.host, page_size=batch.page_size)
+        context, run = self._context, self.run
+        if batch.page_size < context.page_size:
+            incidents.remember_connection(conn, context.host, page_size=batch.page_size)
         if ended and not run.dry_run:
-            incidents.remember_connection(conn, setup.host, fetched_at=setup.now())
+            incidents.remember_connection(conn, context.host, fetched_at=context.now())
         if ended and run.whole and run.import_tickets and not run.dry_run and run.newest_stamp:
-            change_cursor.raise_watermark(conn, setup.host, run.newest_stamp)
+            change_cursor.raise_watermark(conn, context.host, run.newest_stamp)
 
     def _beyond_the_edge(self, record: Record) -> bool:
         """True for a row after the last one within the limit, in the same second."""
@@ -243,22 +243,22 @@ class Scan:
         """Release the run until the instance may be available again."""
         told = exc.kind is Kind.RATE and exc.retry_after
         self._write(
-            waiting_until=self._setup.now() + span,
+            waiting_until=self._context.now() + span,
             stumbles=self.run.stumbles if told else self.run.stumbles + 1,
             error=exc.message,
         )
 
     def fail(self, sentence: str) -> None:
-        self._write(state=RunState.FAILED, error=sentence, finished_at=self._setup.now())
+        self._write(state=RunState.FAILED, error=sentence, finished_at=self._context.now())
 
     def _write(self, **values: Unpack[import_runs.Progress]) -> None:
-        with writing(self._setup.engine) as conn:
+        with writing(self._context.engine) as conn:
             self._write_in(conn, **values)
 
     def _write_in(self, conn: DbConnection, **values: Unpack[import_runs.Progress]) -> None:
         """Store values. Raises Overtaken, which rolls back, if the run was taken over."""
         if not import_runs.write(conn, self.run, **values):
-            raise Overtaken
+            raise LeaseLost
         self.run = import_runs.get(conn, self.run.id)
 
 
@@ -301,7 +301,7 @@ def _check_fields(query: Query, records: tuple[Record, ...]) -> None:
             )
 
 
-def _added(reasons: Mapping[str, int], tally: Tally) -> dict[str, int]:
+def _added(reasons: Mapping[str, int], tally: RowCounts) -> dict[str, int]:
     """The sum of both counts. Reasons beyond the maximum are counted together."""
     added = Counter(reasons)
     for reason, count in tally.reasons.items():

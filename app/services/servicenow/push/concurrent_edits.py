@@ -13,14 +13,14 @@ from app.errors import ServiceNowError, ServiceNowRejected
 from app.integrations.servicenow import mapping as mapping
 from app.models.conflicts import RESOLUTION, SYNCED, Values
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.context import Setup
+from app.services.servicenow.context import Context
 
 Record = Mapping[str, str]
 SYSTEM = "system"
 
 
 @dataclass(frozen=True, slots=True)
-class Overlap:
+class ConcurrentEdit:
     """A concurrent change of an incident. `record` is read after it.
 
     `overwritten` has a conflict entry for each field in which a user's value was overwritten.
@@ -45,14 +45,16 @@ class Overlap:
         )
 
 
-class Overlaps:
+class ConcurrentEdits:
     """Looks for concurrent changes after a write. Raises nothing, because the write succeeded."""
 
-    def __init__(self, setup: Setup, lookups: Lookups) -> None:
-        self._setup = setup
+    def __init__(self, context: Context, lookups: Lookups) -> None:
+        self._context = context
         self._lookups = lookups
 
-    def after(self, before: Record, answer: Record, written: Mapping[str, str]) -> Overlap | None:
+    def after(
+        self, before: Record, answer: Record, written: Mapping[str, str]
+    ) -> ConcurrentEdit | None:
         """The concurrent change between the read of `before` and the `answer`, if any."""
         moved = _moved(before, answer)
         fields = [name for name in mapping.LABEL_OF_FIELD if name in written]
@@ -63,19 +65,19 @@ class Overlaps:
             return None
         record, rows = self._read(before, answer, fields)
         if any(row.get("newvalue") == written[row["fieldname"]] for row in rows):
-            return Overlap(record, self._overwritten(before, record, rows, written))
+            return ConcurrentEdit(record, self._overwritten(before, record, rows, written))
         by_rule = answer.get("sys_updated_by") == SYSTEM
         if moved == 1 + by_rule or self._is_usual(fields, moved):
-            return Overlap(record)
+            return ConcurrentEdit(record)
         later = record.get("sys_updated_by", "")
         by = later if later not in (answer.get("sys_updated_by"), SYSTEM) else ""
-        return Overlap(record, unknown=tuple(fields), by=by)
+        return ConcurrentEdit(record, unknown=tuple(fields), by=by)
 
     def _read(
         self, before: Record, answer: Record, fields: Sequence[str]
     ) -> tuple[Record, Sequence[Record]]:
         """The current incident and the audit rows of these fields (none without access)."""
-        client = self._setup.connected_client()
+        client = self._context.connected_client()
         sys_id, record = before["sys_id"], answer
         try:
             record = client.get_incident(sys_id, fields=mapping.FIELDS)
@@ -86,8 +88,8 @@ class Overlaps:
 
     def _is_usual(self, fields: Sequence[str], moved: int) -> bool:
         """Whether writes of these fields usually raise the update count so much."""
-        with writing(self._setup.engine) as conn:
-            return incidents.is_usual_step(conn, self._setup.host, fields, moved)
+        with writing(self._context.engine) as conn:
+            return incidents.is_usual_step(conn, self._context.host, fields, moved)
 
     def _overwritten(
         self, before: Record, now: Record, rows: Sequence[Record], written: Mapping[str, str]
@@ -117,7 +119,7 @@ class Overlaps:
         record = {**now, **lost}
         if assignee := lost.get("assigned_to"):
             try:
-                user = self._setup.connected_client().user(assignee)
+                user = self._context.connected_client().user(assignee)
             except ServiceNowRejected:
                 user = {}
             record |= {f"assigned_to.{part}": user.get(part, "") for part in ("name", "email")}

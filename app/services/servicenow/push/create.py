@@ -22,50 +22,50 @@ from app.models.servicenow import OutboxItem
 from app.models.tickets import Ticket
 from app.services.privacy import masked_steps, masked_ticket
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.context import Setup
+from app.services.servicenow.context import Context
 from app.services.servicenow.merge.reconcile import reconcile, write
-from app.services.servicenow.push.create_lookup import FIELDS, Finder, Found, keys_kept
+from app.services.servicenow.push.create_lookup import FIELDS, CreateLookup, Found, keys_kept
 from app.services.servicenow.push.guards import (
-    refuse_if_too_early,
+    ensure_may_send,
     their_time,
     write_ahead_of_create,
 )
-from app.services.servicenow.push.held_creates import Restores
+from app.services.servicenow.push.held_creates import HeldCreates
 from app.services.servicenow.push.payload import Payloads
 
 Record = Mapping[str, str]
 
 
-class Creates:
+class CreatePush:
     """Sends creates. Every repeated attempt first looks for the incident by its keys."""
 
     def __init__(
-        self, setup: Setup, lookups: Lookups, payloads: Payloads, restores: Restores
+        self, context: Context, lookups: Lookups, payloads: Payloads, restores: HeldCreates
     ) -> None:
-        self._setup = setup
+        self._context = context
         self._lookups = lookups
         self._payloads = payloads
         self._restores = restores
-        self._finder = Finder(setup)
+        self._finder = CreateLookup(context)
 
     def send(self, item: OutboxItem, ticket: Ticket) -> None:
         """Create and link. Raises ServiceNowError, or NotYet if it is too early to send again."""
-        setup = self._setup
+        context = self._context
         again = item.sent_at is not None
         found = Found(())
         if self._restores.looks_first() or again:
             found = self._finder.look(item, sent_at=item.sent_at)
         ours, made = found.records, False
         if not ours:
-            refuse_if_too_early(item, setup)
+            ensure_may_send(item, context)
             if not found.certain:
                 raise _unproven(ticket)
             payload = self._payload(item, ticket)
-            refuse_if_too_early(item, setup)
+            ensure_may_send(item, context)
             said = mapping.values_sent(payload, ticket.assignee, self._lookups.maps())
-            write_ahead_of_create(item, setup, sent=links.values_of(ticket), said=said)
+            write_ahead_of_create(item, context, sent=links.values_of(ticket), said=said)
             try:
-                record = setup.connected_client().create_incident(payload, fields=FIELDS)
+                record = context.connected_client().create_incident(payload, fields=FIELDS)
             except (AnswerLost, ServiceNowRejected) as exc:
                 # Also after a rejection: the instance rejects a second record with the same sys_id.
                 ours = self._find_or_raise(item, exc)
@@ -73,14 +73,14 @@ class Creates:
                 made = not again
                 ours = (record,) if made else self._with_late_ones(item, record)
         self._record_link(item, ticket, ours, found=not made)
-        self._setup.wake()
+        self._context.wake()
 
     def _payload(self, item: OutboxItem, ticket: Ticket) -> dict[str, str]:
         assert item.sys_id is not None
         assert item.correlation_id is not None
-        setup = self._setup
-        setup.complete(ticket.id)
-        with reading(setup.engine) as conn:
+        context = self._context
+        context.complete(ticket.id)
+        with reading(context.engine) as conn:
             steps = suggestions.of_ticket(conn, ticket.id)
         return mapping.create_payload(
             masked_ticket(ticket),
@@ -90,16 +90,16 @@ class Creates:
             people=self._lookups.people(ticket),
             assignment_group=item.assignment_group
             or ticket.assignment_group
-            or setup.defaults.assignment_group,
+            or context.defaults.assignment_group,
             categories=[value for value, _ in self._lookups.choices("category")],
             close_code=self._payloads.close_code(item, ticket) if ticket.status.ended else None,
-            link_back=setup.ticket_url(ticket.id),
+            link_back=context.ticket_url(ticket.id),
         )
 
     def _find_or_raise(self, item: OutboxItem, cause: ServiceNowError) -> Sequence[Record]:
         """The incidents found. Raises `cause` if there are none or the lookup fails."""
         try:
-            found = self._finder.look(item, sent_at=their_time(self._setup))
+            found = self._finder.look(item, sent_at=their_time(self._context))
         except ServiceNowError as exc:
             raise cause from exc
         if not found.records:
@@ -117,11 +117,11 @@ class Creates:
         self, item: OutboxItem, ticket: Ticket, ours: Sequence[Record], *, found: bool
     ) -> None:
         """Link the oldest. `found`: it was looked up, so it may have changed since its creation."""
-        now = self._setup.now()
+        now = self._context.now()
         maps = self._lookups.maps()
         record, *twins = ours
         number = record.get("number", "")
-        with writing(self._setup.engine) as conn:
+        with writing(self._context.engine) as conn:
             current = tickets.get(conn, ticket.id, for_update=True)
             if not outbox.finish(conn, item, now=now):
                 return
@@ -129,8 +129,8 @@ class Creates:
             suggestions.count_used(conn, ticket.id, None, way="description", now=now)
             said = _priority_there(record, ticket, maps)
             told = f"Incident {number} created in ServiceNow.{said}"
-            events.tell(conn, ticket.id, told, by=item.created_by, now=now)
-            restores.store_kept_keys(conn, self._setup.host, keys_kept(record, item))
+            events.add_event(conn, ticket.id, told, by=item.created_by, now=now)
+            restores.store_kept_keys(conn, self._context.host, keys_kept(record, item))
             for twin in twins:
                 self._note_twin(conn, item, twin, kept=number)
             self._compare(conn, item, record, maps)
@@ -154,33 +154,33 @@ class Creates:
             ticket.id,
             sys_id=record["sys_id"],
             number=record.get("number", ""),
-            host=self._setup.host,
+            host=self._context.host,
             ours=ours,
             theirs=theirs,
             seen=mapping.seen_of(record),
             group_name=record.get("assignment_group.name", ""),
-            now=self._setup.now(),
+            now=self._context.now(),
         )
 
     def _compare(
         self, conn: DbConnection, item: OutboxItem, record: Record, maps: mapping.Maps
     ) -> None:
         """Merge what changed in ServiceNow, and queue what changed in the ticket."""
-        setup = self._setup
+        context = self._context
         ticket = tickets.get(conn, item.ticket_id)
-        pulling = connection_switches.pulling(conn, setup.host)
-        compared = reconcile(ticket, record, maps=maps, pulling=pulling, now=setup.now())
-        after = write(conn, ticket, compared, now=setup.now())
+        pulling = connection_switches.pulling(conn, context.host)
+        compared = reconcile(ticket, record, maps=maps, pulling=pulling, now=context.now())
+        after = write(conn, ticket, compared, now=context.now())
         differs = record.get("state", "") not in ("", maps.state_of_status[after.status])
         asked = "status" in compared.verdict.conflicts
-        host, now = setup.host, setup.now()
+        host, now = context.host, context.now()
         if compared.verdict.send or (differs and not asked):
-            links.owe_update(conn, after, host=host, by=item.created_by, now=now)
-        links.owe_waiting_notes(conn, after, host=host, now=now)
+            links.enqueue_update(conn, after, host=host, by=item.created_by, now=now)
+        links.enqueue_waiting_notes(conn, after, host=host, now=now)
 
     def _note_twin(self, conn: DbConnection, item: OutboxItem, twin: Record, *, kept: str) -> None:
         number = twin.get("number", "")
-        now, host = self._setup.now(), self._setup.host
+        now, host = self._context.now(), self._context.host
         duplicates.add(
             conn, item.ticket_id, sys_id=twin["sys_id"], number=number, host=host, now=now
         )
@@ -188,7 +188,7 @@ class Creates:
             f"{number} is a duplicate incident for this ticket. The ticket is linked to the older "
             f"{kept}. Cancel {number} on the ServiceNow card."
         )
-        events.tell(conn, item.ticket_id, told, by=item.created_by, now=now)
+        events.add_event(conn, item.ticket_id, told, by=item.created_by, now=now)
 
 
 def _unproven(ticket: Ticket) -> ServiceNowRejected:

@@ -11,7 +11,7 @@ from app.integrations.servicenow import mapping as mapping
 from app.integrations.servicenow_client import Query
 from app.models.servicenow import KeptKeys, OutboxItem
 from app.services.servicenow.connection import instance_clock
-from app.services.servicenow.context import Setup
+from app.services.servicenow.context import Context
 
 FIELDS = (*mapping.FIELDS, "correlation_display")
 Record = Mapping[str, str]
@@ -28,11 +28,11 @@ class Found(NamedTuple):
     certain: bool = True
 
 
-class Finder:
+class CreateLookup:
     """Searches by correlation ID, then by sys_id, then by the work note."""
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     def look(self, item: OutboxItem, *, sent_at: datetime | None) -> Found:
         """Incidents created by an attempt sent at `sent_at`. Raises ServiceNowError."""
@@ -53,26 +53,26 @@ class Finder:
 
         Raises ServiceNowError.
         """
-        setup = self._setup
-        with reading(setup.engine) as conn:
-            newest = outbox.newest_create(conn, setup.host)
+        context = self._context
+        with reading(context.engine) as conn:
+            newest = outbox.newest_create(conn, context.host)
         record = self._incident(newest[1]) if newest else None
         if newest is None or record is None:
             return None
         kept = keys_kept(record, newest[0])
-        with writing(setup.engine) as conn:
-            restores.store_kept_keys(conn, setup.host, kept)
+        with writing(context.engine) as conn:
+            restores.store_kept_keys(conn, context.host, kept)
         return kept
 
     def _kept_keys(self) -> KeptKeys:
-        with reading(self._setup.engine) as conn:
-            kept = restores.kept_keys(conn, self._setup.host)
+        with reading(self._context.engine) as conn:
+            kept = restores.kept_keys(conn, self._context.host)
         return self.try_newest_create() or kept if kept == KeptKeys() else kept
 
     def _by_correlation_id(self, item: OutboxItem) -> tuple[Sequence[Record], bool]:
         """The incidents with the correlation ID, and whether the account can query it."""
         assert item.correlation_id is not None
-        client = self._setup.connected_client()
+        client = self._context.connected_client()
         try:
             found = client.find_incidents("correlation_id", item.correlation_id, fields=FIELDS)
         except ServiceNowRejected as exc:
@@ -88,7 +88,7 @@ class Finder:
 
     def _incident(self, sys_id: str) -> Record | None:
         try:
-            return self._setup.connected_client().get_incident(sys_id, fields=FIELDS)
+            return self._context.connected_client().get_incident(sys_id, fields=FIELDS)
         except ServiceNowRejected as exc:
             if exc.kind is not Kind.NOT_FOUND:
                 raise
@@ -100,7 +100,7 @@ class Finder:
         An instance silently ignores a condition on a hidden field.
         """
         fields = ("sys_id", "correlation_id")
-        page = self._setup.connected_client().sample("incident", fields, Query())
+        page = self._context.connected_client().sample("incident", fields, Query())
         return any("correlation_id" in row for row in page.records)
 
     def _by_work_note(self, item: OutboxItem, sent_at: datetime) -> Found:
@@ -108,9 +108,9 @@ class Finder:
 
         A journal that the account cannot read returns no rows, but often a count.
         """
-        until = sent_at + self._setup.settle + MARGIN
+        until = sent_at + self._context.settle + MARGIN
         try:
-            page = self._setup.connected_client().work_notes_between(
+            page = self._context.connected_client().work_notes_between(
                 mapping.format_stamp(sent_at - MARGIN), mapping.format_stamp(until)
             )
         except ServiceNowRejected as exc:
@@ -127,10 +127,10 @@ class Finder:
 
     def _journal_can_be_searched(self) -> bool:
         """False if the journal is closed or the instance does not read times as UTC."""
-        with reading(self._setup.engine) as conn:
-            if change_cursor.find(conn, self._setup.host).journal == "closed":
+        with reading(self._context.engine) as conn:
+            if change_cursor.find(conn, self._context.host).journal == "closed":
                 return False
-        client = self._setup.connected_client()
+        client = self._context.connected_client()
         page = client.sample("incident", ("sys_id", instance_clock.STAMP), Query())
         row = next((row for row in page.records if row.get(instance_clock.STAMP)), None)
         return row is None or instance_clock.reads_utc(client, row)

@@ -21,17 +21,17 @@ from app.errors import (
 from app.integrations.servicenow.call_listeners import listening
 from app.models.servicenow import OutboxItem, OutboxState
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.connection.status import Connection
-from app.services.servicenow.context import Setup
-from app.services.servicenow.push.dispatcher import Sending
-from app.services.servicenow.push.guards import NotYet
-from app.services.servicenow.push.held_creates import Restores
-from app.services.servicenow.sync_history import History
+from app.services.servicenow.connection.status import ConnectionStatus
+from app.services.servicenow.context import Context
+from app.services.servicenow.push.dispatcher import Dispatcher
+from app.services.servicenow.push.guards import MayNotSendYet
+from app.services.servicenow.push.held_creates import HeldCreates
+from app.services.servicenow.sync_history import SyncHistory
 
 log = logging.getLogger("app.outbox")
 PUSHES_AT_ONCE = 4
 # The worker uses one connection less, so that one stays free for requests of people.
-LANES = PUSHES_AT_ONCE - 1
+WORKERS = PUSHES_AT_ONCE - 1
 BATCH = 100
 OUR_FAULT = (
     "An unexpected error stopped this update. Press Retry now. "
@@ -39,7 +39,7 @@ OUR_FAULT = (
 )
 
 
-class Outcome(Enum):
+class DeliveryResult(Enum):
     """The result of one attempt."""
 
     SENT = auto()
@@ -53,27 +53,27 @@ class Delivery:
 
     def __init__(
         self,
-        setup: Setup,
+        context: Context,
         lookups: Lookups,
-        connection: Connection,
-        history: History,
-        restores: Restores,
+        connection: ConnectionStatus,
+        history: SyncHistory,
+        restores: HeldCreates,
     ) -> None:
-        self._setup = setup
+        self._context = context
         self._history = history
-        self._sending = Sending(setup, lookups, restores)
+        self._sending = Dispatcher(context, lookups, restores)
         self._connection = connection
         self._clicks = threading.BoundedSemaphore(PUSHES_AT_ONCE)
 
-    def try_now(self, item_id: int, *, probe: bool = False) -> Outcome:
+    def try_now(self, item_id: int, *, probe: bool = False) -> DeliveryResult:
         """Deliver now if a connection is free; otherwise leave it to the worker.
 
         An open circuit breaker prevents the call, except for `probe`, an explicit retry.
         """
         resting = not probe and self._connection.rest() is not None
-        if self._setup.client is None or resting or not self._clicks.acquire(blocking=False):
-            self._setup.wake()
-            return Outcome.SOMEBODY_ELSES
+        if self._context.client is None or resting or not self._clicks.acquire(blocking=False):
+            self._context.wake()
+            return DeliveryResult.SOMEBODY_ELSES
         try:
             return self.deliver(item_id, waited_for=True)
         finally:
@@ -81,8 +81,8 @@ class Delivery:
 
     def recover(self) -> None:
         """Release all claims after a restart. Only for a single process."""
-        with writing(self._setup.engine) as conn:
-            now = self._setup.now()
+        with writing(self._context.engine) as conn:
+            now = self._context.now()
             outbox.release_stale(conn, claimed_before=now, now=now)
 
     def deliver_due(self, *, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -93,77 +93,77 @@ class Delivery:
         tried = 0
         while not stopping() and (due := self._due()):
             outcomes = self._send_side_by_side(due, stopping)
-            tried += sum(outcome is not Outcome.SOMEBODY_ELSES for outcome in outcomes)
-            if Outcome.SENT not in outcomes or Outcome.OUTAGE in outcomes:
+            tried += sum(outcome is not DeliveryResult.SOMEBODY_ELSES for outcome in outcomes)
+            if DeliveryResult.SENT not in outcomes or DeliveryResult.OUTAGE in outcomes:
                 break
         return tried
 
     def _due(self) -> Sequence[int]:
         """The ids of due items: the first waiting item of each ticket."""
-        setup = self._setup
-        with writing(setup.engine) as conn:
-            now = setup.now()
-            outbox.release_stale(conn, claimed_before=now - setup.lease, now=now)
-            outbox_releases.block_old(conn, setup.host, now=now)
-        if setup.client is None or setup.read_only:
+        context = self._context
+        with writing(context.engine) as conn:
+            now = context.now()
+            outbox.release_stale(conn, claimed_before=now - context.lease, now=now)
+            outbox_releases.block_old(conn, context.host, now=now)
+        if context.client is None or context.read_only:
             return ()
-        with reading(setup.engine) as conn:
-            if pauses.find(conn, setup.host) or circuit_breaker.find(
-                conn, setup.host, now=setup.now()
+        with reading(context.engine) as conn:
+            if pauses.find(conn, context.host) or circuit_breaker.find(
+                conn, context.host, now=context.now()
             ):
                 return ()
-            held = restores.held(conn, setup.host)
-            return outbox.due(conn, now=setup.now(), limit=BATCH, held=held)
+            held = restores.held(conn, context.host)
+            return outbox.due(conn, now=context.now(), limit=BATCH, held=held)
 
     def _send_side_by_side(
         self, due: Sequence[int], stopping: Callable[[], bool]
-    ) -> Sequence[Outcome]:
+    ) -> Sequence[DeliveryResult]:
         outage = threading.Event()
 
-        def send(item_id: int) -> Outcome:
+        def send(item_id: int) -> DeliveryResult:
             if outage.is_set() or stopping():
-                return Outcome.SOMEBODY_ELSES
+                return DeliveryResult.SOMEBODY_ELSES
             outcome = self.deliver(item_id)
-            if outcome is Outcome.OUTAGE:
+            if outcome is DeliveryResult.OUTAGE:
                 outage.set()
             return outcome
 
         if len(due) == 1:
             return [send(due[0])]
-        with ThreadPoolExecutor(LANES, thread_name_prefix="lane") as lanes:
-            return list(lanes.map(send, due))
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="lane") as workers:
+            return list(workers.map(send, due))
 
-    def deliver(self, item_id: int, *, waited_for: bool = False) -> Outcome:
+    def deliver(self, item_id: int, *, waited_for: bool = False) -> DeliveryResult:
         """Send one item and record the result. Raises only DatabaseAway."""
-        setup = self._setup
-        if setup.read_only:
-            return Outcome.SOMEBODY_ELSES
-        with writing(setup.engine) as conn:
-            paused = pauses.find(conn, setup.host) is not None
-            held = restores.held(conn, setup.host)
-            item = None if paused else outbox.claim(conn, item_id, now=setup.now(), held=held)
+        context = self._context
+        if context.read_only:
+            return DeliveryResult.SOMEBODY_ELSES
+        with writing(context.engine) as conn:
+            paused = pauses.find(conn, context.host) is not None
+            held = restores.held(conn, context.host)
+            item = None if paused else outbox.claim(conn, item_id, now=context.now(), held=held)
         if item is None:
-            return Outcome.SOMEBODY_ELSES
+            return DeliveryResult.SOMEBODY_ELSES
         with listening() as calls:
             outcome = self._attempt(item, waited_for=waited_for)
         self._history.add_push(item, calls)
-        if outcome is Outcome.SENT:
+        if outcome is DeliveryResult.SENT:
             self._release(wrote=any(call.writes for call in calls))
         return outcome
 
-    def _attempt(self, item: OutboxItem, *, waited_for: bool) -> Outcome:
-        client = self._setup.connected_client()
+    def _attempt(self, item: OutboxItem, *, waited_for: bool) -> DeliveryResult:
+        client = self._context.connected_client()
         try:
             with self._connection.watch(), client.click(own_slot=waited_for):
                 self._sending.send(item)
-        except (NotYet, AnswerLost) as exc:
+        except (MayNotSendYet, AnswerLost) as exc:
             self._wait_for_certainty(item, exc)
         except HeldBack as exc:
             self._give_back(item, exc)
-            return Outcome.OUTAGE
+            return DeliveryResult.OUTAGE
         except ServiceNowUnavailable as exc:
             self._postpone(item, exc)
-            return Outcome.OUTAGE
+            return DeliveryResult.OUTAGE
         except ServiceNowError as exc:
             self._block(item, exc.message, exc.kind)
         except DatabaseAway:
@@ -173,46 +173,46 @@ class Delivery:
             log.exception("outbox item %s failed", item.id)
             self._block(item, OUR_FAULT, Kind.OUR_FAULT)
         else:
-            return Outcome.SENT
-        return Outcome.FAILED
+            return DeliveryResult.SENT
+        return DeliveryResult.FAILED
 
     def _release(self, *, wrote: bool) -> None:
         """After a successful delivery, release items that an error held which is now over."""
-        setup, now = self._setup, self._setup.now()
-        with reading(setup.engine) as conn:
-            held = outbox_releases.waiting(conn, setup.host, now=now, wrote=wrote)
+        context, now = self._context, self._context.now()
+        with reading(context.engine) as conn:
+            held = outbox_releases.waiting(conn, context.host, now=now, wrote=wrote)
         if held:
-            with writing(setup.engine) as conn:
-                outbox_releases.release(conn, setup.host, now=now, wrote=wrote)
-            setup.wake()
+            with writing(context.engine) as conn:
+                outbox_releases.release(conn, context.host, now=now, wrote=wrote)
+            context.wake()
 
     # -- results ----------------------------------------------------------------------
 
     def _wait_for_certainty(self, item: OutboxItem, exc: Exception) -> None:
         """Mark as unconfirmed: check again soon, send again only after the settle time."""
-        setup = self._setup
-        now = setup.now()
+        context = self._context
+        now = context.now()
         since = now if isinstance(exc, AnswerLost) else item.unconfirmed_since or now
-        again = now + outbox.backoff(item.attempts, first=setup.first_retry)
+        again = now + outbox.backoff(item.attempts, first=context.first_retry)
         self._fail(
             item,
             OutboxState.UNCONFIRMED,
             str(exc),
             Kind.UNCONFIRMED,
             unconfirmed_since=since,
-            not_before=min(again, since + setup.settle),
+            not_before=min(again, since + context.settle),
         )
 
     def _give_back(self, item: OutboxItem, exc: HeldBack) -> None:
         """Return the item to the queue unchanged, because no call was made."""
-        wait = timedelta(seconds=exc.retry_after) if exc.retry_after else self._setup.first_retry
-        with writing(self._setup.engine) as conn:
-            outbox.give_back(conn, item, not_before=self._setup.now() + wait)
+        wait = timedelta(seconds=exc.retry_after) if exc.retry_after else self._context.first_retry
+        with writing(self._context.engine) as conn:
+            outbox.give_back(conn, item, not_before=self._context.now() + wait)
 
     def _postpone(self, item: OutboxItem, exc: ServiceNowUnavailable) -> None:
-        wait = outbox.backoff(item.attempts, first=self._setup.first_retry)
+        wait = outbox.backoff(item.attempts, first=self._context.first_retry)
         asked_for = timedelta(seconds=exc.retry_after or 0)
-        not_before = self._setup.now() + max(wait, min(asked_for, outbox.LONGEST_DELAY))
+        not_before = self._context.now() + max(wait, min(asked_for, outbox.LONGEST_DELAY))
         state = OutboxState.UNCONFIRMED if item.unconfirmed_since else OutboxState.PENDING
         self._fail(item, state, exc.message, exc.kind, not_before=not_before)
 
@@ -227,9 +227,9 @@ class Delivery:
         kind: Kind,
         **again: Unpack[outbox.NextTry],
     ) -> None:
-        with writing(self._setup.engine) as conn:
+        with writing(self._context.engine) as conn:
             if outbox.fail(conn, item, state, error=error, kind=kind, **again):
                 links.note_failure(conn, item.ticket_id, error)
                 if state is OutboxState.BLOCKED or item.attempts == 1:
                     told = f"Not sent to ServiceNow: {error}"
-                    events.tell(conn, item.ticket_id, told, now=self._setup.now())
+                    events.add_event(conn, item.ticket_id, told, now=self._context.now())

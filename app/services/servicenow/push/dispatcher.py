@@ -11,35 +11,35 @@ from app.integrations.servicenow import mapping as mapping
 from app.models.servicenow import OutboxItem, OutboxKind
 from app.models.tickets import EventKind, Ticket, TicketEvent
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.context import Setup
-from app.services.servicenow.push.create import Creates
-from app.services.servicenow.push.guards import link_of, refuse_if_too_early
-from app.services.servicenow.push.held_creates import Restores
+from app.services.servicenow.context import Context
+from app.services.servicenow.push.create import CreatePush
+from app.services.servicenow.push.guards import ensure_may_send, link_of
+from app.services.servicenow.push.held_creates import HeldCreates
 from app.services.servicenow.push.payload import Payloads
-from app.services.servicenow.push.update import Updates
+from app.services.servicenow.push.update import UpdatePush
 
 log = logging.getLogger("app.outbox")
 JOURNAL = {EventKind.INTERNAL_NOTE: "work_notes", EventKind.COMMENT: "comments"}
 Record = Mapping[str, str]
 
 
-class Sending:
+class Dispatcher:
     """Sends a claimed item and records its success. Every failure is raised."""
 
-    def __init__(self, setup: Setup, lookups: Lookups, restores: Restores) -> None:
-        self._setup = setup
-        payloads = Payloads(setup, lookups)
-        self._creates = Creates(setup, lookups, payloads, restores)
-        self._updates = Updates(setup, lookups, payloads)
+    def __init__(self, context: Context, lookups: Lookups, restores: HeldCreates) -> None:
+        self._context = context
+        payloads = Payloads(context, lookups)
+        self._creates = CreatePush(context, lookups, payloads, restores)
+        self._updates = UpdatePush(context, lookups, payloads)
 
     def send(self, item: OutboxItem) -> None:
         """Send the item. Raises ServiceNowError, or NotYet if it is too early to send again."""
-        with reading(self._setup.engine) as conn:
+        with reading(self._context.engine) as conn:
             ticket = tickets.get(conn, item.ticket_id)
-        if item.host != self._setup.host:
+        if item.host != self._context.host:
             raise ServiceNowRejected(
-                f"This update is for {item.host}, but the app is connected to {self._setup.host}. "
-                "Ask an administrator.",
+                f"This update is for {item.host}, but the app is connected to"
+                f" {self._context.host}. Ask an administrator.",
                 kind=Kind.OTHER_INSTANCE,
             )
         if item.kind is OutboxKind.CREATE:
@@ -54,16 +54,16 @@ class Sending:
     def _note(self, item: OutboxItem, ticket: Ticket) -> None:
         sys_id = link_of(ticket)
         assert item.event_id is not None
-        with reading(self._setup.engine) as conn:
+        with reading(self._context.engine) as conn:
             note = events.get(conn, item.event_id)
-            restored = restores.find(conn, self._setup.host) is not None
+            restored = restores.find(conn, self._context.host) is not None
         assert note.sn_mark is not None
         reference = mapping.note_reference(note.sn_mark)
-        client = self._setup.connected_client()
+        client = self._context.connected_client()
         first = item.attempts == 1 and not restored
         if first or not self._in_journal(sys_id, reference):
-            refuse_if_too_early(item, self._setup)
-            link_back = self._setup.ticket_url(ticket.id) if note.internal else ""
+            ensure_may_send(item, self._context)
+            link_back = self._context.ticket_url(ticket.id) if note.internal else ""
             text = mapping.note_text(masked(note.body), reference=reference, link_back=link_back)
             try:
                 client.update_incident(sys_id, {JOURNAL[note.kind]: text})
@@ -81,7 +81,7 @@ class Sending:
             raise lost
 
     def _in_journal(self, sys_id: str, reference: str) -> bool:
-        client = self._setup.connected_client()
+        client = self._context.connected_client()
         try:
             if any(reference in row.get("value", "") for row in client.journal(sys_id)):
                 return True
@@ -92,11 +92,11 @@ class Sending:
         return any(reference in text for text in shown.values())
 
     def _record_sent(self, item: OutboxItem, ticket: Ticket, note: TicketEvent) -> None:
-        now = self._setup.now()
-        with writing(self._setup.engine) as conn:
+        now = self._context.now()
+        with writing(self._context.engine) as conn:
             if not outbox.finish(conn, item, now=now):
                 return
             links.confirm(conn, ticket.id, now=now)
             events.mark_pushed(conn, note.id, now=now)
             told = f"Note sent to {ticket.sn_number}."
-            events.tell(conn, ticket.id, told, by=item.created_by, now=now)
+            events.add_event(conn, ticket.id, told, by=item.created_by, now=now)

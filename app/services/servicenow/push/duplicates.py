@@ -6,8 +6,8 @@ from app.errors import Conflict, Kind, NotFound, ServiceNowRejected
 from app.integrations.servicenow import mapping as mapping
 from app.models.servicenow import Duplicate
 from app.models.tickets import Ticket
-from app.services.servicenow.connection.status import Connection
-from app.services.servicenow.context import Setup
+from app.services.servicenow.connection.status import ConnectionStatus
+from app.services.servicenow.context import Context
 
 FIELDS = (*mapping.FIELDS, "correlation_display")
 
@@ -15,8 +15,8 @@ FIELDS = (*mapping.FIELDS, "correlation_display")
 class Duplicates:
     """Cancels only the recorded duplicate, and only if it has the ticket's correlation ID."""
 
-    def __init__(self, setup: Setup, connection: Connection) -> None:
-        self._setup = setup
+    def __init__(self, context: Context, connection: ConnectionStatus) -> None:
+        self._context = context
         self._connection = connection
 
     def cancel(self, ticket_id: int, sys_id: str, *, by: str) -> None:
@@ -25,9 +25,9 @@ class Duplicates:
         Raises NotConfigured, NotFound, Conflict if the record must not be canceled, and
         ServiceNowError. Repeating the call is safe.
         """
-        setup = self._setup
-        client = setup.connected_client()
-        if setup.read_only:
+        context = self._context
+        client = context.connected_client()
+        if context.read_only:
             raise Conflict("The connection is read-only. Cancel the incident in ServiceNow.")
         ticket, twin = self._twin(ticket_id, sys_id)
         with self._connection.watch(), client.click():
@@ -46,18 +46,18 @@ class Duplicates:
         self._record(ticket, twin, by=by)
 
     def _twin(self, ticket_id: int, sys_id: str) -> tuple[Ticket, Duplicate]:
-        with reading(self._setup.engine) as conn:
+        with reading(self._context.engine) as conn:
             ticket = tickets.get(conn, ticket_id)
             known = duplicates.of_ticket(conn, ticket_id)
         twin = next((one for one in known if one.sys_id == sys_id), None)
         if twin is None:
             raise NotFound("This incident is not a known duplicate of the ticket.")
-        if twin.host != self._setup.host:
+        if twin.host != self._context.host:
             raise Conflict(f"{twin.number} is on {twin.host}. Cancel it there.")
         return ticket, twin
 
     def _refuse_foreign(self, record: mapping.Record, ticket: Ticket) -> None:
-        with reading(self._setup.engine) as conn:
+        with reading(self._context.engine) as conn:
             made_by = outbox.find_create(conn, ticket.id, ticket.sn_generation)
         ours = made_by is not None and record.get("correlation_id") == made_by.correlation_id
         if not ours or record.get("correlation_display", mapping.DISPLAY) != mapping.DISPLAY:
@@ -69,9 +69,9 @@ class Duplicates:
             raise Conflict("The ticket is linked to this incident. Unlink it first.")
 
     def _record(self, ticket: Ticket, twin: Duplicate, *, by: str) -> None:
-        now = self._setup.now()
-        with writing(self._setup.engine) as conn:
+        now = self._context.now()
+        with writing(self._context.engine) as conn:
             if not duplicates.cancel(conn, twin.sys_id, by=by, now=now):
                 return
             told = f"Duplicate {twin.number} canceled in ServiceNow."
-            events.tell(conn, ticket.id, told, by=by, now=now)
+            events.add_event(conn, ticket.id, told, by=by, now=now)

@@ -10,40 +10,40 @@ from app.integrations.servicenow.call_listeners import latest_date
 from app.models.conflicts import Values
 from app.models.servicenow import OutboxItem
 from app.models.tickets import Ticket
-from app.services.servicenow.context import Setup
+from app.services.servicenow.context import Context
 
 OVERTAKEN = "This took too long. Another process is handling it."
 
 
-class NotYet(Exception):
+class MayNotSendYet(Exception):
     """It is too early to send again a write whose result is unknown."""
 
 
-def refuse_if_too_early(item: OutboxItem, setup: Setup) -> None:
+def ensure_may_send(item: OutboxItem, context: Context) -> None:
     """The last check before a write.
 
     Raises NotYet before the settle time of an attempt whose response was lost, and if another
     process has taken over the item because the lease of this one expired.
     """
-    if item.unconfirmed_since and setup.now() < item.unconfirmed_since + setup.settle:
-        raise NotYet("ServiceNow's last response was lost. The app checks the result first.")
-    with reading(setup.engine) as conn:
+    if item.unconfirmed_since and context.now() < item.unconfirmed_since + context.settle:
+        raise MayNotSendYet("ServiceNow's last response was lost. The app checks the result first.")
+    with reading(context.engine) as conn:
         if not outbox.is_ours(conn, item):
-            raise NotYet(OVERTAKEN)
+            raise MayNotSendYet(OVERTAKEN)
 
 
 def write_ahead(
-    item: OutboxItem, setup: Setup, *, sent: Values, theirs: Values, read: Values
+    item: OutboxItem, context: Context, *, sent: Values, theirs: Values, read: Values
 ) -> None:
     """Record on the ticket what is about to be sent, to recognize it in incoming changes.
 
     `theirs` are the values read just before, `read` the raw fields that are about to be written.
     Raises NotYet if another process has taken over the item.
     """
-    with writing(setup.engine) as conn:
+    with writing(context.engine) as conn:
         ticket = tickets.get(conn, item.ticket_id, for_update=True)
-        if not outbox.note_sending(conn, item, at=their_time(setup)):
-            raise NotYet(OVERTAKEN)
+        if not outbox.note_sending(conn, item, at=their_time(context)):
+            raise MayNotSendYet(OVERTAKEN)
         agreed = {
             **mapping.recognised(ticket.sn_agreed, theirs),
             "sent": dict(sent),
@@ -52,21 +52,23 @@ def write_ahead(
         tickets.annotate(conn, ticket, sn_agreed=agreed)
 
 
-def write_ahead_of_create(item: OutboxItem, setup: Setup, *, sent: Values, said: Values) -> None:
+def write_ahead_of_create(
+    item: OutboxItem, context: Context, *, sent: Values, said: Values
+) -> None:
     """As `write_ahead` for a create. `said` are the values of the incident as it is sent."""
-    with writing(setup.engine) as conn:
+    with writing(context.engine) as conn:
         ticket = tickets.get(conn, item.ticket_id, for_update=True)
-        if not outbox.note_sending(conn, item, at=their_time(setup)):
-            raise NotYet(OVERTAKEN)
+        if not outbox.note_sending(conn, item, at=their_time(context)):
+            raise MayNotSendYet(OVERTAKEN)
         before = ticket.sn_agreed
         earlier = {**before.get("earlier", {}), **before.get("theirs", {})}
         agreed = {"ours": {}, "theirs": dict(said), "sent": dict(sent), "earlier": earlier}
         tickets.annotate(conn, ticket, sn_agreed=agreed)
 
 
-def their_time(setup: Setup) -> datetime:
+def their_time(context: Context) -> datetime:
     """The instance's time in the last response of this delivery, else the local time."""
-    return latest_date() or setup.now()
+    return latest_date() or context.now()
 
 
 def link_of(ticket: Ticket) -> str:

@@ -12,7 +12,7 @@ from app.errors import Conflict, HeldBack, Kind, ServiceNowError, ServiceNowReje
 from app.integrations.servicenow import mapping as mapping
 from app.integrations.servicenow_client import Query
 from app.models.servicenow import Restore
-from app.services.servicenow.context import Setup
+from app.services.servicenow.context import Context
 
 log = logging.getLogger("app.pulls")
 Record = Mapping[str, str]
@@ -21,16 +21,16 @@ NEWEST = 100
 HELD = "New incidents are held. This database looks restored from a backup, or copied."
 
 
-class Restores:
+class HeldCreates:
     """Holds creates from the first sign until an administrator releases them."""
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._due = False
 
     def begin(self) -> None:
         """Require one check before the first create of this process."""
-        self._due = self._setup.client is not None
+        self._due = self._context.client is not None
 
     def check_at_start(self) -> None:
         """Check now. A failed check is repeated before the first create."""
@@ -54,14 +54,14 @@ class Restores:
 
         Returns False if their correlation IDs are hidden. Raises ServiceNowError.
         """
-        setup = self._setup
-        query = Query().starts_with("correlation_id", mapping.own_prefix(setup.installation))
+        context = self._context
+        query = Query().starts_with("correlation_id", mapping.own_prefix(context.installation))
         query = query.order_by_descending("sys_created_on").order_by_descending("sys_id")
-        page = setup.connected_client().get_incidents(
+        page = context.connected_client().get_incidents(
             query, limit=NEWEST, fields=FIELDS, count=False
         )
-        with writing(setup.engine) as conn:
-            notice(conn, setup.host, setup.installation, page.records, now=setup.now())
+        with writing(context.engine) as conn:
+            notice(conn, context.host, context.installation, page.records, now=context.now())
         return not page.records or any("correlation_id" in row for row in page.records)
 
     def looks_first(self) -> bool:
@@ -77,17 +77,17 @@ class Restores:
 
     def find(self) -> Restore | None:
         """The latest restore that was detected, or None."""
-        with reading(self._setup.engine) as conn:
-            return restores.find(conn, self._setup.host)
+        with reading(self._context.engine) as conn:
+            return restores.find(conn, self._context.host)
 
     def release(self, *, by: str) -> None:
         """Release creates. Each first looks for its record. Raises Conflict if none are held."""
-        setup, now = self._setup, self._setup.now()
-        with writing(setup.engine) as conn:
-            found = restores.find(conn, setup.host)
+        context, now = self._context, self._context.now()
+        with writing(context.engine) as conn:
+            found = restores.find(conn, context.host)
             if found is None or not found.held:
                 raise Conflict("New incidents are not held.")
-            restores.release(conn, setup.host, by=by, now=now)
+            restores.release(conn, context.host, by=by, now=now)
             sync_history.add(
                 conn,
                 at=now,
@@ -97,7 +97,7 @@ class Restores:
                 who=by,
                 detail="New incidents released after this database was restored or copied.",
             )
-        setup.wake()
+        context.wake()
 
 
 def notice(

@@ -1,32 +1,34 @@
-"""The outbox for people: list, pause, resume, edit and send."""
+"""The outbox for people: list, pause, resume, retry, discard and edit."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import Connection as DbConnection
 
 from app.copilot.secrets.redact import unmasked
-from app.db import events, outbox, outbox_list, pauses, restores, tickets
+from app.db import create_keys, events, links, outbox, outbox_list, pauses, restores, tickets
 from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid, ServiceNowError
+from app.integrations.servicenow import mapping
 from app.models.form_basis import Basis
-from app.models.servicenow import OutboxItem, OutboxKind, Pause, Restore
+from app.models.servicenow import OutboxItem, OutboxKind, Pause, PushStatus, Restore
 from app.models.servicenow_pages import OutboxFilter, OutboxList, OutboxRow, PushEdit
 from app.models.tickets import Ticket, TicketEvent
 from app.services.privacy import masked_event, masked_ticket
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.context import Setup, checked_reason
+from app.services.servicenow.context import Context, checked_reason
 from app.services.servicenow.push.delivery import Delivery
+from app.services.servicenow.push.status import push_status
 from app.services.tickets.edit_conflict import overtaken
 
 PAGE_SIZE = 50
 NOT_CERTAIN = "This update cannot be edited. It is being sent, may have arrived or is finished."
 
 
-class Owed:
+class Outbox:
     """Lists outbox items and changes waiting ones."""
 
-    def __init__(self, setup: Setup, lookups: Lookups, delivery: Delivery) -> None:
-        self._setup = setup
+    def __init__(self, context: Context, lookups: Lookups, delivery: Delivery) -> None:
+        self._context = context
         self._lookups = lookups
         self._delivery = delivery
 
@@ -34,44 +36,44 @@ class Owed:
 
     def shown(self, wanted: OutboxFilter, *, page: int = 1, limit: int = PAGE_SIZE) -> OutboxList:
         """One page of matching items, each with its ticket and note."""
-        with reading(self._setup.engine) as conn:
+        with reading(self._context.engine) as conn:
             total = outbox_list.count(conn, wanted)
             pages = max(1, -(-total // limit))
             page = min(max(1, page), pages)
             items = outbox_list.page(conn, wanted, limit=limit, offset=(page - 1) * limit)
-            rows = _rows(conn, items, restores.find(conn, self._setup.host))
+            rows = _rows(conn, items, restores.find(conn, self._context.host))
         return OutboxList(rows, total=total, page=page, pages=pages, wanted=wanted)
 
     def row(self, item_id: int) -> OutboxRow:
         """One outbox item. Raises NotFound."""
-        with reading(self._setup.engine) as conn:
-            restore = restores.find(conn, self._setup.host)
+        with reading(self._context.engine) as conn:
+            restore = restores.find(conn, self._context.host)
             return _rows(conn, [outbox.get(conn, item_id)], restore)[0]
 
-    def pause(self) -> Pause | None:
+    def paused(self) -> Pause | None:
         """The current pause of sending; None if updates are sent."""
-        with reading(self._setup.engine) as conn:
-            return pauses.find(conn, self._setup.host)
+        with reading(self._context.engine) as conn:
+            return pauses.find(conn, self._context.host)
 
     # -- pausing --------------------------------------------------------------------------
 
-    def pause_pushes(self, reason: str, *, by: str) -> None:
+    def pause(self, reason: str, *, by: str) -> None:
         """Pause sending. Raises NotConfigured, and Invalid without a reason."""
-        self._setup.connected_client()
+        self._context.connected_client()
         said = checked_reason(reason, "Enter a reason for pausing.")
-        with writing(self._setup.engine) as conn:
-            if pauses.find(conn, self._setup.host) is None:
-                pauses.store(conn, self._setup.host, Pause(self._setup.now(), by, said))
+        with writing(self._context.engine) as conn:
+            if pauses.find(conn, self._context.host) is None:
+                pauses.store(conn, self._context.host, Pause(self._context.now(), by, said))
 
-    def resume_pushes(self) -> None:
+    def resume(self) -> None:
         """Resume sending, at once."""
-        with writing(self._setup.engine) as conn:
-            pauses.store(conn, self._setup.host, None)
-        self._setup.wake()
+        with writing(self._context.engine) as conn:
+            pauses.store(conn, self._context.host, None)
+        self._context.wake()
 
     # -- editing --------------------------------------------------------------------------
 
-    def edit(self, item_id: int, *, live: bool = True) -> PushEdit:
+    def edit_form(self, item_id: int, *, live: bool = True) -> PushEdit:
         """The editable values of a waiting update.
 
         `live` loads the choices from the instance if it is available. Raises NotFound, and Conflict
@@ -88,10 +90,10 @@ class Owed:
             close_codes=choices("close_code") if row.closes else (),
             close_code=item.close_code or row.ticket.resolution_code or "",
             groups=choices("assignment_group") if creates else (),
-            group=item.assignment_group or self._setup.defaults.assignment_group,
+            group=item.assignment_group or self._context.defaults.assignment_group,
         )
 
-    def edit_and_send(
+    def edit(
         self,
         item_id: int,
         *,
@@ -117,8 +119,8 @@ class Owed:
         body = row.note.body if row.note else ""
         if basis.contested(basis.own({"note": text}), {"note": body}):
             raise overtaken("note", "Another agent", {"note": body})
-        with writing(self._setup.engine) as conn:
-            if not outbox.amend(conn, item_id, now=self._setup.now(), **values):
+        with writing(self._context.engine) as conn:
+            if not outbox.amend(conn, item_id, now=self._context.now(), **values):
                 raise Conflict(NOT_CERTAIN)
             if row.note and text != body and basis.touched("note", text):
                 written = events.get(conn, row.note.id).body
@@ -127,10 +129,65 @@ class Owed:
             self._tell(conn, row.ticket.id, changed, by=by)
         self._delivery.try_now(item_id)
 
+    def retry(
+        self, item_id: int, *, by: str, close_code: str = "", none_found: bool = False
+    ) -> PushStatus:
+        """Deliver a waiting update now, with a close code of the instance if one is needed.
+
+        `none_found`: a person searched for the incident of an unproven create and found none.
+        """
+        context = self._context
+        with writing(context.engine) as conn:
+            item = outbox.get(conn, item_id)
+            choices: outbox.Choices = {"close_code": close_code} if close_code else {}
+            if none_found and self._send_anew(conn, item):
+                told = "No incident was found in ServiceNow. The update is sent again."
+                events.add_event(conn, item.ticket_id, told, by=by, now=context.now())
+            elif outbox.revive(conn, item_id, now=context.now(), **choices):
+                told = "Retry requested."
+                events.add_event(conn, item.ticket_id, told, by=by, now=context.now())
+        self._delivery.try_now(item_id, probe=True)
+        return push_status(self._context, self._lookups, item.ticket_id)
+
+    def _send_anew(self, conn: DbConnection, item: OutboxItem) -> bool:
+        """Requeue a create with new keys, so that no incident of the old keys is linked."""
+        if not item.wants_proof:
+            return False
+        now = self._context.now()
+        old = mapping.own_key(self._context.installation, item.correlation_id or "")
+        create_keys.spend(conn, [old] if old else [], now=now)
+        ticket = tickets.get(conn, item.ticket_id, for_update=True)
+        fresh = links.renew_key(conn, ticket, now=now)
+        made = mapping.create_keys(self._context.installation, fresh)
+        return outbox.send_anew(
+            conn, item.id, sys_id=made.sys_id, correlation_id=made.correlation_id, now=now
+        )
+
+    def discard(self, item_id: int, reason: str, *, by: str) -> PushStatus:
+        """Discard a waiting update. The reason is recorded in the timeline.
+
+        Raises NotFound, Invalid without a reason, and Conflict for an update that is being sent or
+        may have arrived, because its result must be checked first.
+        """
+        said = checked_reason(reason, "Enter a reason for discarding this update.")
+        context = self._context
+        with writing(context.engine) as conn:
+            item = outbox.get(conn, item_id)
+            if not outbox.discard(conn, item_id, now=context.now(), reason=said):
+                raise Conflict(
+                    "This update cannot be discarded. "
+                    "It is being sent, may have arrived or is finished."
+                )
+            if item.event_id is not None:
+                events.keep_here(conn, item.event_id)
+            told = f"Update discarded ({item.kind.label}): {said}"
+            events.add_event(conn, item.ticket_id, told, by=by, now=context.now())
+        return push_status(self._context, self._lookups, item.ticket_id)
+
     def _tell(self, conn: DbConnection, ticket_id: int, changed: list[str], *, by: str) -> None:
         what = ", ".join(name.replace("_", " ") for name in changed) or "no changes"
         told = f"Update edited ({what}) and sent again."
-        events.tell(conn, ticket_id, told, by=by, now=self._setup.now())
+        events.add_event(conn, ticket_id, told, by=by, now=self._context.now())
 
     def _checked(self, row: OutboxRow, close_code: str, assignment_group: str) -> outbox.Choices:
         """The columns of this kind of update, each a choice of the instance."""
@@ -140,7 +197,7 @@ class Owed:
             values["close_code"] = _known("close_code", close_code, known)
         if row.item.kind is OutboxKind.CREATE:
             known = self._lookups.known_choices("assignment_group")
-            if default := self._setup.defaults.assignment_group:
+            if default := self._context.defaults.assignment_group:
                 known = (*known, (default, "Default group"))
             group = _known("assignment_group", assignment_group, known)
             values["assignment_group"] = group
@@ -148,7 +205,7 @@ class Owed:
 
     def _choices(self, element: str) -> tuple[tuple[str, str], ...]:
         """The choices from the instance, or the cached ones while it is unavailable."""
-        client = self._setup.client
+        client = self._context.client
         if client is not None:
             try:
                 with client.click():

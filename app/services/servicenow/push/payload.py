@@ -9,7 +9,7 @@ from app.models.conflicts import RESOLUTION
 from app.models.servicenow import OutboxItem
 from app.models.tickets import Ticket
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.context import Setup
+from app.services.servicenow.context import Context
 
 Record = Mapping[str, str]
 # Labels of the incident fields that are compared with the response. Impact and urgency are left
@@ -49,8 +49,8 @@ class Payload:
 class Payloads:
     """Translates ticket values to values of the instance."""
 
-    def __init__(self, setup: Setup, lookups: Lookups) -> None:
-        self._setup = setup
+    def __init__(self, context: Context, lookups: Lookups) -> None:
+        self._context = context
         self._lookups = lookups
         self._parts: dict[str, Callable[[Ticket], dict[str, str]]] = {
             "subject": lambda t: {"short_description": mapping.short_description(t.subject)},
@@ -97,7 +97,7 @@ class Payloads:
         """The close code of the instance. Raises ServiceNowRejected if none matches."""
         wanted = item.close_code or ticket.resolution_code
         known = self._lookups.choices("close_code")
-        code = mapping.close_code_of(wanted, known, self._setup.defaults.close_code)
+        code = mapping.close_code_of(wanted, known, self._context.defaults.close_code)
         if code is None:
             lacking = f"ServiceNow does not have the resolution code “{wanted}”. " if wanted else ""
             raise ServiceNowRejected(

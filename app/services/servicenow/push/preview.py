@@ -13,7 +13,7 @@ from app.models.tickets import Ticket
 from app.models.views import Preview, PreviewRow
 from app.services.privacy import masked_ticket
 from app.services.servicenow.connection.lookups import GROUPS, Lookups
-from app.services.servicenow.context import Setup
+from app.services.servicenow.context import Context
 
 NO_CODE = "No matching code. You choose one when you send."
 LATER = "Looked up when the incident is created"
@@ -34,8 +34,8 @@ class _Seen:
 class Previews:
     """Reads users, groups and categories from the instance. Writes nothing."""
 
-    def __init__(self, setup: Setup, lookups: Lookups) -> None:
-        self._setup = setup
+    def __init__(self, context: Context, lookups: Lookups) -> None:
+        self._context = context
         self._lookups = lookups
 
     def of(self, ticket_id: int) -> Preview:
@@ -43,17 +43,17 @@ class Previews:
 
         Uses cached lists while ServiceNow is unavailable. Raises NotConfigured and NotFound.
         """
-        setup = self._setup
-        client = setup.connected_client()
-        setup.complete(ticket_id)
-        with reading(setup.engine) as conn:
+        context = self._context
+        client = context.connected_client()
+        context.complete(ticket_id)
+        with reading(context.engine) as conn:
             ticket = masked_ticket(tickets.get(conn, ticket_id))
             steps = suggestions.of_ticket(conn, ticket_id)
             correlation_id = self._correlation_id(conn, ticket)
-            rest = circuit_breaker.find(conn, setup.host, now=setup.now())
-            held = restores.held(conn, setup.host)
+            rest = circuit_breaker.find(conn, context.host, now=context.now())
+            held = restores.held(conn, context.host)
         seen = self._cached(ticket, rest.reason) if rest else self._asked(client, ticket)
-        group = ticket.assignment_group or setup.defaults.assignment_group
+        group = ticket.assignment_group or context.defaults.assignment_group
         return Preview(
             ticket=ticket,
             rows=(
@@ -104,13 +104,13 @@ class Previews:
         waiting = outbox.find_create(conn, ticket.id, ticket.sn_generation)
         if waiting is not None and waiting.correlation_id:
             return waiting.correlation_id
-        return mapping.create_keys(self._setup.installation, ticket.sn_key or "").correlation_id
+        return mapping.create_keys(self._context.installation, ticket.sn_key or "").correlation_id
 
     def _closing_rows(self, ticket: Ticket, codes: Pairs) -> tuple[PreviewRow, ...]:
         if not ticket.status.ended:
             return ()
         ours = ticket.resolution_code or ""
-        code = mapping.close_code_of(ours, codes, self._setup.defaults.close_code)
+        code = mapping.close_code_of(ours, codes, self._context.defaults.close_code)
         notes = ticket.resolution_notes or ""
         return (
             PreviewRow("Resolution code", ours, code or NO_CODE),
@@ -124,7 +124,7 @@ class Previews:
                 PreviewRow("Assigned to", ticket.assignee or "Unassigned", LATER),
             )
         caller = ticket.requester_email if people.caller else "Empty"
-        if people.caller and people.caller == self._setup.defaults.caller:
+        if people.caller and people.caller == self._context.defaults.caller:
             caller = "Default caller"
         assignee = ticket.assignee if people.assigned_to else None
         return (

@@ -14,7 +14,7 @@ from app.models.servicenow import OutboxItem
 from app.models.tickets import Ticket, label_of
 from app.services.privacy import masked_ticket
 from app.services.servicenow.connection.lookups import Lookups
-from app.services.servicenow.context import Setup
+from app.services.servicenow.context import Context
 from app.services.servicenow.merge.reconcile import (
     agreeing,
     is_late,
@@ -24,25 +24,30 @@ from app.services.servicenow.merge.reconcile import (
     turned_back_told,
     write,
 )
-from app.services.servicenow.push.concurrent_edits import Overlap, Overlaps, read_of, written_since
-from app.services.servicenow.push.guards import link_of, refuse_if_too_early, write_ahead
+from app.services.servicenow.push.concurrent_edits import (
+    ConcurrentEdit,
+    ConcurrentEdits,
+    read_of,
+    written_since,
+)
+from app.services.servicenow.push.guards import ensure_may_send, link_of, write_ahead
 from app.services.servicenow.push.payload import Payload, Payloads
 
 Record = Mapping[str, str]
 
 
-class Updates:
+class UpdatePush:
     """Sends the fields of linked tickets.
 
     The current values are sent, not those at the time of queueing, and the updates of a ticket are
     sent one after the other. So an older state never follows a newer one.
     """
 
-    def __init__(self, setup: Setup, lookups: Lookups, payloads: Payloads) -> None:
-        self._setup = setup
+    def __init__(self, context: Context, lookups: Lookups, payloads: Payloads) -> None:
+        self._context = context
         self._lookups = lookups
         self._payloads = payloads
-        self._overlaps = Overlaps(setup, lookups)
+        self._overlaps = ConcurrentEdits(context, lookups)
 
     def send(self, item: OutboxItem, ticket: Ticket) -> None:
         """Send the differences. Raises ServiceNowError, or NotYet if it is too early to send again.
@@ -51,7 +56,7 @@ class Updates:
         blocked with the kind `conflict`.
         """
         sys_id = link_of(ticket)
-        client = self._setup.connected_client()
+        client = self._context.connected_client()
         record = client.get_incident(sys_id, fields=mapping.FIELDS)
         theirs = mapping.ticket_values(record, self._lookups.maps())
         verdict = mapping.merge(ticket.sn_agreed, links.values_of(ticket), theirs)
@@ -61,12 +66,12 @@ class Updates:
         before, overlap = record, None
         if payload.fields or not verdict.settled:
             # A lost write that left no trace may still arrive.
-            refuse_if_too_early(item, self._setup)
+            ensure_may_send(item, self._context)
         if payload.fields:
             ours = links.values_of(ticket)
             sent = {name: ours[name] for name in verdict.send}
             read = read_of(before, payload.fields)
-            write_ahead(item, self._setup, sent=sent, theirs=theirs, read=read)
+            write_ahead(item, self._context, sent=sent, theirs=theirs, read=read)
             record = client.update_incident(sys_id, payload.fields, fields=mapping.FIELDS)
             overlap = self._overlaps.after(before, record, payload.fields)
         elif kept := ticket.sn_agreed.get("read"):
@@ -83,21 +88,21 @@ class Updates:
         self, item: OutboxItem, ticket: Ticket, record: Record, *, sent: "_Sent"
     ) -> ServiceNowRejected | None:
         """Store the synced values. Returns the error that a person must resolve, if any."""
-        now = self._setup.now()
-        with writing(self._setup.engine) as conn:
+        now = self._context.now()
+        with writing(self._context.engine) as conn:
             current = tickets.get(conn, ticket.id, for_update=True)
             if not outbox.is_ours(conn, item):
                 return None
             agreed = self._agree(conn, current, ticket, record, sent)
             if sent.turned_back:
-                events.tell(conn, ticket.id, turned_back_told(ticket), now=now)
-            after = self._compare(conn, agreed, sent.overlap or Overlap(record), sent)
+                events.add_event(conn, ticket.id, turned_back_told(ticket), now=now)
+            after = self._compare(conn, agreed, sent.overlap or ConcurrentEdit(record), sent)
             trouble = sent.trouble(record, after)
             if not trouble:
                 outbox.finish(conn, item, now=now)
                 links.confirm(conn, ticket.id, now=now)
             if told := sent.told(record, ticket, in_step=not trouble):
-                events.tell(conn, ticket.id, told, now=now, by=item.created_by)
+                events.add_event(conn, ticket.id, told, now=now, by=item.created_by)
         return trouble
 
     def _agree(
@@ -118,15 +123,15 @@ class Updates:
         return tickets.annotate(conn, current, sn_agreed=values)
 
     def _compare(
-        self, conn: DbConnection, ticket: Ticket, overlap: Overlap, sent: "_Sent"
+        self, conn: DbConnection, ticket: Ticket, overlap: ConcurrentEdit, sent: "_Sent"
     ) -> Ticket:
         """Merge the fields that were not sent, and warn of overwritten values."""
-        now = self._setup.now()
+        now = self._context.now()
         found = reconcile(
             ticket,
             overlap.record,
             maps=self._lookups.maps(),
-            pulling=connection_switches.pulling(conn, self._setup.host),
+            pulling=connection_switches.pulling(conn, self._context.host),
             now=now,
             before=sent.before,
             overwritten=overlap.overwritten,
@@ -135,7 +140,7 @@ class Updates:
         warning = overlap.told(ticket.sn_number)
         if not warning:
             return after
-        events.tell(conn, ticket.id, warning, now=now)
+        events.add_event(conn, ticket.id, warning, now=now)
         return tickets.annotate(conn, after, sn_notice=warning)
 
 
@@ -147,7 +152,7 @@ class _Sent:
     payload: Payload
     before: Record
     turned_back: bool
-    overlap: Overlap | None
+    overlap: ConcurrentEdit | None
 
     def agreed_by(self, record: Record) -> tuple[str, ...]:
         """Fields that the response confirms. The resolution follows the status.
