@@ -348,12 +348,12 @@ class Turn:
         self.state = state
 
     def write(self, **values: Unpack[change_cursor.Progress]) -> None:
-        """Store progress. Raises Overtaken if another process has taken over."""
+        """Store progress. Raises LeaseLost if another process has taken over."""
         with writing(self._context.engine) as conn:
             self.write_in(conn, **values)
 
     def write_in(self, conn: DbConnection, **values: Unpack[change_cursor.Progress]) -> None:
-        """As `write`, in the transaction of the caller, which must roll back on Overtaken."""
+        """As `write`, in the transaction of the caller, which must roll back on LeaseLost."""
         after = change_cursor.write(conn, self.state, **values)
         if after is None:
             raise LeaseLost

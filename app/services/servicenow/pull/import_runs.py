@@ -163,7 +163,7 @@ class Imports:
             log.info("import %s was canceled or taken over", scan.run.id)
 
     def _scan(self, scan: ImportWorker, stopping: Callable[[], bool]) -> None:
-        """Run the import. Raises Overtaken and DatabaseAway; the run stores other errors."""
+        """Run the import. Raises LeaseLost and DatabaseAway; the run stores other errors."""
         try:
             scan.work(stopping=stopping)
         except (LeaseLost, DatabaseAway):

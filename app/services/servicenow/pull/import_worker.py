@@ -55,7 +55,7 @@ class ImportWorker:
     def work(self, *, stopping: Callable[[], bool]) -> None:
         """Import until all rows are read, or until `stopping`, and then let others continue.
 
-        Raises Overtaken and ServiceNowError.
+        Raises LeaseLost and ServiceNowError.
         """
         if self.run.started_at is None:
             self._begin()
@@ -256,7 +256,7 @@ class ImportWorker:
             self._write_in(conn, **values)
 
     def _write_in(self, conn: DbConnection, **values: Unpack[import_runs.Progress]) -> None:
-        """Store values. Raises Overtaken, which rolls back, if the run was taken over."""
+        """Store values. Raises LeaseLost, which rolls back, if the run was taken over."""
         if not import_runs.write(conn, self.run, **values):
             raise LeaseLost
         self.run = import_runs.get(conn, self.run.id)

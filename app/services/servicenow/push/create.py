@@ -49,7 +49,7 @@ class CreatePush:
         self._finder = CreateLookup(context)
 
     def send(self, item: OutboxItem, ticket: Ticket) -> None:
-        """Create and link. Raises ServiceNowError, or NotYet if it is too early to send again."""
+        """Create and link. Raises ServiceNowError, or TooEarly if it is too early to send again."""
         context = self._context
         again = item.sent_at is not None
         found = Found(())

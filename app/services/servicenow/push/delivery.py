@@ -24,7 +24,7 @@ from app.services.servicenow.connection.lookups import Lookups
 from app.services.servicenow.connection.status import ConnectionStatus
 from app.services.servicenow.context import Context
 from app.services.servicenow.push.dispatcher import Dispatcher
-from app.services.servicenow.push.guards import MayNotSendYet
+from app.services.servicenow.push.guards import TooEarly
 from app.services.servicenow.push.held_creates import HeldCreates
 from app.services.servicenow.sync_history import SyncHistory
 
@@ -156,7 +156,7 @@ class Delivery:
         try:
             with self._connection.watch(), client.click(own_slot=waited_for):
                 self._sending.send(item)
-        except (MayNotSendYet, AnswerLost) as exc:
+        except (TooEarly, AnswerLost) as exc:
             self._wait_for_certainty(item, exc)
         except HeldBack as exc:
             self._give_back(item, exc)

@@ -33,7 +33,7 @@ class Dispatcher:
         self._updates = UpdatePush(context, lookups, payloads)
 
     def send(self, item: OutboxItem) -> None:
-        """Send the item. Raises ServiceNowError, or NotYet if it is too early to send again."""
+        """Send the item. Raises ServiceNowError, or TooEarly if it is too early to send again."""
         with reading(self._context.engine) as conn:
             ticket = tickets.get(conn, item.ticket_id)
         if item.host != self._context.host:

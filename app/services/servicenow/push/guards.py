@@ -15,21 +15,21 @@ from app.services.servicenow.context import Context
 OVERTAKEN = "This took too long. Another process is handling it."
 
 
-class MayNotSendYet(Exception):
+class TooEarly(Exception):
     """It is too early to send again a write whose result is unknown."""
 
 
 def ensure_may_send(item: OutboxItem, context: Context) -> None:
     """The last check before a write.
 
-    Raises NotYet before the settle time of an attempt whose response was lost, and if another
+    Raises TooEarly before the settle time of an attempt whose response was lost, and if another
     process has taken over the item because the lease of this one expired.
     """
     if item.unconfirmed_since and context.now() < item.unconfirmed_since + context.settle:
-        raise MayNotSendYet("ServiceNow's last response was lost. The app checks the result first.")
+        raise TooEarly("ServiceNow's last response was lost. The app checks the result first.")
     with reading(context.engine) as conn:
         if not outbox.is_ours(conn, item):
-            raise MayNotSendYet(OVERTAKEN)
+            raise TooEarly(OVERTAKEN)
 
 
 def write_ahead(
@@ -38,12 +38,12 @@ def write_ahead(
     """Record on the ticket what is about to be sent, to recognize it in incoming changes.
 
     `theirs` are the values read just before, `read` the raw fields that are about to be written.
-    Raises NotYet if another process has taken over the item.
+    Raises TooEarly if another process has taken over the item.
     """
     with writing(context.engine) as conn:
         ticket = tickets.get(conn, item.ticket_id, for_update=True)
         if not outbox.note_sending(conn, item, at=their_time(context)):
-            raise MayNotSendYet(OVERTAKEN)
+            raise TooEarly(OVERTAKEN)
         agreed = {
             **mapping.recognised(ticket.sn_agreed, theirs),
             "sent": dict(sent),
@@ -59,7 +59,7 @@ def write_ahead_of_create(
     with writing(context.engine) as conn:
         ticket = tickets.get(conn, item.ticket_id, for_update=True)
         if not outbox.note_sending(conn, item, at=their_time(context)):
-            raise MayNotSendYet(OVERTAKEN)
+            raise TooEarly(OVERTAKEN)
         before = ticket.sn_agreed
         earlier = {**before.get("earlier", {}), **before.get("theirs", {})}
         agreed = {"ours": {}, "theirs": dict(said), "sent": dict(sent), "earlier": earlier}
