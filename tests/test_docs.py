@@ -17,6 +17,10 @@ LINK = re.compile(
 )
 # A file or folder of the project, written as code; a placeholder such as <noun> names none.
 NAMED = re.compile(r"`((?:app|tests|templates|partials|static|docs)/[\w./-]*)`")
+# A control in italics, as in *Retry now*; behind arrows it stands last.
+CONTROL = re.compile(r"(?<!\*)\*(?:[\w ]+ → )*([A-Z][^*→]+)\*(?!\*)")
+# Controls of ServiceNow and Replit.
+ELSEWHERE = {"Web service access only", "Application Registry", "Secrets"}
 
 
 def texts() -> list[Path]:
@@ -77,3 +81,14 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
 def test_the_files_that_documents_name_exist(path: Path) -> None:
     for name in NAMED.findall(path.read_text(encoding="utf-8")):
         assert (ROOT / name).exists(), f"{path.name} names {name}"
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/operations.md"])
+def test_the_controls_that_documents_name_are_on_the_pages(document: str) -> None:
+    pages = [path for folder in ("templates", "partials") for path in (ROOT / folder).rglob("*.*")]
+    shown = "\n".join(path.read_text(encoding="utf-8") for path in pages)
+    text = " ".join((ROOT / document).read_text(encoding="utf-8").split())
+    named = set(CONTROL.findall(text)) - ELSEWHERE
+    assert len(named) >= 3
+    for name in named:
+        assert name in shown, f"{document} names *{name}*, which is on no page"
