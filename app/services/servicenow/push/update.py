@@ -50,7 +50,7 @@ class UpdatePush:
         self._overlaps = ConcurrentEdits(context, lookups)
 
     def send(self, item: OutboxItem, ticket: Ticket) -> None:
-        """Send the differences. Raises ServiceNowError, or TooEarly if it is too early to send again.
+        """Send the differences. Raises ServiceNowError, or TooEarly if it is too early.
 
         A field that both sides changed is not sent. After the other fields are sent, the update is
         blocked with the kind `conflict`.
