@@ -195,7 +195,7 @@ def test_a_push_is_edited_in_the_dialog_and_sent_from_the_outbox(
     visitor.go("/servicenow/outbox?state=blocked")
     visitor.follow("Edit and send")
     visitor.page.get_by_label("ServiceNow resolution code").select_option("Fixed")
-    visitor.press("Send")
+    visitor.press("Send update")
     visitor.page.locator("#outbox-table").get_by_text("Done", exact=True).wait_for()
     assert visitor.page.locator("dialog[open]").count() == 0
     assert [one["close_code"] for one in instance.incidents.values()] == ["Fixed"]
