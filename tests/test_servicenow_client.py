@@ -1,9 +1,9 @@
 """The client against an instance over real HTTP: paging, retries, sign-in, sessions, slots."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -302,34 +302,60 @@ def test_no_secret_is_in_an_error_a_log_or_a_repr(
 # -- slots -------------------------------------------------------------------------------------
 
 
+class Held:
+    """Calls of other threads are held on their way out, with their slot, until they are let go."""
+
+    def __init__(self, slots: Sequence[httpx.Client]) -> None:
+        self._test = threading.current_thread()
+        self._came, self._open = threading.Semaphore(0), threading.Event()
+        for slot in slots:
+            slot.event_hooks = {"request": [self._hold]}
+
+    def _hold(self, _: httpx.Request) -> None:
+        if threading.current_thread() is not self._test:
+            self._came.release()
+            self._open.wait()
+
+    @contextmanager
+    def calling(self, client: ServiceNowClient, *, threads: int, held: int) -> Iterator[None]:
+        """So many threads call, and so many of their calls are held, neither more nor fewer."""
+        callers = [threading.Thread(target=client.whoami) for _ in range(threads)]
+        for caller in callers:
+            caller.start()
+        try:
+            assert all(self._came.acquire(timeout=20) for _ in range(held))
+            yield
+            assert not self._came.acquire(blocking=False)
+        finally:
+            self._open.set()
+            for caller in callers:
+                caller.join()
+
+
 def test_calls_run_beside_each_other_and_one_slot_is_kept_for_people(
-    client: ServiceNowClient, instance: Instance
+    running_simulator: RunningSimulator, basic: BasicAuth
 ) -> None:
-    instance.latency_seconds = 0.5
-    busy = [threading.Thread(target=client.whoami) for _ in range(3)]
-    started = time.monotonic()
-    for thread in busy:
-        thread.start()
-    time.sleep(0.05)
-    with client.click():
+    slots = build_slots(url=running_simulator.url, auth=basic, timeout=5, count=4)
+    with (
+        closing(ServiceNowClient(slots)) as client,
+        Held(slots).calling(client, threads=8, held=3),
+        client.click(),
+    ):
         client.whoami()
-    assert time.monotonic() - started < 2 * instance.latency_seconds
-    for thread in busy:
-        thread.join()
 
 
 def test_a_click_that_finds_no_slot_in_time_says_so(
-    connect: Connect, basic: BasicAuth, instance: Instance
+    running_simulator: RunningSimulator, basic: BasicAuth
 ) -> None:
-    client = connect(basic, count=1, click_seconds=0.2)
-    instance.latency_seconds = 0.6
-    busy = threading.Thread(target=client.whoami)
-    busy.start()
-    time.sleep(0.05)
-    with client.click(), pytest.raises(ServiceNowUnavailable) as caught:
+    slots = build_slots(url=running_simulator.url, auth=basic, timeout=5, count=1)
+    with (
+        closing(ServiceNowClient(slots, click_seconds=0.2)) as client,
+        Held(slots).calling(client, threads=1, held=1),
+        client.click(),
+        pytest.raises(ServiceNowUnavailable) as caught,
+    ):
         client.whoami()
     assert caught.value.kind is Kind.BUSY
-    busy.join()
 
 
 def test_a_date_without_a_zone_is_utc() -> None:
@@ -338,12 +364,3 @@ def test_a_date_without_a_zone_is_utc() -> None:
     for text in ("Tue, 24 Nov 2026 09:00:00 GMT", "Tue, 24 Nov 2026 09:00:00 -0000"):
         assert http_date(text) == moment
     assert http_date("yesterday") is None
-
-
-def test_background_calls_leave_one_slot_free_however_many_there_are(
-    client: ServiceNowClient, instance: Instance
-) -> None:
-    instance.latency_seconds = 0.05
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: client.whoami(), range(8)))
-    assert instance.most_under_way == 3
