@@ -1,9 +1,11 @@
 """Sessions: how they end, who sees them, and what their cookie is called."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -19,6 +21,7 @@ from app.security import SECURE_PREFIX, SESSION_COOKIE
 from app.services.accounts.sessions import browser_name
 from app.settings import Settings
 from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, account, soup
+from tests.desk import Desk
 
 ROOT = Path(__file__).resolve().parent.parent
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:132.0) Gecko/20100101 Firefox/132.0"
@@ -104,6 +107,39 @@ def test_polling_is_no_activity(
         assert is_in(browser, path, headers=headers)
     clock.forward(hours=1)
     assert not is_in(browser, path, headers=headers)
+
+
+def polls_of(page: Any) -> list[tuple[str, dict[str, str]]]:
+    """What a page asks for by itself: by htmx, or by a refresh with scripts off."""
+    parts = page.select("[hx-get][hx-trigger^='load delay'], [hx-get][hx-trigger*=every]")
+    refreshes = page.select("meta[http-equiv=refresh]")
+    return [
+        *((part["hx-get"], HTMX | json.loads(part.get("hx-headers", "{}"))) for part in parts),
+        *((tag["content"].partition("url=")[2], {}) for tag in refreshes),
+    ]
+
+
+def test_what_pages_ask_for_by_themselves_is_no_activity(
+    desk_app: FastAPI, visit: Visit, clock: Clock
+) -> None:
+    service, ticket = desk_app.state.services.servicenow, Desk(desk_app).ticket()
+    service.owed.pause_pushes("For a test", by="admin@example.com")
+    service.pushes.create_from_ticket(ticket.id, by="agent@example.com")
+    service.pulls.start(by="admin@example.com", limit=10)
+    browser = visit()
+    polls = [
+        poll
+        for path in (f"/tickets/{ticket.id}", "/servicenow")
+        for poll in polls_of(soup(browser.get(path).text))
+    ]
+    asked = {path for path, _ in polls}
+    assert {f"/servicenow/tickets/{ticket.id}/push", "/servicenow?polling=1"} <= asked
+    for _ in range(11):
+        clock.forward(hours=1)
+        assert all(is_in(browser, path, headers=headers) for path, headers in polls)
+    clock.forward(hours=1)
+    assert not any(is_in(browser, path, headers=headers) for path, headers in polls)
+    assert not is_in(browser)
 
 
 def test_every_part_that_polls_says_so() -> None:

@@ -1,11 +1,17 @@
 """What only a browser shows: dialogs, search as you type, Back, double clicks, policy."""
 
 import re
+from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
+from app.db.engine import reading, utc_now, writing
+from app.db.tables import sessions
+from app.settings import Settings
 from app.simulator import Instance
 from tests.both_sides import settled
+from tests.conftest import Live
 from tests.desk import Desk
 from tests.e2e.conftest import Visitor
 
@@ -182,6 +188,32 @@ def test_a_lost_session_leads_to_the_log_in(visitor: Visitor, live_desk: Desk) -
     visitor.page.get_by_label("Search").fill("printer")
     visitor.page.wait_for_url(re.compile("/login"))
     assert visitor.page.get_by_label("Password").is_visible()
+
+
+def test_a_page_that_asks_for_its_cards_by_itself_lets_an_idle_session_end(
+    visitor: Visitor, live_desk: Desk, live: Live, instance: Instance, settings: Settings
+) -> None:
+    def last_active(hours: float) -> datetime:
+        moment = utc_now() - timedelta(hours=hours)
+        with writing(live.app.state.engine) as conn:
+            conn.execute(sessions.update().values(last_active_at=moment))
+        return moment
+
+    service, ticket = live_desk.services.servicenow, live_desk.ticket()
+    service.owed.pause_pushes("For a test", by="admin@example.com")
+    service.pushes.create_from_ticket(ticket.id, by="desk@example.com")
+    visitor.sign_in("agent")
+    visitor.go(f"/tickets/{ticket.id}")
+    # What the page asks for when it is opened belongs to the opening.
+    visitor.page.wait_for_load_state("networkidle")
+    before = last_active(hours=settings.session_idle_hours - 1)
+    with visitor.page.expect_response(re.compile("/push$"), timeout=30_000) as answer:
+        pass
+    assert answer.value.status == 200
+    with reading(live.app.state.engine) as conn:
+        assert conn.execute(select(sessions.c.last_active_at)).scalar_one() == before
+    last_active(hours=settings.session_idle_hours)
+    visitor.page.wait_for_url(re.compile("/login"), timeout=30_000)
 
 
 def test_a_push_is_edited_in_the_dialog_and_sent_from_the_outbox(
