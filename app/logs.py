@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import secrets
 import sys
 from contextvars import ContextVar
@@ -16,7 +17,10 @@ log = logging.getLogger("app.requests")
 # Goes with the request into the threads that work for it.
 current_request: ContextVar[str] = ContextVar("current_request", default="")
 QUIET = ("httpx", "httpcore", "alembic", "asyncio", "multipart", "python_multipart")
-RESET = "/reset/"
+AFTER_RESET = re.compile(r"(reset/).+", re.IGNORECASE | re.DOTALL)
+# As long as half a token; of those, the names of articles and the ids of records are no secrets.
+LONG = re.compile(r"[A-Za-z0-9_-]{20,}")
+HARMLESS = re.compile(r"([a-z]+|[a-z0-9]{1,15})(-([a-z]+|[a-z0-9]{1,15}))*|([0-9a-f]{32}){1,2}")
 # Requests that are worth a line only when they fail.
 ROUTINE = ("/static/", "/healthz", "/readyz")
 
@@ -120,5 +124,6 @@ def _write(scope: Scope, status: int, *, milliseconds: float) -> None:
 
 
 def shown_path(path: str) -> str:
-    """The path without what must not be read in a log: the token of a reset link."""
-    return f"{RESET}..." if path.startswith(RESET) else path
+    """The path without what must not be read in a log: the token of a link, mistyped or not."""
+    path = AFTER_RESET.sub(r"\1...", path)
+    return LONG.sub(lambda found: found[0] if HARMLESS.fullmatch(found[0]) else "...", path)

@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import logs
+from app.models.accounts import Role
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 
@@ -87,3 +88,49 @@ def test_calls_and_static_files_that_went_well_are_no_news(
     told = [one.name for one in caplog.records]
     assert "app.requests" in told
     assert "app.servicenow" in told
+
+
+MISTYPED = (
+    "/reset/{}",
+    "/RESET/{}",
+    "/Reset/{}/",
+    "//reset/{}",
+    "/reset//{}",
+    "/reset/ {}",
+    "/reset{}",
+    "/reset:{}",
+    "/rest/{}",
+    "/login/{}/reset",
+    "/reset%2F{}",
+    "/reset%252f{}.",
+    "/{}",
+)
+
+
+def test_a_token_in_a_mistyped_path_is_in_no_log(
+    admin: TestClient, caplog: pytest.LogCaptureFixture, subtests: pytest.Subtests
+) -> None:
+    accounts = admin.app.state.services.accounts
+    _, token = accounts.invite_user("new@example.com", Role.AGENT)
+    for shape in MISTYPED:
+        for written in (token, token.upper(), token.lower(), token[:24], token[19:]):
+            with subtests.test(shape.format(written)), caplog.at_level(logging.DEBUG):
+                caplog.clear()
+                admin.get(shape.format(written))
+                admin.post(shape.format(written))
+                # The client of the test writes lines of its own.
+                ours = [one for one in caplog.records if one.name.startswith("app.")]
+                told = [f"{one.getMessage()} {vars(one)}" for one in ours]
+                assert len(told) == 2
+                assert not [line for line in told if written.lower() in line.lower()]
+
+
+def test_paths_without_a_token_are_logged_as_they_are() -> None:
+    for path in (
+        "/articles/outlook-keeps-asking-for-password/edit",
+        "/articles/benutzerkontensteuerung-unter-windows-11",
+        f"/servicenow/incidents/{'0a1b' * 8}",
+        "/api/sn/incidents/create-from-ticket/7",
+        "/servicenow/mapping/reset",
+    ):
+        assert logs.shown_path(path) == path
