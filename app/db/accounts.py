@@ -37,7 +37,6 @@ class Change(TypedDict, total=False):
     active: bool
     role: Role
     password_hash: str
-    name: str
     time_zone: str | None
 
 
@@ -135,9 +134,14 @@ def active_admin_ids(conn: Connection) -> Sequence[int]:
     return conn.execute(query.order_by(users.c.id).with_for_update()).scalars().all()
 
 
-def change_user(conn: Connection, user_id: int, **values: Unpack[Change]) -> None:
-    """Raises IntegrityError when another account has the name."""
-    named = name_columns(values.pop("name")) if "name" in values else {}
+def change_user(
+    conn: Connection, user_id: int, *, name: str | None = None, **values: Unpack[Change]
+) -> None:
+    """Change an account, and its name if one is given.
+
+    Raises IntegrityError when another account has the name.
+    """
+    named = name_columns(name) if name is not None else {}
     conn.execute(update(users).where(users.c.id == user_id).values({**values, **named}))
 
 
