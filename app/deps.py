@@ -20,7 +20,7 @@ from app.services.copilot.model_registry import ModelRegistry
 from app.services.copilot.service import CopilotService
 from app.services.copilot.settings import CopilotSettings
 from app.services.copilot.similar import SimilarService
-from app.services.copilot.suggestions import SuggestionService as SuggestingService
+from app.services.copilot.suggestions import SuggestionService
 from app.services.copilot.training import Training as TrainingService
 from app.services.copilot.triage import TriageService
 from app.services.dashboard import DashboardService
@@ -43,7 +43,7 @@ class Services:
     copilot: CopilotService
     knowledge: ArticleService
     similar: SimilarService
-    suggestions: SuggestingService
+    suggestions: SuggestionService
     privacy: PrivacyService
     drafting: DraftingService
     servicenow: ServiceNowService
@@ -78,7 +78,7 @@ async def get_knowledge(request: Request) -> ArticleService:
     return _services(request).knowledge
 
 
-async def get_governance(request: Request) -> CopilotSettings:
+async def get_copilot_settings(request: Request) -> CopilotSettings:
     return _services(request).copilot_settings
 
 
@@ -119,7 +119,7 @@ async def get_similar(request: Request) -> SimilarService:
     return _services(request).similar
 
 
-async def get_suggesting(request: Request) -> SuggestingService:
+async def get_suggestions(request: Request) -> SuggestionService:
     return _services(request).suggestions
 
 
@@ -141,14 +141,14 @@ Accounts = Annotated[AccountService, Depends(get_accounts)]
 Tickets = Annotated[TicketService, Depends(get_tickets)]
 Copilot = Annotated[CopilotService, Depends(get_copilot)]
 Similar = Annotated[SimilarService, Depends(get_similar)]
-SuggestionService = Annotated[SuggestingService, Depends(get_suggesting)]
+Suggestions = Annotated[SuggestionService, Depends(get_suggestions)]
 Knowledge = Annotated[ArticleService, Depends(get_knowledge)]
 Decisions = Annotated[DecisionService, Depends(get_decisions)]
 Dashboard = Annotated[DashboardService, Depends(get_dashboard)]
 AccuracyFigures = Annotated[AccuracyService, Depends(get_accuracy)]
 Models = Annotated[ModelRegistry, Depends(get_models)]
 Training = Annotated[TrainingService, Depends(get_training)]
-CopilotRules = Annotated[CopilotSettings, Depends(get_governance)]
+CopilotRules = Annotated[CopilotSettings, Depends(get_copilot_settings)]
 Drafting = Annotated[DraftingService, Depends(get_drafting)]
 LiveDrafting = Annotated[
     DraftingService,

@@ -247,7 +247,7 @@ class ServiceNowUnavailable(ServiceNowError):
 
 
 class HeldBack(ServiceNowUnavailable):
-    """No call was made: no slot is free, or the pace that the instance allows is used up."""
+    """No call was made: no slot is free, or the rate limit of the instance is reached."""
 
 
 class TooSlow(ServiceNowUnavailable):

@@ -35,7 +35,7 @@ from app.traffic import CountRequests, Traffic
 from app.version import VERSION
 from app.web import ROOT, install_error_handlers, make_templates
 from app.wiring import make_services
-from app.worker import Bells, Worker
+from app.worker import WakeUps, Worker
 
 # Each takes 19 MiB and a core.
 PASSWORD_CHECKS_AT_ONCE = 2
@@ -94,16 +94,16 @@ def create_app(
     settings = with_secret_key(settings)
     engine = engine or make_engine(settings.database_url)
     migrate.prepare(engine)
-    bells, traffic = Bells(), Traffic()
+    wake_ups, traffic = WakeUps(), Traffic()
     services = make_services(
-        settings, engine, bells.ring, load_triage=load_triage, training=training, now=now
+        settings, engine, wake_ups.set, load_triage=load_triage, training=training, now=now
     )
     if engine.dialect.name == "sqlite":
         # One process per SQLite file: what was sending or training before this start is gone.
         services.servicenow.recover()
         services.training.recover()
     pulse = HealthService(engine, longest_step=_longest_step(settings))
-    worker = _worker(services, pulse, bells, traffic, seconds=settings.worker_seconds)
+    worker = _worker(services, pulse, wake_ups, traffic, seconds=settings.worker_seconds)
     app = FastAPI(
         title="Smart IT Copilot",
         version=VERSION,
@@ -127,7 +127,7 @@ def _longest_step(settings: Settings) -> float:
 
 
 def _worker(
-    services: Services, pulse: HealthService, bells: Bells, traffic: Traffic, *, seconds: float
+    services: Services, pulse: HealthService, wake_ups: WakeUps, traffic: Traffic, *, seconds: float
 ) -> Worker:
     return Worker(
         services.servicenow,
@@ -135,7 +135,7 @@ def _worker(
         services.similar,
         services.knowledge,
         pulse,
-        bells,
+        wake_ups,
         traffic,
         seconds=seconds,
     )

@@ -77,7 +77,7 @@ def make_client(
         slots,
         click_seconds=settings.timeout_seconds,
         bulk_seconds=settings.bulk_timeout_seconds,
-        pace=RateLimiter(now),
+        rate_limiter=RateLimiter(now),
     )
 
 

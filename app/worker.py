@@ -31,7 +31,7 @@ def tick(servicenow: ServiceNowService, *, stopping: Callable[[], bool] = lambda
     servicenow.history.purge_due()
 
 
-class Bells:
+class WakeUps:
     """Cuts the pauses of the worker's threads short."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Bells:
         # New tickets wait for their words.
         self.unread = threading.Event()
 
-    def ring(self) -> None:
+    def set(self) -> None:
         self.push.set()
         self.imports.set()
         self.background.set()
@@ -60,7 +60,7 @@ class Worker:
         similar: SimilarService,
         knowledge: ArticleService,
         health: HealthService,
-        bells: Bells,
+        wake_ups: WakeUps,
         traffic: Traffic,
         *,
         seconds: float,
@@ -70,7 +70,7 @@ class Worker:
         self._similar = similar
         self._knowledge = knowledge
         self._health = health
-        self._bells = bells
+        self._wake_ups = wake_ups
         self._traffic = traffic
         self._seconds = seconds
         self._stop = threading.Event()
@@ -97,7 +97,7 @@ class Worker:
         sent is settled or looked up later.
         """
         self._stop.set()
-        self._bells.ring()
+        self._wake_ups.set()
         until = time.monotonic() + seconds
         self._threads[0].join(seconds)
         self._servicenow.close()
@@ -115,10 +115,10 @@ class Worker:
                 at_start.pop(0)()
             servicenow.delivery.deliver_due(stopping=stopping)
 
-        self._loop("pushes", look, self._bells.push)
+        self._loop("pushes", look, self._wake_ups.push)
 
     def _pull(self) -> None:
-        self._loop("pulls", self._pull_and_purge, self._bells.imports)
+        self._loop("pulls", self._pull_and_purge, self._wake_ups.imports)
 
     def _pull_and_purge(self) -> None:
         stopping = self._stopping("pulls")
@@ -129,8 +129,8 @@ class Worker:
         finally:
             self._importing.clear()
         if pulled:
-            self._bells.unread.set()
-            self._bells.background.set()
+            self._wake_ups.unread.set()
+            self._wake_ups.background.set()
         self._servicenow.incoming.run_due(stopping=stopping)
         self._servicenow.history.purge_due()
 
@@ -146,7 +146,7 @@ class Worker:
             finally:
                 self._indexing.clear()
 
-        self._loop("search", look, self._bells.unread)
+        self._loop("search", look, self._wake_ups.unread)
 
     def _let_pass(self, *work: threading.Event) -> None:
         """Let requests go first, and the `work` of other jobs."""
@@ -162,14 +162,14 @@ class Worker:
                 pause=lambda: self._let_pass(self._importing, self._indexing),
             )
 
-        self._loop("learning", look, self._bells.background)
+        self._loop("learning", look, self._wake_ups.background)
 
     def _train(self) -> None:
         def look() -> None:
             if self._learning.train(stopping=self._stopping("training")):
-                self._bells.background.set()
+                self._wake_ups.background.set()
 
-        self._loop("training", look, self._bells.training)
+        self._loop("training", look, self._wake_ups.training)
 
     def _stopping(self, name: str) -> Callable[[], bool]:
         """What a long job asks between two steps: whether to stop. To ask is a sign of life."""
@@ -180,7 +180,7 @@ class Worker:
 
         return stopping
 
-    def _loop(self, name: str, look: Callable[[], object], bell: threading.Event) -> None:
+    def _loop(self, name: str, look: Callable[[], object], wake_up: threading.Event) -> None:
         away = False
         while not self._stop.is_set():
             self._health.beat(name)
@@ -194,5 +194,5 @@ class Worker:
                 away = True
             except Exception:  # The loop must outlive whatever breaks in it.
                 log.exception("worker %s stumbled", name)
-            bell.wait(self._seconds)
-            bell.clear()
+            wake_up.wait(self._seconds)
+            wake_up.clear()

@@ -226,7 +226,7 @@ def test_all_tries_of_a_bulk_page_share_one_deadline(
             bulk_seconds=20,
             sleep=sleep,
             monotonic=lambda: moment[0],
-            pace=pace,
+            rate_limiter=pace,
         ) as client,
         pytest.raises(ServiceNowUnavailable),
     ):

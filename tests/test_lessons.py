@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, func, select
 
-from app.copilot.same_text import fingerprint, likeness, sketch
+from app.copilot.same_text import fingerprint, similarity, sketch
 from app.db import tables
 from app.db.engine import reading
 from tests.conftest import Clock
@@ -101,7 +101,7 @@ def test_the_sketch_of_a_text_is_small_and_stable() -> None:
     assert all(0 <= mark < 2**63 for mark in marks)
     assert marks == sketch(text.upper())
     assert fingerprint(text) == fingerprint(text.replace(" ", "  "))
-    assert likeness(text, "") == 0.0
+    assert similarity(text, "") == 0.0
     assert sketch("") == ()
 
 

@@ -65,7 +65,7 @@ def basic(instance: Instance) -> BasicAuth:
 @pytest.fixture
 def client(connect: Connect, basic: BasicAuth, sleeps: Sleeps) -> ServiceNowClient:
     pace = RateLimiter(lambda: datetime.now(UTC) + timedelta(seconds=sum(sleeps)))
-    return connect(basic, sleep=sleeps, pace=pace)
+    return connect(basic, sleep=sleeps, rate_limiter=pace)
 
 
 def oauth(running: RunningSimulator, instance: Instance, **grant: str) -> OAuth:

@@ -62,9 +62,9 @@ class Articles:
         asked = [spaced(cleaned(text))]
         words = self._by_words @ self._words.transform(asked).T
         letters = self._by_letters @ self._letters.transform(asked).T
-        likeness = (words + letters).toarray().ravel() / 2
+        similarity = (words + letters).toarray().ravel() / 2
         known = [OTHER_CATEGORY + shares.get(one.category, 0.5) for one in self._articles]
-        scores = likeness * np.array(known)
+        scores = similarity * np.array(known)
         return tuple(
             Match(self._articles[i], float(scores[i]))
             for i in scores.argsort()[::-1][:limit].tolist()

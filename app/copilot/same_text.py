@@ -31,7 +31,7 @@ def sketch(text: str) -> tuple[int, ...]:
     return tuple(sorted(_number(group) for group in _groups(text))[:SKETCH])
 
 
-def likeness(one: str, other: str) -> float:
+def similarity(one: str, other: str) -> float:
     """The share of four-letter groups that both have, 0 to 1."""
     ours, theirs = _groups(one), _groups(other)
     every = ours | theirs

@@ -10,7 +10,7 @@ from functools import cache
 from app.copilot.knowledge import load_examples
 from app.copilot.tokenizer import problem_words
 
-# Under this likeness nothing is shown.
+# Below this similarity nothing is shown.
 LEAST_SCORE = 0.15
 # Fewer pairs than this say nothing about a score.
 FEWEST_PAIRS = 30
@@ -108,7 +108,7 @@ def calibrate(pairs: Iterable[tuple[float, bool]], *, basis: str) -> Calibration
 
 
 def _falls(lower: tuple[float, int, int], higher: tuple[float, int, int]) -> bool:
-    """A smaller share for more likeness, the same likeness, or too few pairs for a share."""
+    """A smaller share for more similarity, the same similarity, or too few pairs for a share."""
     if higher[0] == lower[0]:
         return True
     return higher[1] / higher[2] < lower[1] / lower[2] or higher[2] < FEWEST_PAIRS

@@ -152,7 +152,7 @@ def linked_ids(conn: Connection, host: str, sys_ids: Sequence[str]) -> tuple[str
 
 
 def known_ids(conn: Connection, host: str, *, after: str, limit: int) -> tuple[str, ...]:
-    """The next sys_ids that a ticket or the mirror knows, in their order."""
+    """The next sys_ids of linked and of cached incidents, in their order."""
     ours = select(tickets.c.sn_sys_id.label("sys_id")).where(
         tickets.c.sn_host == host, tickets.c.sn_sys_id > after
     )

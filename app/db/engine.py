@@ -231,5 +231,5 @@ def refresh_statistics(engine: Engine) -> None:
 
 
 def utc_now() -> datetime:
-    """The only clock of the house."""
+    """The only clock of the app."""
     return datetime.now(UTC)

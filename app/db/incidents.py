@@ -1,4 +1,4 @@
-"""The mirror of incidents, what is known of the instance, and its small lists."""
+"""Cached incidents, what is known of the instance, and its small lists."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ STEPS_TO_LEARN = 2
 
 
 def store(conn: Connection, found: Iterable[Incident], *, now: datetime) -> None:
-    """Put incidents into the mirror as just seen."""
+    """Cache incidents as just seen."""
     seen = tuple(found)
     _write(conn, prepared(conn.dialect, seen), now=now)
     search.index_incidents(conn, [one.sys_id for one in seen])
@@ -67,7 +67,7 @@ def find(conn: Connection, sys_id: str) -> MirroredIncident | None:
 
 
 def known(conn: Connection, sys_ids: Sequence[str]) -> dict[str, Incident]:
-    """Those of the given incidents that the mirror holds."""
+    """Those of the given incidents that are cached."""
     rows = conn.execute(select(incidents).where(incidents.c.sys_id.in_(sys_ids))).mappings()
     return {row["sys_id"]: Incident(**{name: row[name] for name in COLUMNS}) for row in rows}
 
@@ -90,7 +90,7 @@ def _matching(search: str, state: str) -> list[ColumnElement[bool]]:
 def recent(
     conn: Connection, *, search: str, state: str, limit: int, offset: int
 ) -> tuple[MirroredIncident, ...]:
-    """One page of the mirror, latest update first."""
+    """One page of cached incidents, latest update first."""
     query = (
         _with_ticket()
         .where(*_matching(search, state))
@@ -172,7 +172,7 @@ def choices_read_at(conn: Connection, host: str, elements: Sequence[str]) -> dat
 
 
 def value_counts(conn: Connection, field: str) -> dict[str, int]:
-    """How many incidents of the mirror carry each value of a field, the most frequent first."""
+    """How many cached incidents have each value of a field, the most frequent first."""
     column = incidents.c[field]
     query = select(column, func.count()).group_by(column).order_by(func.count().desc(), column)
     return {row[0]: row[1] for row in conn.execute(query)}

@@ -1,4 +1,4 @@
-"""The tie between a ticket and an incident: the `sn_*` columns, and what they owe."""
+"""Links of tickets and incidents: the `sn_*` columns, and the outbox items they cause."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -139,7 +139,7 @@ def note_failure(conn: Connection, ticket_id: int, error: str) -> None:
 def enqueue_update(
     conn: Connection, ticket: Ticket, *, host: str, by: str, now: datetime
 ) -> OutboxItem:
-    """Owe ServiceNow the ticket's own fields; a push not yet taken for sending is joined."""
+    """Enqueue an update of the ticket's own fields; an item that is not claimed yet is joined."""
     waiting = outbox.find_update(conn, ticket.id)
     if waiting is not None:
         if waiting.state is OutboxState.BLOCKED:
@@ -168,13 +168,13 @@ def enqueue_waiting_notes(conn: Connection, ticket: Ticket, *, host: str, now: d
 def enqueue_note(
     conn: Connection, ticket: Ticket, note: TicketEvent, *, host: str, by: str, now: datetime
 ) -> OutboxItem:
-    """Owe ServiceNow one note, once; again when it was given up with an earlier link."""
-    owed = outbox.find_note(conn, note.id)
-    if owed is not None and owed.state is OutboxState.DISCARDED:
+    """Enqueue one note, once; again if it was discarded with an earlier link."""
+    known = outbox.find_note(conn, note.id)
+    if known is not None and known.state is OutboxState.DISCARDED:
         return outbox.requeue(
-            conn, owed, generation=ticket.sn_generation, host=host, by=by, now=now
+            conn, known, generation=ticket.sn_generation, host=host, by=by, now=now
         )
-    return owed or outbox.add(
+    return known or outbox.add(
         conn,
         ticket_id=ticket.id,
         generation=ticket.sn_generation,

@@ -1,4 +1,4 @@
-"""The outbox: pushes we owe, claimed and settled by guarded updates."""
+"""The outbox: pushes to send, claimed and settled by guarded updates."""
 
 from datetime import datetime, timedelta
 from typing import NotRequired, TypedDict, Unpack
@@ -221,7 +221,7 @@ def is_ours(conn: Connection, item: OutboxItem) -> bool:
 
 
 def note_sending(conn: Connection, item: OutboxItem, *, at: datetime) -> bool:
-    """A write of the attempt that `item` is goes out; False when it was overtaken.
+    """A write of the attempt that `item` is goes out; False when its lease was lost.
 
     `at` is by the instance's clock, as the stamps of what it writes.
     """

@@ -64,7 +64,7 @@ class Desk:
 
 
 def fill(desk: Desk, *, count: int, now: datetime, seed: int = 7) -> None:
-    """Open and work `count` tickets; one push ends up owed, one blocked."""
+    """Create and work on `count` tickets; one push ends up waiting, one blocked."""
     dice = random.Random(seed)
     with TEXTS.open(encoding="utf-8", newline="") as lines:
         texts = list(csv.DictReader(lines))

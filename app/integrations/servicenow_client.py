@@ -70,14 +70,16 @@ class ServiceNowClient:
         *,
         click_seconds: float = 15,
         bulk_seconds: float = 65,
-        pace: RateLimiter | None = None,
+        rate_limiter: RateLimiter | None = None,
         sleep: Callable[[float], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._slots = ConnectionPool(
             slots, click_seconds=click_seconds, bulk_seconds=bulk_seconds, monotonic=monotonic
         )
-        self._calls = Calls(self._slots, pace or RateLimiter(), sleep=sleep, monotonic=monotonic)
+        self._calls = Calls(
+            self._slots, rate_limiter or RateLimiter(), sleep=sleep, monotonic=monotonic
+        )
 
     def close(self) -> None:
         """End the calls under way and close the connections; it cannot be used after that."""

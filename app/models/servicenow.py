@@ -1,4 +1,4 @@
-"""Incidents, what we owe the instance, and how its connection stands."""
+"""Incidents, outbox items, and the status of the connection."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,7 +59,7 @@ class Incident(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MirroredIncident:
-    """An incident as our mirror last saw it, and the ticket it is here, if any."""
+    """A cached incident, and its ticket, if any."""
 
     incident: Incident
     fetched_at: datetime

@@ -171,7 +171,7 @@ class HistoryPage:
 class MapLine:
     """One value and what it becomes; `name` is that of its form field.
 
-    `count` incidents of the mirror carry it; `unmapped` says that it tells nothing here.
+    `count` cached incidents have it; `unmapped` is set if no value here stands for it.
     """
 
     name: str
@@ -203,7 +203,7 @@ class MappedWords:
 
 @dataclass(frozen=True, slots=True)
 class MappedIncident:
-    """An incident of the mirror, what its ticket would say, and what a push back would send."""
+    """A cached incident, what its ticket would say, and what an update would send back."""
 
     sys_id: str
     number: str
@@ -215,7 +215,7 @@ class MappedIncident:
 
 @dataclass(frozen=True, slots=True)
 class Unmapped:
-    """A value of the mirror that says nothing here."""
+    """A value of the cached incidents that is not mapped."""
 
     field: str
     value: str

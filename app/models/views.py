@@ -106,7 +106,7 @@ class IncidentRow:
 
 @dataclass(frozen=True, slots=True)
 class IncidentList:
-    """One page of the mirror."""
+    """One page of cached incidents."""
 
     rows: tuple[IncidentRow, ...]
     total: int

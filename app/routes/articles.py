@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from app.deps import Copilot, CurrentUser, Knowledge, SuggestionService, require
+from app.deps import Copilot, CurrentUser, Knowledge, Suggestions, require
 from app.errors import Conflict, Invalid
 from app.models.accounts import Role
 from app.models.form_basis import Basis
@@ -89,13 +89,13 @@ def show(
     request: Request,
     slug: Slug,
     knowledge: Knowledge,
-    suggesting: SuggestionService,
+    suggestions: Suggestions,
     user: CurrentUser,
 ) -> Response:
     """Show an article, to staff with its usage as a suggestion."""
     article = knowledge.read(slug, user)
     agent = user.role.may_act_as(Role.AGENT)
-    figures = suggesting.figures(slug) if agent else None
+    figures = suggestions.figures(slug) if agent else None
     return page(request, "articles/show.html", article=article, figures=figures)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
-from app.deps import CurrentUser, SuggestionService, Tickets
+from app.deps import CurrentUser, Suggestions, Tickets
 from app.errors import Invalid
 from app.models.tickets import SUBJECT_LENGTH, NewTicket
 from app.routes.forms import Typed, checked
@@ -24,13 +24,13 @@ def ask(request: Request, _: CurrentUser, helped: bool = False) -> Response:
 
 @pages.post("")
 def answers(
-    request: Request, suggesting: SuggestionService, _: CurrentUser, text: Typed = "", key: Key = ""
+    request: Request, suggestions: Suggestions, _: CurrentUser, text: Typed = "", key: Key = ""
 ) -> Response:
     """Suggest fixes for a description; only the list for htmx.
 
     A POST request, so that the description does not appear in access logs.
     """
-    found = suggesting.answers(text)
+    found = suggestions.answers(text)
     if is_partial(request):
         return fragment(request, "ask/answers.html", answers=found, asked=bool(text.strip()))
     return _page(request, answers=found, text=text, key=key)
@@ -38,7 +38,7 @@ def answers(
 
 @pages.post("/helped")
 def helped(
-    suggesting: SuggestionService,
+    suggestions: Suggestions,
     user: CurrentUser,
     slug: Annotated[str, Form(max_length=100), Storable] = "",
     text: Typed = "",
@@ -46,7 +46,7 @@ def helped(
 ) -> Response:
     """Record that an article solved the problem without a ticket."""
     asked = str(checked(TicketIn, {"subject": "x", "description": text}).description)
-    suggesting.helped(slug, asked, key=key or uuid.uuid4().hex, viewer=user)
+    suggestions.helped(slug, asked, key=key or uuid.uuid4().hex, viewer=user)
     return see_other("/ask?helped=true")
 
 

@@ -227,7 +227,7 @@ class PushOut(BaseModel):
             next_try_at=utc(status.next_try_at),
             error=status.error,
             duplicates=[
-                DuplicateOut(sys_id=twin.sys_id, number=twin.number) for twin in status.duplicates
+                DuplicateOut(sys_id=one.sys_id, number=one.number) for one in status.duplicates
             ],
         )
 

@@ -18,7 +18,7 @@ from app.errors import Conflict, Invalid, NotAllowed
 from app.models.accounts import Role, User
 from app.models.form_basis import Basis
 from app.models.knowledge import Article, ArticleDraft, ArticleList
-from app.services.tickets.edit_conflict import overtaken
+from app.services.tickets.edit_conflict import edit_conflict
 
 LISTED_AT_MOST = 500
 INDEXED_AT_ONCE = 250
@@ -139,7 +139,7 @@ class ArticleService:
             if contested := basis.contested(own, now):
                 now["public"] = article.audience
                 told = {FORM_NAMES.get(name, name): now[name] for name in contested}
-                raise overtaken("article", article.updated_by, told)
+                raise edit_conflict("article", article.updated_by, told)
             merged = replace(article.draft, **own)
             if merged != article.draft:
                 articles.change(conn, article, merged, by=by.email, now=self._now())

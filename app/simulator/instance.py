@@ -152,7 +152,7 @@ class Instance(Store):
             self._insert(record)
         return record
 
-    # -- what the door asks for -----------------------------------------------------------------
+    # -- what the endpoints ask for -------------------------------------------------------------
 
     def apply_due(self) -> None:
         """Writes and side effects whose time has come."""

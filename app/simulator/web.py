@@ -1,4 +1,4 @@
-"""The HTTP door of an instance: sign-in, sessions, faults, limits; then the Table API."""
+"""The HTTP interface of an instance: sign-in, sessions, faults, limits; then the Table API."""
 
 import asyncio
 import json
@@ -32,15 +32,17 @@ def create_app(
     instance: Instance, *, base_url: str = "http://testserver", control: bool = True
 ) -> Starlette:
     """The instance as an ASGI app; with `control` other processes may switch faults on."""
-    door = _Door(instance, base_url)
+    endpoints = _Endpoints(instance, base_url)
     routes = [
-        Route("/oauth_token.do", door.token, methods=["POST"]),
-        Route("/nav_to.do", door.people, methods=["GET"]),
-        Route("/incident.do", door.people, methods=["GET"]),
-        Route("/{path:path}", door.api, methods=METHODS),
+        Route("/oauth_token.do", endpoints.token, methods=["POST"]),
+        Route("/nav_to.do", endpoints.people, methods=["GET"]),
+        Route("/incident.do", endpoints.people, methods=["GET"]),
+        Route("/{path:path}", endpoints.api, methods=METHODS),
     ]
     if control:
-        routes.insert(0, Route("/_control/{what}", door.control, methods=["GET", "POST", "DELETE"]))
+        routes.insert(
+            0, Route("/_control/{what}", endpoints.control, methods=["GET", "POST", "DELETE"])
+        )
     return Starlette(routes=routes)
 
 
@@ -50,7 +52,7 @@ def _outlasts_its_quota(instance: Instance, call: Call) -> bool:
     return most is not None and call.sys_id is None and wanted.isdigit() and int(wanted) > most
 
 
-class _Door:
+class _Endpoints:
     def __init__(self, instance: Instance, base_url: str) -> None:
         self._instance = instance
         self._base_url = base_url
@@ -255,7 +257,7 @@ class _Door:
             await asyncio.sleep(0)
         return Response(status_code=502)
 
-    # -- the control door ----------------------------------------------------------------------
+    # -- the control route ----------------------------------------------------------------------
 
     async def control(self, request: Request) -> Response:
         """faults, reset, state, switches, incidents: for other processes."""

@@ -1,4 +1,4 @@
-"""Tables of the integration: what is owed, the mirror, the pulls, the instance."""
+"""Tables of the integration: outbox, cached incidents, import runs, the instance."""
 
 from sqlalchemy import (
     JSON,

@@ -29,7 +29,7 @@ MANDATORY = re.compile(r"following fields are mandatory:\s*(.+)", re.DOTALL)
 BUSINESS_RULE = re.compile(r"aborted by Business Rule '([^'^]+)")
 SHOWN = 200
 # Reads are not repeated later, pushes are: true of both.
-TRY_AGAIN = "Try again in a while; pushes that are owed do so by themselves."
+TRY_AGAIN = "Try again later. Waiting updates are sent automatically."
 Record = dict[str, str]
 
 
@@ -226,7 +226,7 @@ def _failure(response: httpx.Response, body: dict[str, Any]) -> ServiceNowError:
             if "X-RateLimit-Rule" in response.headers or wait
             else "ServiceNow is busy (HTTP 429).",
             kind=Kind.RATE,
-            hint="Try again when the instance allows it; pushes that are owed do so by themselves.",
+            hint=TRY_AGAIN,
             retry_after=wait,
             details=details,
         )

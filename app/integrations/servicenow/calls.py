@@ -33,13 +33,13 @@ class Calls:
     def __init__(
         self,
         slots: ConnectionPool,
-        pace: RateLimiter,
+        rate_limiter: RateLimiter,
         *,
         sleep: Callable[[float], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._slots = slots
-        self._pace = pace
+        self._rate_limiter = rate_limiter
         self._sleep = slots.pause if sleep is None else sleep
         self._monotonic = monotonic
 
@@ -99,7 +99,7 @@ class Calls:
 
         with self._slots.deadline(), self._slots.take() as slot:
             if not self._slots.for_a_person():
-                self._pace.hold_back(under_way=self._slots.under_way())
+                self._rate_limiter.hold_back(under_way=self._slots.under_way())
             deadline = {"deadline": time.monotonic() + self._slots.left()}
             try:
                 response = slot.request(method, path, extensions=deadline, **options)
@@ -112,7 +112,7 @@ class Calls:
             except ServiceNowError as exc:
                 ended(exc.kind)
                 raise
-            self._pace.learn(response)
+            self._rate_limiter.learn(response)
         # Read to its end, it would only hold the response that holds it: a cycle of a megabyte.
         response.stream = httpx.ByteStream(b"")
         ended(response.status_code, response.headers)

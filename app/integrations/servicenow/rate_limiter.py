@@ -1,4 +1,4 @@
-"""The pace an instance allows: our calls counted against the limit that its answers name."""
+"""The rate limiter: our calls counted against the limit that an instance's answers name."""
 
 import re
 import threading

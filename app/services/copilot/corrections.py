@@ -25,7 +25,7 @@ class Recalled:
     """A correction and the similarity of its text, 0 to 1."""
 
     lesson: Lesson
-    likeness: float
+    similarity: float
 
     def instead_of(self, said: Prediction) -> Prediction:
         """The prediction with the corrected value; the model's value becomes the runner-up."""
@@ -34,7 +34,7 @@ class Recalled:
             said,
             value=lesson.value,
             sure=True,
-            confidence=self.likeness,
+            confidence=self.similarity,
             runner_up=said.value if said.value != lesson.value else said.runner_up,
             words_for=(),
             words_against=(),
@@ -89,7 +89,7 @@ def _first_alike(text: str, candidates: Sequence[tuple[Lesson, str]]) -> dict[Fi
     found: dict[Field, Recalled] = {}
     for lesson, other in candidates:
         if lesson.field not in found:
-            alike = same_text.likeness(text, masked(other))
+            alike = same_text.similarity(text, masked(other))
             if alike >= same_text.NEARLY_SAME:
                 found[lesson.field] = Recalled(lesson, alike)
     return found

@@ -1,4 +1,4 @@
-"""The door of the Copilot: triage for tickets."""
+"""The Copilot as other services see it: triage for tickets."""
 
 import logging
 import threading

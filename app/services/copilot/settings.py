@@ -15,7 +15,7 @@ from app.models.accounts import User
 from app.models.form_basis import Basis
 from app.models.tickets import Priority
 from app.models.triage import Field, Matrix, Mode, SettingChange
-from app.services.tickets.edit_conflict import overtaken
+from app.services.tickets.edit_conflict import edit_conflict
 
 HISTORY_SHOWN = 20
 MATRIX = "matrix"
@@ -87,7 +87,7 @@ class CopilotSettings:
             if contested := basis.contested(own, now):
                 last = copilot_settings.latest(conn).get(MATRIX)
                 told = {name: now[name] for name in contested}
-                raise overtaken("matrix", last.changed_by if last else None, told)
+                raise edit_conflict("matrix", last.changed_by if last else None, told)
             if now | own != now:
                 copilot_settings.add(conn, MATRIX, now | own, by=by.email, now=self._now())
 

@@ -104,16 +104,16 @@ class SimilarService:
         measure = self._current()
         with reading(self._engine) as conn:
             scored = _scored(conn, problem_words(subject, description), measure, but=but)
-            return _with_sources(conn, _likest(scored, measure))
+            return _with_sources(conn, _most_similar(scored, measure))
 
     def around(self, subject: str, description: str, *, but: int | None = None) -> Around:
         """As `to_text`, with the labelled tickets of the same search."""
         measure = self._current()
         with reading(self._engine) as conn:
             scored = _scored(conn, problem_words(subject, description), measure, but=but)
-            matches = _with_sources(conn, _likest(scored, measure))
+            matches = _with_sources(conn, _most_similar(scored, measure))
             known = similar.confirmed(conn, [one.ref for _, one in scored if _is_ticket(one)])
-        near = _likest([pair for pair in scored if pair[1].ref in known], measure)
+        near = _most_similar([pair for pair in scored if pair[1].ref in known], measure)
         labelled = tuple(
             Neighbour(int(one.ref), masked(known[one.ref][0]), known[one.ref][1], alike.share)
             for one, _, alike in near[:NEIGHBOURS]
@@ -215,7 +215,7 @@ def _scored(
     return sorted(scored, key=lambda pair: pair[0], reverse=True)
 
 
-def _likest(
+def _most_similar(
     scored: Sequence[tuple[float, Candidate]], measure: Measure
 ) -> list[tuple[Candidate, float, Bin]]:
     found = []

@@ -26,7 +26,7 @@ from app.models.servicenow_pages import (
 from app.models.tickets import Priority, TicketStatus
 from app.services.servicenow.connection.lookups import Lookups
 from app.services.servicenow.context import Context
-from app.services.tickets.edit_conflict import overtaken
+from app.services.tickets.edit_conflict import edit_conflict
 
 ELEMENTS = ("state", "priority", "category")
 SHOWN = 20
@@ -126,7 +126,7 @@ class MappingAdmin:
             own, contested = _own(typed, lines)
             if contested:
                 told = {name: lines[name] for name in contested}
-                raise overtaken("mapping", stored.changed_by if stored else None, told)
+                raise edit_conflict("mapping", stored.changed_by if stored else None, told)
             maps = _checked(lines | own, known)
             if self._note_change(conn, maps, known, by=by):
                 mappings.store(conn, host, maps.stored, by=by, now=now)

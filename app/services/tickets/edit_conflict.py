@@ -8,7 +8,7 @@ from app.errors import Conflict
 SHOWN = 80
 
 
-def overtaken(what: str, who: str | None, now: Mapping[str, object]) -> Conflict:
+def edit_conflict(what: str, who: str | None, now: Mapping[str, object]) -> Conflict:
     """The error for a form on `what`; `now` has the current value of each contested field."""
     return Conflict(
         f"{who or 'Smart IT Copilot'} changed this {what} while you were editing.",

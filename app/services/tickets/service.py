@@ -21,7 +21,7 @@ from app.services import privacy
 from app.services.copilot.service import CopilotService
 from app.services.copilot.triage import TriageService
 from app.services.tickets.changes import Pairs, check_change, edited, tidied
-from app.services.tickets.edit_conflict import overtaken
+from app.services.tickets.edit_conflict import edit_conflict
 from app.services.tickets.intake import TicketIntake
 
 PAGE_SIZE = 25
@@ -290,4 +290,4 @@ def _check_contested(
     told = {name: getattr(now[name], "label", now[name]) for name in contested}
     change = events.last_change(conn, ticket.id, contested)
     who = (change.author or "ServiceNow") if change else "Someone else"
-    raise overtaken("ticket", who, told)
+    raise edit_conflict("ticket", who, told)

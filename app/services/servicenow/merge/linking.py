@@ -64,9 +64,9 @@ class Linking:
         ticket = tickets.get(conn, ticket_id, for_update=True)
         if ticket.linked:
             raise Conflict(f"Ticket {ticket_id} is already linked to {ticket.sn_number}.")
-        owed = outbox.find_create(conn, ticket.id, ticket.sn_generation)
-        if owed:
-            self._refuse_unless_given_up(owed, record)
+        item = outbox.find_create(conn, ticket.id, ticket.sn_generation)
+        if item:
+            self._refuse_unless_given_up(item, record)
         if other := links.ticket_of(conn, record["sys_id"]):
             raise Conflict(f"{number} is already linked to ticket {other}.")
         reason = f"Linked to {number} instead."
@@ -105,19 +105,19 @@ class Linking:
             links.enqueue_update(conn, after, host=context.host, by=by, now=context.now())
         links.enqueue_waiting_notes(conn, after, host=context.host, now=context.now())
 
-    def _refuse_unless_given_up(self, owed: OutboxItem, record: mapping.Record) -> None:
+    def _refuse_unless_given_up(self, item: OutboxItem, record: mapping.Record) -> None:
         """Raise Conflict if the waiting create may have created a different incident.
 
         It may be dropped if it created nothing, if it created this record, or if only a person can
         tell what it created.
         """
-        if owed.state is not OutboxState.BLOCKED:
+        if item.state is not OutboxState.BLOCKED:
             raise Conflict(
                 "An incident is being created for this ticket. Wait until it is finished."
             )
-        its_own = owed.correlation_id == record.get("correlation_id")
-        known = its_own or owed.wants_proof
-        if owed.unconfirmed_since and owed.host == self._context.host and not known:
+        its_own = item.correlation_id == record.get("correlation_id")
+        known = its_own or item.wants_proof
+        if item.unconfirmed_since and item.host == self._context.host and not known:
             raise Conflict(
                 "An incident may already exist for this ticket. "
                 "Press Retry now to check, or link that incident."

@@ -224,7 +224,7 @@ class IncomingChanges:
             progress |= self._reached(turn.state, stamps, date)
             progress["rows"] = turn.state.rows + len(records)
         with writing(context.engine) as conn:
-            arrival = ChangeApplier(
+            applier = ChangeApplier(
                 conn,
                 context.host,
                 context.installation,
@@ -234,9 +234,9 @@ class IncomingChanges:
                 calls=(page,) if page else (),
                 known=seen,
             )
-            arrival.store(records, journal)
+            applier.store(records, journal)
             shown = {row["sys_id"] for row in records}
-            arrival.miss([sys_id for sys_id in asked if sys_id not in shown])
+            applier.miss([sys_id for sys_id in asked if sys_id not in shown])
             progress["claimed_at"] = context.now()
             turn.write_in(conn, **progress)
 

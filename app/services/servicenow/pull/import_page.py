@@ -110,22 +110,24 @@ class ImportPage:
 
         Raises IntegrityError if one of the incidents was linked meanwhile.
         """
-        fates = self._fates(conn, run, host, now)
+        results = self._results(conn, run, host, now)
         made: Mapping[str, int] = {}
         if not run.dry_run:
             incidents.store_many(conn, self._mirrored, now=now)
             made = imported_tickets.add(
-                conn, [one.new for one in fates if one.new], host=host, now=now
+                conn, [one.new for one in results if one.new], host=host, now=now
             )
-            merged = [(one.ticket, one.found) for one in fates if one.ticket and one.found]
+            merged = [(one.ticket, one.found) for one in results if one.ticket and one.found]
             write_all(conn, merged, now=now)
             if any(found.late for _, found in merged):
                 # Late responses or incidents that went back: the next full check tells which.
                 change_cursor.sweep_again(conn, host)
                 change_cursor.ask(conn, host, now=now)
-        return RowCounts.of([*self._unreadable, *(_told(one, made) for one in fates)])
+        return RowCounts.of([*self._unreadable, *(_pulled_row(one, made) for one in results)])
 
-    def _fates(self, conn: DbConnection, run: SyncRun, host: str, now: datetime) -> list[RowResult]:
+    def _results(
+        self, conn: DbConnection, run: SyncRun, host: str, now: datetime
+    ) -> list[RowResult]:
         sys_ids = [row.incident.sys_id for row in self._rows]
         if not run.import_tickets:
             before = incidents.known(conn, sys_ids)
@@ -162,10 +164,10 @@ class ImportPage:
         return RowResult(row, outcome, reason, ticket=ticket, found=found)
 
 
-def _told(fate: RowResult, made: Mapping[str, int]) -> PulledRow:
-    incident = fate.row.incident
-    ticket_id = fate.ticket.id if fate.ticket else made.get(incident.sys_id)
-    return PulledRow(incident.sys_id, incident.number, fate.outcome, fate.reason, ticket_id)
+def _pulled_row(result: RowResult, made: Mapping[str, int]) -> PulledRow:
+    incident = result.row.incident
+    ticket_id = result.ticket.id if result.ticket else made.get(incident.sys_id)
+    return PulledRow(incident.sys_id, incident.number, result.outcome, result.reason, ticket_id)
 
 
 def _mirrored(row: Row, before: Mapping[str, Incident]) -> RowResult:

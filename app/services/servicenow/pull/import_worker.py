@@ -191,26 +191,26 @@ class ImportWorker:
         with writing(context.engine) as conn:
             # Before they become tickets: a linked incident is no longer a sign of a restore.
             notice(conn, context.host, context.installation, batch.page.records, now=now)
-            tally = batch.page.store(conn, run, host=context.host, now=now)
+            row_counts = batch.page.store(conn, run, host=context.host, now=now)
             progress: import_runs.Progress = {
                 "claimed_at": now,
                 "fetched": run.fetched + len(batch.page),
                 "hidden": run.hidden + batch.hidden,
-                "reasons": _added(run.reasons, tally),
+                "reasons": _added(run.reasons, row_counts),
                 "stumbles": 0,
                 "error": None,
-                "created": run.created + tally.counts[Outcome.CREATED],
-                "updated": run.updated + tally.counts[Outcome.UPDATED],
-                "unchanged": run.unchanged + tally.counts[Outcome.UNCHANGED],
-                "skipped": run.skipped + tally.counts[Outcome.SKIPPED],
-                "failed": run.failed + tally.counts[Outcome.FAILED],
+                "created": run.created + row_counts.counts[Outcome.CREATED],
+                "updated": run.updated + row_counts.counts[Outcome.UPDATED],
+                "unchanged": run.unchanged + row_counts.counts[Outcome.UNCHANGED],
+                "skipped": run.skipped + row_counts.counts[Outcome.SKIPPED],
+                "failed": run.failed + row_counts.counts[Outcome.FAILED],
             }
             if ended:
                 progress |= {"state": RunState.DONE, "finished_at": now}
             self._write_in(conn, **progress)
             import_runs.store_streams(conn, run.id, asdict(batch.stream))
             if run.import_tickets or run.dry_run:
-                run_rows.add(conn, run.id, tally.rows)
+                run_rows.add(conn, run.id, row_counts.rows)
             self._remember(conn, batch, ended=ended)
             after = import_runs.get(conn, run.id)
         self.run = after
@@ -301,9 +301,9 @@ def _check_fields(query: Query, records: tuple[Record, ...]) -> None:
             )
 
 
-def _added(reasons: Mapping[str, int], tally: RowCounts) -> dict[str, int]:
+def _added(reasons: Mapping[str, int], row_counts: RowCounts) -> dict[str, int]:
     """The sum of both counts. Reasons beyond the maximum are counted together."""
     added = Counter(reasons)
-    for reason, count in tally.reasons.items():
+    for reason, count in row_counts.reasons.items():
         added[reason if reason in added or len(added) < REASONS else OTHER] += count
     return dict(added)

@@ -119,7 +119,7 @@ class CreatePush:
         """Link the oldest. `found`: it was looked up, so it may have changed since its creation."""
         now = self._context.now()
         maps = self._lookups.maps()
-        record, *twins = ours
+        record, *others = ours
         number = record.get("number", "")
         with writing(self._context.engine) as conn:
             current = tickets.get(conn, ticket.id, for_update=True)
@@ -131,8 +131,8 @@ class CreatePush:
             told = f"Incident {number} created in ServiceNow.{said}"
             events.add_event(conn, ticket.id, told, by=item.created_by, now=now)
             restores.store_kept_keys(conn, self._context.host, keys_kept(record, item))
-            for twin in twins:
-                self._note_twin(conn, item, twin, kept=number)
+            for other in others:
+                self._note_duplicate(conn, item, other, kept=number)
             self._compare(conn, item, record, maps)
 
     def _link(
@@ -178,11 +178,13 @@ class CreatePush:
             links.enqueue_update(conn, after, host=host, by=item.created_by, now=now)
         links.enqueue_waiting_notes(conn, after, host=host, now=now)
 
-    def _note_twin(self, conn: DbConnection, item: OutboxItem, twin: Record, *, kept: str) -> None:
-        number = twin.get("number", "")
+    def _note_duplicate(
+        self, conn: DbConnection, item: OutboxItem, other: Record, *, kept: str
+    ) -> None:
+        number = other.get("number", "")
         now, host = self._context.now(), self._context.host
         duplicates.add(
-            conn, item.ticket_id, sys_id=twin["sys_id"], number=number, host=host, now=now
+            conn, item.ticket_id, sys_id=other["sys_id"], number=number, host=host, now=now
         )
         told = (
             f"{number} is a duplicate incident for this ticket. The ticket is linked to the older "

@@ -157,7 +157,7 @@ class Delivery:
             with self._connection.watch(), client.click(own_slot=waited_for):
                 self._sending.send(item)
         except (TooEarly, AnswerLost) as exc:
-            self._wait_for_certainty(item, exc)
+            self._leave_unconfirmed(item, exc)
         except HeldBack as exc:
             self._give_back(item, exc)
             return DeliveryResult.OUTAGE
@@ -188,7 +188,7 @@ class Delivery:
 
     # -- results ----------------------------------------------------------------------
 
-    def _wait_for_certainty(self, item: OutboxItem, exc: Exception) -> None:
+    def _leave_unconfirmed(self, item: OutboxItem, exc: Exception) -> None:
         """Mark as unconfirmed: check again soon, send again only after the settle time."""
         context = self._context
         now = context.now()

@@ -29,7 +29,7 @@ class Duplicates:
         client = context.connected_client()
         if context.read_only:
             raise Conflict("The connection is read-only. Cancel the incident in ServiceNow.")
-        ticket, twin = self._twin(ticket_id, sys_id)
+        ticket, duplicate = self._find(ticket_id, sys_id)
         with self._connection.watch(), client.click():
             record = client.get_incident(sys_id, fields=FIELDS)
             self._refuse_foreign(record, ticket)
@@ -39,22 +39,22 @@ class Duplicates:
                 record = client.update_incident(sys_id, payload, fields=FIELDS)
         if record.get("state") != mapping.CANCELED:
             raise ServiceNowRejected(
-                f"ServiceNow accepted the change, but {twin.number} is not canceled. "
+                f"ServiceNow accepted the change, but {duplicate.number} is not canceled. "
                 "A business rule may need more data. Cancel it in ServiceNow.",
                 kind=Kind.INVALID,
             )
-        self._record(ticket, twin, by=by)
+        self._record(ticket, duplicate, by=by)
 
-    def _twin(self, ticket_id: int, sys_id: str) -> tuple[Ticket, Duplicate]:
+    def _find(self, ticket_id: int, sys_id: str) -> tuple[Ticket, Duplicate]:
         with reading(self._context.engine) as conn:
             ticket = tickets.get(conn, ticket_id)
             known = duplicates.of_ticket(conn, ticket_id)
-        twin = next((one for one in known if one.sys_id == sys_id), None)
-        if twin is None:
+        duplicate = next((one for one in known if one.sys_id == sys_id), None)
+        if duplicate is None:
             raise NotFound("This incident is not a known duplicate of the ticket.")
-        if twin.host != self._context.host:
-            raise Conflict(f"{twin.number} is on {twin.host}. Cancel it there.")
-        return ticket, twin
+        if duplicate.host != self._context.host:
+            raise Conflict(f"{duplicate.number} is on {duplicate.host}. Cancel it there.")
+        return ticket, duplicate
 
     def _refuse_foreign(self, record: mapping.Record, ticket: Ticket) -> None:
         with reading(self._context.engine) as conn:
@@ -68,10 +68,10 @@ class Duplicates:
         if record["sys_id"] == ticket.sn_sys_id:
             raise Conflict("The ticket is linked to this incident. Unlink it first.")
 
-    def _record(self, ticket: Ticket, twin: Duplicate, *, by: str) -> None:
+    def _record(self, ticket: Ticket, duplicate: Duplicate, *, by: str) -> None:
         now = self._context.now()
         with writing(self._context.engine) as conn:
-            if not duplicates.cancel(conn, twin.sys_id, by=by, now=now):
+            if not duplicates.cancel(conn, duplicate.sys_id, by=by, now=now):
                 return
-            told = f"Duplicate {twin.number} canceled in ServiceNow."
+            told = f"Duplicate {duplicate.number} canceled in ServiceNow."
             events.add_event(conn, ticket.id, told, by=by, now=now)

@@ -12,7 +12,7 @@ from app.models.servicenow import OutboxItem
 from app.models.tickets import Ticket
 from app.services.servicenow.context import Context
 
-OVERTAKEN = "This took too long. Another process is handling it."
+LEASE_LOST = "This took too long. Another process is handling it."
 
 
 class TooEarly(Exception):
@@ -29,7 +29,7 @@ def ensure_may_send(item: OutboxItem, context: Context) -> None:
         raise TooEarly("ServiceNow's last response was lost. The app checks the result first.")
     with reading(context.engine) as conn:
         if not outbox.is_ours(conn, item):
-            raise TooEarly(OVERTAKEN)
+            raise TooEarly(LEASE_LOST)
 
 
 def write_ahead(
@@ -43,7 +43,7 @@ def write_ahead(
     with writing(context.engine) as conn:
         ticket = tickets.get(conn, item.ticket_id, for_update=True)
         if not outbox.note_sending(conn, item, at=their_time(context)):
-            raise TooEarly(OVERTAKEN)
+            raise TooEarly(LEASE_LOST)
         agreed = {
             **mapping.recognised(ticket.sn_agreed, theirs),
             "sent": dict(sent),
@@ -59,7 +59,7 @@ def write_ahead_of_create(
     with writing(context.engine) as conn:
         ticket = tickets.get(conn, item.ticket_id, for_update=True)
         if not outbox.note_sending(conn, item, at=their_time(context)):
-            raise TooEarly(OVERTAKEN)
+            raise TooEarly(LEASE_LOST)
         before = ticket.sn_agreed
         earlier = {**before.get("earlier", {}), **before.get("theirs", {})}
         agreed = {"ours": {}, "theirs": dict(said), "sent": dict(sent), "earlier": earlier}

@@ -18,7 +18,7 @@ from app.services.servicenow.connection.lookups import Lookups
 from app.services.servicenow.context import Context, checked_reason
 from app.services.servicenow.push.delivery import Delivery
 from app.services.servicenow.push.status import push_status
-from app.services.tickets.edit_conflict import overtaken
+from app.services.tickets.edit_conflict import edit_conflict
 
 PAGE_SIZE = 50
 NOT_CERTAIN = "This update cannot be edited. It is being sent, may have arrived or is finished."
@@ -118,7 +118,7 @@ class Outbox:
             raise Invalid("Check these fields:", fields={"note": "Enter a note."})
         body = row.note.body if row.note else ""
         if basis.contested(basis.own({"note": text}), {"note": body}):
-            raise overtaken("note", "Another agent", {"note": body})
+            raise edit_conflict("note", "Another agent", {"note": body})
         with writing(self._context.engine) as conn:
             if not outbox.amend(conn, item_id, now=self._context.now(), **values):
                 raise Conflict(NOT_CERTAIN)

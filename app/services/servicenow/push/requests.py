@@ -96,11 +96,11 @@ class PushRequests:
         self, conn: Connection, ticket: Ticket, assignment_group: str | None, by: str
     ) -> OutboxItem:
         context = self._context
-        owed = outbox.find_create(conn, ticket.id, ticket.sn_generation)
-        if owed is not None:
-            if owed.state is OutboxState.BLOCKED:
-                outbox.revive(conn, owed.id, now=context.now())
-            return owed
+        waiting = outbox.find_create(conn, ticket.id, ticket.sn_generation)
+        if waiting is not None:
+            if waiting.state is OutboxState.BLOCKED:
+                outbox.revive(conn, waiting.id, now=context.now())
+            return waiting
         key = ticket.sn_key or links.renew_key(conn, ticket, now=context.now())
         made = mapping.create_keys(context.installation, key)
         return outbox.add(
@@ -153,7 +153,7 @@ class PushRequests:
                     for note in events.unsent_notes(conn, ticket_id)
                 ),
             ]
-        self._pay(items)
+        self._deliver_now(items)
         return push_status(self._context, self._lookups, ticket_id)
 
     def add_work_note(self, ticket_id: int, text: str, *, by: str) -> PushStatus:
@@ -173,7 +173,7 @@ class PushRequests:
             note = self._note_once(conn, ticket, text.strip(), by=by)
             host = self._host_of(ticket)
             item = links.enqueue_note(conn, ticket, note, host=host, by=by, now=context.now())
-        self._pay([item])
+        self._deliver_now([item])
         return push_status(self._context, self._lookups, ticket_id)
 
     def _note_once(self, conn: Connection, ticket: Ticket, text: str, *, by: str) -> TicketEvent:
@@ -193,7 +193,7 @@ class PushRequests:
             push=NotePush.NOW,
         )
 
-    def _pay(self, items: list[OutboxItem]) -> None:
+    def _deliver_now(self, items: list[OutboxItem]) -> None:
         for item in items:
             if self._delivery.try_now(item.id) is not DeliveryResult.SENT:
                 break

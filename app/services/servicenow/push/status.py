@@ -29,7 +29,7 @@ def push_status(
         items = outbox.of_ticket(conn, ticket_id)
         unsent = events.unsent_notes(conn, ticket_id) if ticket.linked else ()
         pause = pauses.find(conn, context.host)
-        twins = duplicates.of_ticket(conn, ticket_id)
+        known = duplicates.of_ticket(conn, ticket_id)
         rest = circuit_breaker.find(conn, context.host, now=context.now())
         restore = restores.find(conn, context.host)
     state = _state(ticket, items, held=restore is not None and restore.held)
@@ -52,7 +52,7 @@ def push_status(
         pause=pause,
         rest=rest,
         restore=restore,
-        duplicates=twins,
+        duplicates=known,
     )
 
 
