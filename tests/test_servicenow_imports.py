@@ -13,7 +13,7 @@ from app.models.sync_runs import RunState, SyncRun
 from app.models.tickets import TicketStatus
 from app.models.views import TicketFilter
 from app.services.servicenow import ServiceNowService
-from app.services.servicenow.pull import import_undo
+from app.services.servicenow.pull import import_report, import_undo
 from app.simulator import Instance
 from app.simulator.base import sys_id_of
 from tests.conftest import HTMX, Clock, SignIn, soup
@@ -156,7 +156,7 @@ def test_a_long_undo_goes_on_in_the_worker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = pull(service)
-    monkeypatch.setattr(import_undo, "CHUNK", 4)
+    monkeypatch.setattr(import_report, "CHUNK", 4)
     monkeypatch.setattr(import_undo, "CLICK_SECONDS", 0)
     answer = api.post(f"/api/sn/sync/runs/{run.id}/undo")
     assert (answer.status_code, answer.json()["removed"]) == (202, 0)

@@ -123,9 +123,9 @@ def test_what_pages_ask_for_by_themselves_is_no_activity(
     desk_app: FastAPI, visit: Visit, clock: Clock
 ) -> None:
     service, ticket = desk_app.state.services.servicenow, Desk(desk_app).ticket()
-    service.owed.pause_pushes("For a test", by="admin@example.com")
-    service.pushes.create_from_ticket(ticket.id, by="agent@example.com")
-    service.pulls.start(by="admin@example.com", limit=10)
+    service.outbox.pause("For a test", by="admin@example.com")
+    service.push.create_from_ticket(ticket.id, by="agent@example.com")
+    service.imports.start(by="admin@example.com", limit=10)
     browser = visit()
     polls = [
         poll

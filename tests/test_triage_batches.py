@@ -367,7 +367,7 @@ def test_a_text_that_cannot_be_explained_keeps_its_prediction(
     ticket, other = came_in(JAM), came_in(VPN)
     assert service.catch_up() == 2
     broken_by("paper jam")
-    assert "Category: hardware" in card(agent, f"/tickets/{ticket.id}")
+    assert "Category: Hardware" in card(agent, f"/tickets/{ticket.id}")
     assert ids(engine, tickets.unexplained) == [other.id]
 
 

@@ -200,8 +200,8 @@ def test_a_page_that_asks_for_its_cards_by_itself_lets_an_idle_session_end(
         return moment
 
     service, ticket = live_desk.services.servicenow, live_desk.ticket()
-    service.owed.pause_pushes("For a test", by="admin@example.com")
-    service.pushes.create_from_ticket(ticket.id, by="desk@example.com")
+    service.outbox.pause("For a test", by="admin@example.com")
+    service.push.create_from_ticket(ticket.id, by="desk@example.com")
     visitor.sign_in("agent")
     visitor.go(f"/tickets/{ticket.id}")
     # What the page asks for when it is opened belongs to the opening.
