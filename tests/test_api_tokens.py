@@ -123,11 +123,11 @@ def test_scope_and_end_are_chosen_on_the_page(agent: TestClient, app: FastAPI) -
     form = {"name": "cron", "scope": "read", "days": "30"}
     card = soup(agent.post("/account/tokens", data=form, headers=HTMX).text)
     row = card.select_one("tbody tr")
-    assert row.select_one("[data-label=Scope]").get_text() == "read"
+    assert row.select_one("[data-label=Scope]").get_text() == "Read"
     assert "in " in row.select_one("[data-label=Expires]").get_text()
     plain = soup(agent.post("/account/tokens", data={"name": "plain"}, headers=HTMX).text)
     cells = [cell.get_text() for cell in plain.select("[data-label=Scope]")]
-    assert cells == ["write", "read"]
+    assert cells == ["Read and write", "Read"]
     assert agent.post("/account/tokens", data=form | {"scope": "root"}).status_code == 422
 
 

@@ -112,7 +112,7 @@ def test_a_database_that_is_away_costs_a_job_one_line(
     assert line.getMessage().startswith("worker pushes waits: The database")
 
 
-@pytest.mark.parametrize("step", ["restores.check_at_start", "connection.try_again"])
+@pytest.mark.parametrize("step", ["held_creates.check_at_start", "connection.try_again"])
 def test_a_database_that_is_away_at_the_start_ends_no_job(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

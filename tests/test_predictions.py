@@ -337,7 +337,7 @@ def test_the_priority_that_the_instance_computed_is_read_back(
     assert pushed(app, instance, number(path))["priority"] == "5"
     page = soup(agent.get(path).text)
     told = page.select_one("#timeline").get_text(" ", strip=True)
-    assert "created in ServiceNow. Its own rules made it 5 - Planning." in told
+    assert "created in ServiceNow. ServiceNow calculated priority 5 - Planning." in told
 
 
 def test_a_priority_alone_forgets_impact_and_urgency(agent: TestClient) -> None:

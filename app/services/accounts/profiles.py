@@ -52,10 +52,10 @@ class Profiles:
             # Somebody took it at this moment.
             return user
 
-    def _write(self, user_id: int, **values: Unpack[accounts.Change]) -> User:
+    def _write(self, user_id: int, *, name: str, **values: Unpack[accounts.Change]) -> User:
         try:
             with writing(self._engine) as conn:
-                accounts.change_user(conn, user_id, **values)
+                accounts.change_user(conn, user_id, name=name, **values)
                 return accounts.get_user(conn, user_id)
         except IntegrityError:
             raise name_taken("display_name") from None
