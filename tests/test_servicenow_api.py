@@ -329,4 +329,4 @@ def test_a_read_that_failed_does_not_say_that_it_is_repeated(
     instance.faults.add("fail", times=None, status=503)
     answer = api.get("/api/sn/incidents")
     assert answer.status_code == 503
-    assert answer.json()["hint"].startswith("Try again in a while")
+    assert answer.json()["hint"].startswith("Try again later")
