@@ -174,7 +174,7 @@ def test_the_tick_follows_the_kind_of_note(
     visitor.go(f"/tickets/{ticket.id}")
     send = visitor.page.locator("input[name=send]:visible")
     assert send.is_checked()
-    visitor.page.get_by_label("Reply to requester@example.com").check()
+    visitor.page.get_by_label("Reply to abel.tuter@example.com").check()
     assert not send.is_checked()
     visitor.page.get_by_label("Internal note").check()
     assert send.is_checked()

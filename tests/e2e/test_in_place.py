@@ -109,7 +109,7 @@ def test_a_half_written_note_survives_the_answer_to_another_form(
     stays(page, page.locator("#edit-form button").click, "Ticket saved.")
     assert page.locator("#note-form textarea").input_value() == "Half a thou"
     page.locator("h1").get_by_text("VPN drops at noon").wait_for()
-    assert page.locator("#ticket-facts").get_by_text("network", exact=True).count() == 1
+    assert page.locator("#ticket-facts").get_by_text("Network", exact=True).count() == 1
 
 
 def test_what_is_half_typed_is_kept_when_another_form_brings_the_page_up_to_date(
