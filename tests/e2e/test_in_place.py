@@ -210,7 +210,7 @@ def test_a_choice_on_the_page_of_conflicts_is_said_on_the_page_of_the_ticket(
     visitor.go(f"/servicenow/tickets/{ticket.id}/conflicts")
     page = visitor.page
     page.locator("#conflict-subject [value=theirs]").check()
-    visitor.press("Save the choices")
+    visitor.press("Save choices")
     said(page).get_by_text("Choices saved.").wait_for()
     assert page.url == f"{visitor.url}/tickets/{ticket.id}"
     assert focused(page) == f"push-card-{ticket.id}"
