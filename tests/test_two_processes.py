@@ -175,9 +175,10 @@ def play(seed: int, world: World, workers: Workers, cluster: Cluster) -> None:
         people.retry_blocked()
     wait_for(lambda: not on_the_way(world))
     people.check()
-    before = people.writes()
+    # The simulator keeps the last 10,000 requests, fewer than many schedules make.
+    world.instance.requests.clear()
     pulled(world)
-    assert people.writes() == before, "the two sides answer each other for ever"
+    assert not people.writes(), "the two sides answer each other for ever"
 
 
 def on_the_way(world: World) -> bool:
