@@ -61,7 +61,7 @@ def test_the_end_of_the_app_interrupts_a_pull_and_leaves_it_to_the_next_process(
         run = service.imports.start(by="admin@example.com", limit=10)
         with TestClient(app):
             until = threading.Event()
-            while service._setup.client._slots.under_way() == 0:  # type: ignore[union-attr]
+            while service._context.client._slots.under_way() == 0:  # type: ignore[union-attr]
                 until.wait(0.01)
         left = {thread.name for thread in set(threading.enumerate()) - before}
         assert not left & {"pulls", "pushes"}
