@@ -22,7 +22,7 @@ from app.errors import (
     ServiceNowUnavailable,
 )
 from app.integrations.bounded_http import AnswerTooLong, BoundedTransport
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.integrations.servicenow.auth import BasicAuth, OAuth
 from app.integrations.servicenow.bulk import BulkReader, streams
 from app.integrations.servicenow.rate_limiter import RateLimiter

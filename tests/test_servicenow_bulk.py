@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from app.db import change_cursor, incidents
 from app.db.engine import reading
 from app.errors import Kind, ServiceNowRejected, ServiceNowUnavailable
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.integrations.servicenow.bulk import SMALLEST_PAGE, BulkReader, Stream, streams
 from app.integrations.servicenow_client import BasicAuth, Query, ServiceNowClient, build_slots
 from app.models.sync_runs import RunState, SyncRun

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.errors import ServiceNowRejected
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.models.tickets import Priority, Suggestion, Ticket, TicketStatus
 
 MOMENT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 
 INSTALLATION = "1f0e6c1a-7b2d-4c1e-9a55-0c8d7e6f5a4b"
 KEY = "0123456789abcdef0123456789abcdef"

@@ -367,6 +367,17 @@ def test_sync_sends_notes_that_were_not_sent(
     assert len(sent) == 1
 
 
+def test_the_card_counts_the_entries_that_a_sync_also_sends(
+    agent: TestClient, instance: Instance, desk: Desk
+) -> None:
+    instance.add_incident(number="INC0000042")
+    ticket = desk.ticket()
+    for text, internal in (("Seen", True), ("Tested", True), ("We are on it", False)):
+        desk.note(ticket.id, text, internal=internal)
+    card = press(agent, f"/servicenow/tickets/{ticket.id}/link", number="INC0000042")
+    assert "2 internal notes and 1 comment (visible to the caller)." in card
+
+
 def test_a_note_form_offers_to_send_with_the_right_default(
     agent: TestClient, instance: Instance, desk: Desk
 ) -> None:

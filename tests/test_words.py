@@ -49,7 +49,8 @@ def code() -> Iterator[tuple[Path, str]]:
             continue
         yield path, path.stem
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            yield from ((path, str(getattr(node, name, ""))) for name in NAMES)
+            values = (getattr(node, name, None) for name in NAMES)
+            yield from ((path, value) for value in values if isinstance(value, str))
             if isinstance(node, DOCUMENTED):
                 yield path, ast.get_docstring(node) or ""
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from app.errors import Kind
-from app.models.tickets import Ticket, TicketEvent
+from app.models.tickets import EventKind, Ticket
 
 
 class OutboxKind(StrEnum):
@@ -213,7 +213,8 @@ class PushStatus:
     error: str | None
     items: tuple[OutboxItem, ...]
     created: bool = False
-    unsent_notes: tuple[TicketEvent, ...] = ()
+    # The kinds of notes that are not in ServiceNow, never their texts.
+    unsent_notes: tuple[EventKind, ...] = ()
     close_codes: tuple[tuple[str, str], ...] = ()
     missing: tuple[str, ...] = ()
     read_only: bool = False

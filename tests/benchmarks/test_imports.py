@@ -28,7 +28,7 @@ from app.db import search
 from app.db import tickets as db_tickets
 from app.db.engine import reading, utc_now, writing
 from app.db.tables import tickets
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.integrations.servicenow.bulk import PAGE, BulkReader, streams
 from app.integrations.servicenow_client import BasicAuth, Query, ServiceNowClient, build_slots
 from app.main import create_app

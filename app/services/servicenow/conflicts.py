@@ -11,7 +11,7 @@ from app.copilot.secrets.redact import masked
 from app.db import events, incidents, links, predictions, tickets
 from app.db.engine import reading, writing
 from app.db.ticket_columns import Changes, SyncState, as_changes
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.models.conflicts import (
     CLEARABLE,
     RESOLUTION,

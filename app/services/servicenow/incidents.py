@@ -9,7 +9,7 @@ from app.copilot.secrets.redact import masked
 from app.db import import_runs, incidents, links, outbox_list, tickets
 from app.db.engine import reading, writing
 from app.errors import Invalid, Kind, ServiceNowError, ServiceNowRejected
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.integrations.servicenow_client import Query
 from app.models.servicenow import Incident, JournalEntry, MirroredIncident
 from app.models.servicenow_pages import OutboxFilter

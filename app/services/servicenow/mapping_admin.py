@@ -10,7 +10,7 @@ from app.copilot.secrets.redact import masked
 from app.db import incidents, mappings
 from app.db.engine import reading, writing
 from app.errors import Invalid
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.models.form_basis import Basis
 from app.models.servicenow import Incident
 from app.models.servicenow_pages import (

@@ -6,7 +6,7 @@ from sqlalchemy.exc import IntegrityError
 from app.db import connection_switches, events, links, outbox, tickets
 from app.db.engine import writing
 from app.errors import Conflict, Invalid, NotFound
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.integrations.servicenow.call_listeners import listening
 from app.models.servicenow import OutboxItem, OutboxState
 from app.services.servicenow.connection.lookups import Lookups

@@ -9,7 +9,7 @@ from sqlalchemy import Connection as DbConnection
 from app.copilot.secrets.redact import masked
 from app.db import events, links, outbox, predictions, search, sync_history, tickets
 from app.db.ticket_columns import Changes, SyncState, as_changes
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.integrations.servicenow.call_listeners import Call
 from app.models.conflicts import RESOLUTION, Agreed, Values
 from app.models.servicenow import OutboxState

@@ -9,7 +9,7 @@ from sqlalchemy import Connection as DbConnection
 
 from app.db import change_cursor, events, incidents, sync_history, tickets
 from app.errors import ServiceNowRejected
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.integrations.servicenow.call_listeners import Call
 from app.models.conflicts import Values
 from app.models.servicenow import Incident, JournalEntry

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.integrations.servicenow_client import IncidentPage, Query, Record
 
 STAMP = "sys_updated_on"

@@ -18,7 +18,7 @@ from app.errors import (
     ServiceNowRejected,
     ServiceNowUnavailable,
 )
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.integrations.servicenow.call_listeners import latest, listening
 from app.integrations.servicenow_client import IncidentPage, Query
 from app.models.conflicts import Values

@@ -15,7 +15,7 @@ from sqlalchemy import Dialect
 from app.db import change_cursor, imported_tickets, incidents, tickets
 from app.db.imported_tickets import NewTicket
 from app.errors import ServiceNowRejected
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.models.characters import is_blank
 from app.models.conflicts import Values
 from app.models.servicenow import Incident

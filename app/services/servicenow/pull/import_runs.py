@@ -156,29 +156,29 @@ class Imports:
             self._history.add_run(ended, calls)
         return True
 
-    def _work(self, scan: ImportWorker, stopping: Callable[[], bool]) -> None:
+    def _work(self, worker: ImportWorker, stopping: Callable[[], bool]) -> None:
         try:
-            self._scan(scan, stopping)
+            self._run(worker, stopping)
         except LeaseLost:
-            log.info("import %s was canceled or taken over", scan.run.id)
+            log.info("import %s was canceled or taken over", worker.run.id)
 
-    def _scan(self, scan: ImportWorker, stopping: Callable[[], bool]) -> None:
+    def _run(self, worker: ImportWorker, stopping: Callable[[], bool]) -> None:
         """Run the import. Raises LeaseLost and DatabaseAway; the run stores other errors."""
         try:
-            scan.work(stopping=stopping)
+            worker.work(stopping=stopping)
         except (LeaseLost, DatabaseAway):
             raise
         except ServiceNowError as exc:
-            span = pause_after(exc, scan.run.stumbles)
+            span = pause_after(exc, worker.run.stumbles)
             if stopping():
-                scan.let_go()
+                worker.let_go()
             elif span is None:
-                scan.fail(exc.message)
+                worker.fail(exc.message)
             else:
-                scan.wait(exc, span)
+                worker.wait(exc, span)
         except Exception:  # A failed run must not stop the next one.
-            log.exception("import %s failed", scan.run.id)
-            scan.fail(OUR_FAULT)
+            log.exception("import %s failed", worker.run.id)
+            worker.fail(OUR_FAULT)
 
 
 def pause_after(exc: ServiceNowError, stumbles: int) -> timedelta | None:

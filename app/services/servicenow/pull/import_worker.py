@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from app.db import change_cursor, import_runs, incidents, run_rows
 from app.db.engine import reading, writing
 from app.errors import Kind, ServiceNowError, ServiceNowRejected
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.integrations.servicenow.bulk import Batch, BulkReader, Stream, streams
 from app.integrations.servicenow.call_listeners import latest
 from app.integrations.servicenow_client import Query

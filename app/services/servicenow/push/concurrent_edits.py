@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from app.db import incidents
 from app.db.engine import writing
 from app.errors import ServiceNowError, ServiceNowRejected
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.models.conflicts import RESOLUTION, SYNCED, Values
 from app.services.servicenow.connection.lookups import Lookups
 from app.services.servicenow.context import Context

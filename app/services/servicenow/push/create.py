@@ -16,7 +16,7 @@ from app.db import (
 )
 from app.db.engine import reading, writing
 from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.models.conflicts import Values
 from app.models.servicenow import OutboxItem
 from app.models.tickets import Ticket

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from app.db import change_cursor, outbox, restores
 from app.db.engine import reading, writing
 from app.errors import Kind, ServiceNowRejected
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.integrations.servicenow_client import Query
 from app.models.servicenow import KeptKeys, OutboxItem
 from app.services.servicenow.connection import instance_clock

@@ -7,7 +7,7 @@ from app.copilot.secrets.redact import masked
 from app.db import events, links, outbox, restores, tickets
 from app.db.engine import reading, writing
 from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.models.servicenow import OutboxItem, OutboxKind
 from app.models.tickets import EventKind, Ticket, TicketEvent
 from app.services.servicenow.connection.lookups import Lookups

@@ -3,7 +3,7 @@
 from app.db import duplicates, events, outbox, tickets
 from app.db.engine import reading, writing
 from app.errors import Conflict, Kind, NotFound, ServiceNowRejected
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.models.servicenow import Duplicate
 from app.models.tickets import Ticket
 from app.services.servicenow.connection.status import ConnectionStatus

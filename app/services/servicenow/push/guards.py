@@ -5,7 +5,7 @@ from datetime import datetime
 from app.db import outbox, tickets
 from app.db.engine import reading, writing
 from app.errors import Kind, ServiceNowRejected
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.integrations.servicenow.call_listeners import latest_date
 from app.models.conflicts import Values
 from app.models.servicenow import OutboxItem

@@ -9,7 +9,7 @@ from sqlalchemy import Connection as DbConnection
 from app.db import create_keys, links, restores, sync_history
 from app.db.engine import reading, writing
 from app.errors import Conflict, HeldBack, Kind, ServiceNowError, ServiceNowRejected
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.integrations.servicenow_client import Query
 from app.models.servicenow import Restore
 from app.services.servicenow.context import Context

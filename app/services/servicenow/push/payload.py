@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.errors import Kind, ServiceNowRejected
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.models.conflicts import RESOLUTION
 from app.models.servicenow import OutboxItem
 from app.models.tickets import Ticket

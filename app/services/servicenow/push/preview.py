@@ -7,7 +7,7 @@ from sqlalchemy import Connection as DbConnection
 from app.db import circuit_breaker, outbox, restores, suggestions, tickets
 from app.db.engine import reading
 from app.errors import ServiceNowError
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.integrations.servicenow_client import ServiceNowClient
 from app.models.tickets import Ticket
 from app.models.views import Preview, PreviewRow

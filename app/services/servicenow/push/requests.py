@@ -13,7 +13,7 @@ from app.db import (
 )
 from app.db.engine import reading, writing
 from app.errors import Conflict, Invalid
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.models.servicenow import OutboxItem, OutboxKind, OutboxState, PushStatus
 from app.models.tickets import EventKind, NotePush, Ticket, TicketEvent
 from app.services.privacy import masked_steps

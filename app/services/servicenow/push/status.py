@@ -14,7 +14,7 @@ from app.db import (
 from app.db.engine import reading
 from app.models.servicenow import OutboxItem, OutboxKind, OutboxState, PushState, PushStatus, Rest
 from app.models.tickets import Ticket
-from app.services.privacy import masked_event, masked_ticket
+from app.services.privacy import masked_ticket
 from app.services.servicenow.connection.lookups import Lookups
 from app.services.servicenow.context import Context
 from app.services.servicenow.push.held_creates import HELD
@@ -45,7 +45,7 @@ def push_status(
         error=HELD if state is PushState.HELD else first.error if first else None,
         items=items,
         created=created,
-        unsent_notes=tuple(map(masked_event, unsent)),
+        unsent_notes=tuple(note.kind for note in unsent),
         close_codes=lookups.known_choices("close_code") if wants_code else (),
         missing=context.missing,
         read_only=context.read_only,

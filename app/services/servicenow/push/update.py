@@ -8,7 +8,7 @@ from sqlalchemy import Connection as DbConnection
 from app.db import connection_switches, events, links, outbox, tickets
 from app.db.engine import writing
 from app.errors import Kind, ServiceNowRejected
-from app.integrations.servicenow import mapping as mapping
+from app.integrations.servicenow import mapping
 from app.models.conflicts import RESOLUTION, SYNCED
 from app.models.servicenow import OutboxItem
 from app.models.tickets import Ticket, label_of
