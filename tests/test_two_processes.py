@@ -30,6 +30,8 @@ pytestmark = [
     # What a restarted server cut off closes nothing.
     pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning"),
 ]
+# Played side by side, each part on a cluster of its own.
+PARTS = 2
 PATIENCE = 60.0
 STEPS = 30
 RETRIES = 2
@@ -140,12 +142,13 @@ def world(
     made.stop()
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 def test_two_processes_and_people_end_with_what_was_asked_for_once(
-    world: World, cluster: Cluster, tmp_path: Path, pytestconfig: pytest.Config
+    world: World, cluster: Cluster, tmp_path: Path, pytestconfig: pytest.Config, part: int
 ) -> None:
     workers = Workers(world.settings, tmp_path / "log")
     try:
-        for seed in range(pytestconfig.getoption("--schedules") // 10):
+        for seed in range(part, pytestconfig.getoption("--schedules") // 10, PARTS):
             try:
                 play(seed, world, workers, cluster)
                 workers.check()
