@@ -180,6 +180,8 @@ class People:
 
     def stop(self) -> None:
         """Nobody does anything any more."""
+        # What was said in the moment of a write has been said.
+        self.look()
         self.world.instance.faults.clear()
         self._meanwhile.clear()
 
