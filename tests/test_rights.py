@@ -140,6 +140,7 @@ ROUTES = {
         "GET /servicenow/pulls/{run_id}",
         "POST /servicenow/pulls/{run_id}/cancel",
         "POST /servicenow/pulls/{run_id}/undo",
+        "GET /servicenow/pulls/{run_id}/indexing",
         "GET /servicenow/pulls/{run_id}/report.csv",
         "POST /api/sn/sync/runs/{run_id}/cancel",
         "POST /api/sn/sync/runs/{run_id}/undo",

@@ -91,9 +91,31 @@ def test_a_second_dry_run_tells_refreshed_from_kept(
 
 
 def test_samples_show_what_needs_a_look_first(service: ServiceNowService, mixed: Instance) -> None:
-    samples = service.imports.samples(pull(service, dry_run=True))
+    samples = service.imports.view(pull(service, dry_run=True)).samples
     assert {samples[0].number, samples[1].number} == {"INC-odd", "=INC-nobody"}
     assert len(samples) == 12
+
+
+def test_the_card_of_an_import_shows_how_far_the_search_has_come(
+    service: ServiceNowService, mixed: Instance, desk: Desk, admin: TestClient
+) -> None:
+    run = pull(service)
+    shown = soup(admin.get(f"/servicenow/pulls/{run.id}").text)
+    assert shown.select("noscript meta[http-equiv=refresh]")
+    part = shown.select_one("#pull-indexing")
+    assert part is not None
+    assert f"{run.created} imported tickets" in part.get_text()
+    bar = part.progress
+    assert bar is not None
+    assert (bar["max"], bar["value"]) == (str(run.created), "0")
+    path = str(part["hx-get"])
+    desk.services.knowledge.index_missing()
+    done = soup(admin.get(path, headers=HTMX).text).select_one("#pull-indexing")
+    assert done is not None
+    assert not done.get_text(strip=True)
+    assert "hx-get" not in done.attrs
+    assert admin.get(path).headers["location"] == f"/servicenow/pulls/{run.id}"
+    assert not soup(admin.get(f"/servicenow/pulls/{run.id}").text).select("noscript meta")
 
 
 def test_a_report_lists_every_row_and_defuses_formulas(

@@ -206,7 +206,7 @@ def store_words(conn: Connection, done: Waiting, words: Mapping[Key, Words | Non
     conn.execute(delete(unindexed).where(unindexed.c.noun == noun.name, unindexed.c.ref.in_(refs)))
 
 
-def count_unfound(conn: Connection) -> int:
+def count_unindexed(conn: Connection) -> int:
     """How many tickets have no words yet, so that no search finds them."""
     query = select(func.count()).where(unindexed.c.noun == TICKET.name, unindexed.c.fresh)
     return conn.execute(query).scalar_one()

@@ -121,13 +121,24 @@ class IncidentList:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportView:
+    """What the import card shows: the latest or a chosen run, None before the first one.
+
+    `samples` are rows of a finished dry run; `unindexed` counts tickets that no search finds yet.
+    """
+
+    run: SyncRun | None
+    samples: tuple[PulledRow, ...] = ()
+    unindexed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """Everything on /servicenow, from our own database."""
 
     connection: ConnectionView
     incidents: IncidentList
-    run: SyncRun | None
-    samples: tuple[PulledRow, ...]
+    pull: ImportView
     waiting: tuple[OutboxItem, ...]
     conflicts: int = 0
 
@@ -205,7 +216,7 @@ class TicketDetail:
 
 @dataclass(frozen=True, slots=True)
 class TicketPage:
-    """One page of a list. `total` stops at the cap; `unfound` tickets wait to be indexed."""
+    """One page of a list. `total` stops at the cap; no search finds `unindexed` ones yet."""
 
     tickets: tuple[Ticket, ...]
     wanted: TicketFilter
@@ -214,7 +225,7 @@ class TicketPage:
     pages: int
     total: int
     capped: bool
-    unfound: int
+    unindexed: int
 
 
 @dataclass(frozen=True, slots=True)

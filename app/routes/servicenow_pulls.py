@@ -45,12 +45,12 @@ class PullDesk:
     def card(self, run: SyncRun) -> Response:
         if not is_partial(self.request):
             return see_other(f"/servicenow/pulls/{run.id}")
-        samples = self.servicenow.imports.samples(run)
-        return fragment(self.request, "servicenow/pull_card.html", run=run, samples=samples)
+        pull = self.servicenow.imports.view(run)
+        return fragment(self.request, "servicenow/pull_card.html", pull=pull)
 
     def page(self, run: SyncRun) -> Response:
-        samples = self.servicenow.imports.samples(run)
-        return page(self.request, "servicenow/pull.html", run=run, samples=samples)
+        pull = self.servicenow.imports.view(run)
+        return page(self.request, "servicenow/pull.html", pull=pull)
 
     def _form_again(self, problem: Invalid, typed: Mapping[str, object]) -> Response:
         overview = self.servicenow.incidents.overview()
@@ -58,7 +58,7 @@ class PullDesk:
         if not is_partial(self.request):
             again |= {"overview": overview, "incoming": self.servicenow.incoming.view()}
             return page(self.request, "servicenow/index.html", **again)
-        again |= {"run": overview.run, "samples": overview.samples}
+        again |= {"pull": overview.pull}
         return fragment(self.request, "servicenow/pull_card.html", **again)
 
 
@@ -94,6 +94,16 @@ def pull(desk: Desk, run_id: Id) -> Response:
     """The import card with the progress or the result of a run."""
     run = desk.servicenow.imports.get(run_id)
     return desk.card(run) if is_partial(desk.request) else desk.page(run)
+
+
+@pages.get("/pulls/{run_id}/indexing")
+def indexing(desk: Desk, run_id: Id) -> Response:
+    """How many tickets of an import no search finds yet."""
+    run = desk.servicenow.imports.get(run_id)
+    if not is_partial(desk.request):
+        return see_other(f"/servicenow/pulls/{run.id}")
+    unindexed = desk.servicenow.imports.view(run).unindexed
+    return fragment(desk.request, "servicenow/pull_indexing.html", run=run, unindexed=unindexed)
 
 
 @pages.post("/pulls/{run_id}/cancel")

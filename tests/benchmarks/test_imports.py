@@ -213,7 +213,7 @@ def test_imported_tickets_are_found_soon(
             run = pulls.start(by="a@example.com", limit=incidents, import_tickets=True)
             pulls.wait(run.id, seconds=600)
             ended, cpu = time.perf_counter(), time.process_time()
-            while unfound(app.state.engine):
+            while unindexed(app.state.engine):
                 http.get("/healthz")
                 time.sleep(0.05)
             seconds, spent = time.perf_counter() - ended, time.process_time() - cpu
@@ -263,6 +263,6 @@ def cpu_of(work: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def unfound(engine: Engine) -> int:
+def unindexed(engine: Engine) -> int:
     with reading(engine) as conn:
-        return search.count_unfound(conn)
+        return search.count_unindexed(conn)

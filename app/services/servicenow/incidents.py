@@ -53,8 +53,8 @@ class Incidents:
             conflicts = tickets.count(conn, TicketFilter(conflict=True))
         view = self._connection.view()
         shown = self.list(search=search, state=state, page=page)
-        samples = self._report.samples(run)
-        return Overview(view, shown, run=run, samples=samples, waiting=waiting, conflicts=conflicts)
+        pull = self._report.view(run)
+        return Overview(view, shown, pull=pull, waiting=waiting, conflicts=conflicts)
 
     def list(self, *, search: str = "", state: str = "", page: int = 1) -> IncidentList:
         """One page of cached incidents, latest update first."""

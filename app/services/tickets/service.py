@@ -108,7 +108,7 @@ class TicketService:
         sort = sort if sort in SORTS else "updated"
         with reading(self._engine) as conn:
             total = tickets.count(conn, wanted)
-            unfound = search.count_unfound(conn) if wanted.q else 0
+            unindexed = search.count_unindexed(conn) if wanted.q else 0
             capped = total > COUNT_CAP
             pages = max(1, -(-total // PAGE_SIZE))
             page = max(page, 1) if capped else min(max(page, 1), pages)
@@ -130,7 +130,7 @@ class TicketService:
             pages=pages,
             total=min(total, COUNT_CAP),
             capped=capped,
-            unfound=unfound,
+            unindexed=unindexed,
         )
 
     def after(

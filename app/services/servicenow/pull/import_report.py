@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from app.db import import_runs, run_rows
+from app.db import import_runs, run_rows, search
 from app.db.engine import reading
 from app.models.sync_runs import PulledRow, SyncRun
+from app.models.views import ImportView
 from app.services.servicenow.context import Context
 
 SAMPLES = 20
@@ -17,12 +18,14 @@ class ImportReport:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def samples(self, run: SyncRun | None) -> tuple[PulledRow, ...]:
-        """Sample rows of a finished dry run, rows with a reason first."""
-        if run is None or not (run.dry_run and run.finished):
-            return ()
+    def view(self, run: SyncRun | None) -> ImportView:
+        """The run with sample rows of a dry run, rows with a reason first."""
+        if run is None or not run.finished:
+            return ImportView(run)
         with reading(self._context.engine) as conn:
-            return run_rows.samples(conn, run.id, limit=SAMPLES)
+            if run.dry_run:
+                return ImportView(run, samples=run_rows.samples(conn, run.id, limit=SAMPLES))
+            return ImportView(run, unindexed=search.count_unindexed(conn) if run.created else 0)
 
     def rows(self, run_id: int) -> Iterator[Sequence[PulledRow]]:
         """All rows of an import or a dry run, in chunks. Raises NotFound at once."""

@@ -11,6 +11,7 @@ from app.errors import Conflict, DatabaseAway, Invalid, Kind, ServiceNowError, S
 from app.integrations.servicenow.call_listeners import listening
 from app.integrations.servicenow_client import Query
 from app.models.sync_runs import PulledRow, SyncRun
+from app.models.views import ImportView
 from app.services.servicenow.connection.lookups import Lookups
 from app.services.servicenow.connection.status import ConnectionStatus
 from app.services.servicenow.context import Context
@@ -127,9 +128,9 @@ class Imports:
         """Every row of an import or a dry run, in chunks. Raises NotFound at once."""
         return self._report.rows(run_id)
 
-    def samples(self, run: SyncRun | None) -> tuple[PulledRow, ...]:
-        """Some rows of a finished dry run, those with a reason first."""
-        return self._report.samples(run)
+    def view(self, run: SyncRun | None) -> ImportView:
+        """What the import card shows of a run."""
+        return self._report.view(run)
 
     def recover(self) -> None:
         """Release the claimed run after a restart. Only for a single process."""
