@@ -138,6 +138,25 @@ def engine(kept_engine: Engine, migrated_sqlite: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture
+def empty_url(tmp_path: Path) -> Iterator[str]:
+    """A database without a table: SQLite, or one beside that of TEST_DATABASE_URL."""
+    url = os.environ.get("TEST_DATABASE_URL", "")
+    if not url:
+        yield f"sqlite:///{tmp_path / 'old.db'}"
+        return
+    own = make_url(own_postgresql(url))
+    named = own.set(database=f"{own.database}_old")
+    server = make_engine(url).execution_options(isolation_level="AUTOCOMMIT")
+    with server.connect() as conn:
+        conn.execute(text(f'DROP DATABASE IF EXISTS "{named.database}"'))
+        conn.execute(text(f'CREATE DATABASE "{named.database}"'))
+    yield named.render_as_string(hide_password=False)
+    with server.connect() as conn:
+        conn.execute(text(f'DROP DATABASE "{named.database}" WITH (FORCE)'))
+    server.dispose()
+
+
+@pytest.fixture
 def database_url(engine: Engine) -> str:
     return engine.url.render_as_string(hide_password=False)
 

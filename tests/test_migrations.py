@@ -1,21 +1,18 @@
 """Migrations build what the tables say, and lose nothing on the way."""
 
-import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 from sqlalchemy.schema import CreateIndex
 
 from app.db import events, migrate, search
 from app.db.engine import make_engine, reading, writing
 from app.db.tables import metadata, ticket_terms
 from app.services.articles import ArticleService
-from tests.conftest import own_postgresql
 
 # SQLite's full-text tables (`ticket_words`, and what FTS5 keeps beside it) are no tables of ours.
 WITHOUT_FULL_TEXT = {"include_name": lambda name, kind, _: kind != "table" or "_words" not in name}
@@ -63,25 +60,6 @@ def test_an_installation_has_one_name_for_ever(tmp_path: Path) -> None:
         with reading(engine) as conn:
             names.append(conn.execute(text("SELECT id FROM installation")).scalar_one())
     assert names[0] == names[1]
-
-
-@pytest.fixture
-def empty_url(tmp_path: Path) -> Iterator[str]:
-    """A database without a table: SQLite, or one beside that of TEST_DATABASE_URL."""
-    url = os.environ.get("TEST_DATABASE_URL", "")
-    if not url:
-        yield f"sqlite:///{tmp_path / 'old.db'}"
-        return
-    own = make_url(own_postgresql(url))
-    named = own.set(database=f"{own.database}_old")
-    server = make_engine(url).execution_options(isolation_level="AUTOCOMMIT")
-    with server.connect() as conn:
-        conn.execute(text(f'DROP DATABASE IF EXISTS "{named.database}"'))
-        conn.execute(text(f'CREATE DATABASE "{named.database}"'))
-    yield named.render_as_string(hide_password=False)
-    with server.connect() as conn:
-        conn.execute(text(f'DROP DATABASE "{named.database}" WITH (FORCE)'))
-    server.dispose()
 
 
 OLD_ROWS = """
