@@ -12,7 +12,6 @@ AppError
 ├── Invalid                  422, with one sentence per field
 ├── TooManyAttempts          429, with seconds to wait
 ├── NotConfigured            503, with the names of the missing variables
-├── Busy                     503, with seconds to wait
 ├── DatabaseAway             503: the database is away or busy for a moment
 ├── LanguageModelError       what the language model, or the way to it, answered
 └── ServiceNowError          what the instance, or the way to it, answered
@@ -127,17 +126,6 @@ class NotConfigured(AppError):
             hint="Set these variables as the README's section ServiceNow Setup describes.",
         )
         self.missing = tuple(missing)
-
-
-class Busy(AppError):
-    """Our own limit is reached; `retry_after` is in seconds."""
-
-    status = 503
-    code = "busy"
-
-    def __init__(self, message: str, *, retry_after: int) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 class DatabaseAway(AppError):

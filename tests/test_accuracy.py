@@ -23,7 +23,7 @@ class Past:
         self.clock = clock
         self.ticket_id = ticket_id
 
-    def add(
+    def add(  # noqa: PLR0913 The columns of a prediction.
         self,
         number: int,
         value: str,

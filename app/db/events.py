@@ -31,7 +31,7 @@ def _event(row: RowMapping) -> TicketEvent:
     return TicketEvent(**values)
 
 
-def add(
+def add(  # noqa: PLR0913 The columns of an entry.
     conn: Connection,
     ticket_id: int,
     kind: EventKind,

@@ -47,7 +47,7 @@ def newest_linked(conn: Connection, host: str) -> str | None:
     return conn.execute(newest).scalar_one_or_none()
 
 
-def link(
+def link(  # noqa: PLR0913 The columns of a link.
     conn: Connection,
     ticket_id: int,
     *,

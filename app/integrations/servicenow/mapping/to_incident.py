@@ -112,7 +112,7 @@ def state_fields(ticket: Ticket, close_code: str | None, maps: Maps) -> dict[str
     return fields
 
 
-def create_payload(
+def create_payload(  # noqa: PLR0913 What an incident is made of.
     ticket: Ticket,
     *,
     maps: Maps,
