@@ -16,7 +16,7 @@ lint:
 	$(BIN)/ruff format --check .
 
 types:
-	$(BIN)/mypy app
+	$(BIN)/mypy app tests
 
 test:  ## one file: make test TESTS=tests/test_text.py
 	$(BIN)/python -m pytest $(TESTS)

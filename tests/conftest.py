@@ -14,8 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from anyio.from_thread import start_blocking_portal
-from bs4 import BeautifulSoup
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import Phase
@@ -73,6 +72,7 @@ class Clock:
 def short_waits() -> None:
     """Between the tries of a read the client waits a tenth of what it would."""
     defaults = ServiceNowClient.__init__.__kwdefaults__
+    assert defaults is not None
     defaults["sleep"] = lambda seconds: time.sleep(seconds / 10)
 
 
@@ -261,11 +261,11 @@ def read_once(read: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_event_loop() -> Iterator[None]:
+def portal() -> Iterator[BlockingPortal]:
     """All test clients share a loop, as all requests of a server do; a new one each costs 4 ms."""
     with start_blocking_portal() as portal:
         TestClient.portal = portal
-        yield
+        yield portal
         TestClient.portal = None
 
 
@@ -379,7 +379,3 @@ def desk(app: FastAPI) -> Desk:
 def both(desk: Desk, instance: Instance, admin: TestClient) -> BothSides:
     """A linked ticket, to be edited here and there; an admin can be assigned."""
     return BothSides(desk, instance)
-
-
-def soup(html: str) -> BeautifulSoup:
-    return BeautifulSoup(html, "html.parser")

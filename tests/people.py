@@ -127,7 +127,7 @@ class People:
         case = self._case(which)
         if incident := self.incident(case):
             text = f"There {next(self._numbers)}"
-            options = {"by": "beth.anglin", "fields": {"short_description": text}}
+            options: dict[str, Any] = {"by": "beth.anglin", "fields": {"short_description": text}}
             path = f"/incident/{incident['sys_id']}"
             self.world.instance.faults.add(method="PATCH", path=path, **fault, **options)
             self._meanwhile.append((case, text))

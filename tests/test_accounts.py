@@ -14,8 +14,9 @@ from app.main import create_app
 from app.models.accounts import Role
 from app.security import local_path
 from app.settings import Settings
-from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, SignIn, signed_in, soup
+from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, SignIn, signed_in
 from tests.desk import Desk
+from tests.html import find, soup
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_a_page_leads_to_the_log_in_and_back(browser: TestClient) -> None:
     first = browser.get("/tickets?status=open")
     assert first.status_code == 303
     form = soup(browser.get(first.headers["Location"]).text)
-    target = str(form.select_one("input[name=next]")["value"])
+    target = str(find(form, "input[name=next]")["value"])
     assert target == "/tickets?status=open"
     data = {"email": "agent@example.com", "password": PASSWORD, "next": target}
     assert browser.post("/login", data=data).headers["Location"] == target
@@ -98,19 +99,19 @@ def test_a_note_is_carried_through_the_log_in_for_its_account_alone(
     ticket = desk.ticket(subject="VPN drops")
     path = f"/tickets/{ticket.id}"
     log_in(browser)
-    form = soup(browser.get(path).text).select_one("#note-form")
-    by = form.select_one("[name=by]")["value"]
+    form = find(soup(browser.get(path).text), "#note-form")
+    by = find(form, "[name=by]")["value"]
     browser.cookies.clear()
     typed = {"by": by, "kind": "comment", "body": "A long note\nof two lines <b>"}
     refused = browser.post(form["action"], data=typed)
     assert refused.status_code == 401
-    assert "Your text is kept" in soup(refused.text).select_one("#page-notice").get_text()
+    assert "Your text is kept" in find(soup(refused.text), "#page-notice").get_text()
     assert not soup(refused.text).select("[aria-invalid]")
-    login = soup(refused.text).select_one("form[action='/login']")
+    login = find(soup(refused.text), "form[action='/login']")
     hidden = {str(field["name"]): str(field["value"]) for field in login.select("[type=hidden]")}
     assert hidden["next"] == path
     wrong = browser.post("/login", data=hidden | {"email": "agent@example.com", "password": "x"})
-    again = soup(wrong.text).select_one("form[action='/login']")
+    again = find(soup(wrong.text), "form[action='/login']")
     assert {str(one["name"]): one["value"] for one in again.select("[type=hidden]")} == hidden
     sign_in("admin")
     staff = {"email": "admin@example.com", "password": PASSWORD}
@@ -119,9 +120,9 @@ def test_a_note_is_carried_through_the_log_in_for_its_account_alone(
     writer = {"email": "agent@example.com", "password": PASSWORD}
     mine = browser.post("/login", data=hidden | writer)
     page = soup(mine.text)
-    assert page.select_one("#note-form textarea").get_text().strip() == typed["body"]
+    assert find(page, "#note-form textarea").get_text().strip() == typed["body"]
     assert page.select_one("#note-form [value=comment][checked]")
-    assert "has not been sent yet" in page.select_one("[role=status]#page-notice").get_text()
+    assert "has not been sent yet" in find(page, "[role=status]#page-notice").get_text()
     assert page.select("nav.site-nav a")
     assert browser.get("/").status_code == 200
     gone = hidden | writer | {"draft_ticket": "999"}
@@ -142,7 +143,7 @@ def test_a_wrong_password_and_an_unknown_account_look_alike(browser: TestClient)
     wrong = browser.post("/login", data={"email": "agent@example.com", "password": "wrong"})
     unknown = browser.post("/login", data={"email": "nobody@example.com", "password": "wrong"})
     assert wrong.status_code == unknown.status_code == 422
-    shown = [soup(page.text).select_one("[role=alert]").get_text() for page in (wrong, unknown)]
+    shown = [find(soup(page.text), "[role=alert]").get_text() for page in (wrong, unknown)]
     assert shown[0] == shown[1]
     assert "wrong" not in str(soup(wrong.text).select_one("input[name=password]"))
 
@@ -200,7 +201,7 @@ def test_a_changed_password_ends_the_other_sessions(browser: TestClient, app: Fa
 
 def test_an_admin_invites_and_the_link_works_once(admin: TestClient, app: FastAPI) -> None:
     page = soup(admin.post("/admin/users", data={"email": "new@example.com", "role": "agent"}).text)
-    path = urlsplit(page.select_one("#reset-url").get_text()).path
+    path = urlsplit(find(page, "#reset-url").get_text()).path
     guest = TestClient(app, headers=SAME_ORIGIN, follow_redirects=False)
     assert guest.get(path).status_code == 200
     assert guest.post(path, data={"password": "short"}).status_code == 422
@@ -238,7 +239,7 @@ def test_the_last_admin_stays(admin: TestClient, app: FastAPI) -> None:
 
 def test_a_token_is_shown_once_and_kept_as_a_hash(agent: TestClient, app: FastAPI) -> None:
     card = soup(agent.post("/account/tokens", data={"name": "cron"}, headers=HTMX).text)
-    secret = card.select_one("#token-secret").get_text()
+    secret = find(card, "#token-secret").get_text()
     script = TestClient(app, headers={"Authorization": f"Bearer {secret}"})
     assert script.get("/api/tickets").status_code == 200
     page = agent.get("/account").text
@@ -247,7 +248,7 @@ def test_a_token_is_shown_once_and_kept_as_a_hash(agent: TestClient, app: FastAP
     with app.state.engine.connect() as conn:
         rows = conn.exec_driver_sql("SELECT * FROM api_tokens").mappings().all()
     assert secret not in str([dict(row) for row in rows])
-    revoke = soup(page).select_one("form[action*=revoke]")["action"]
+    revoke = find(soup(page), "form[action*=revoke]")["action"]
     agent.post(str(revoke))
     assert script.get("/api/tickets").status_code == 401
     assert agent.post("/account/tokens", data={"name": " "}).status_code == 422

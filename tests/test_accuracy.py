@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
@@ -11,8 +10,9 @@ from app.db import predictions
 from app.db.engine import writing
 from app.models.tickets import TicketStatus
 from app.models.triage import Field, Mode, Prediction, Verdict
-from tests.conftest import Clock, soup
+from tests.conftest import Clock
 from tests.desk import Desk
+from tests.html import Element, find, soup
 
 
 class Past:
@@ -69,13 +69,13 @@ def past(engine: Engine, clock: Clock, desk: Desk) -> Past:
     return Past(engine, clock, ticket.id)
 
 
-def look(agent: TestClient, query: str = "", field: str = "category") -> BeautifulSoup:
+def look(agent: TestClient, query: str = "", field: str = "category") -> Element:
     card = soup(agent.get(f"/copilot/accuracy{query}").text).select_one(f"#accuracy-{field}")
     assert card is not None
-    return BeautifulSoup(str(card), "html.parser")
+    return soup(str(card))
 
 
-def facts(card: BeautifulSoup) -> dict[str, str]:
+def facts(card: Element) -> dict[str, str]:
     names = [one.get_text(strip=True) for one in card.select("dl dt")]
     values = [one.get_text(" ", strip=True) for one in card.select("dl dd")]
     return dict(zip(names, values, strict=True))
@@ -108,7 +108,7 @@ def test_under_thirty_no_figure_is_shown(agent: TestClient, past: Past) -> None:
     assert facts(card)["Macro-F1"] == "too few (29 decided)"
     assert "Right" not in facts(card)
     assert not card.select("#calibration-category svg")
-    assert "too few (29)" in card.select_one("#calibration-category").get_text()
+    assert "too few (29)" in find(card, "#calibration-category").get_text()
     assert agent.get("/api/copilot/accuracy").json()["fields"][0]["quality"] is None
 
 

@@ -6,8 +6,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from tests.conftest import SAME_ORIGIN, SignIn, soup
+from tests.conftest import SAME_ORIGIN, SignIn
 from tests.desk import Desk
+from tests.html import soup
 from tests.test_rights import SYS_ID, routes_of_the_app
 
 
@@ -32,11 +33,11 @@ def test_a_reload_of_a_form_address_leads_to_its_page(admin: TestClient, desk: D
         where = answer.headers.get("Location", "")
         shown = admin.get(where, follow_redirects=True).status_code if where else 0
         if answer.status_code != 303 or shown not in (200, 404):
-            wrong.append((address, answer.status_code, where, shown))
+            wrong.append(f"{address}: {answer.status_code} {where} {shown}")
         if "{ticket_id}" in address and where != ticket:
-            wrong.append((address, where))
+            wrong.append(f"{address}: {where}")
         if admin.head(path).status_code != 303:
-            wrong.append((address, "HEAD"))
+            wrong.append(f"{address}: HEAD")
     assert wrong == []
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -38,7 +39,7 @@ from tests.desk import Desk
 
 TOKEN = "/oauth_token.do"
 SMALL = 1.0
-DEFORMED: dict[str, dict[str, object]] = {name: {} for name in BODIES} | {
+DEFORMED: dict[str, dict[str, Any]] = {name: {} for name in BODIES} | {
     "drip": {"pause": 1.0},
     "gzip_bomb": {"megabytes": 20},
 }

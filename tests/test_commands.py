@@ -18,7 +18,7 @@ from app.models.servicenow_pages import OutboxFilter
 from app.models.views import TicketFilter
 from app.settings import Settings
 from app.simulator import RunningSimulator
-from tests.conftest import soup
+from tests.html import find, soup
 from tests.test_killed_process import Process, eventually, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,6 +67,7 @@ def test_accounts_and_tokens_are_made_on_the_command_line(
     assert status == 0
     with offline_services(Settings.from_env(env)) as services:
         owner = services.accounts.user_of_token(token.strip())
+        assert owner is not None
         assert (owner.email, owner.name) == ("ann@example.com", "ann")
         assert services.accounts.user_by_email("bea@example.com").name == "Bea Muster"
     assert token.count("\n") == 1
@@ -147,7 +148,7 @@ def test_the_demo_shows_its_accounts_and_says_what_it_is(
     app = create_app(settings)
     app.state.demo_accounts = (("agent@example.com", "secret-of-the-demo", Role.AGENT),)
     page = soup(TestClient(app).get("/login").text)
-    assert "agent@example.com" in page.select_one("#demo-accounts").get_text()
-    assert "simulated ServiceNow" in page.select_one(".demo-banner").get_text()
+    assert "agent@example.com" in find(page, "#demo-accounts").get_text()
+    assert "simulated ServiceNow" in find(page, ".demo-banner").get_text()
     app.state.services.servicenow.close()
     app.state.engine.dispose()

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from bs4 import BeautifulSoup, Tag
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
@@ -19,8 +18,9 @@ from app.errors import LanguageModelError
 from app.integrations.llm_client import LLMClient
 from app.main import create_app
 from app.settings import LanguageModelSettings, Settings
-from tests.conftest import HTMX, Clock, signed_in, soup
+from tests.conftest import HTMX, Clock, signed_in
 from tests.desk import Desk
+from tests.html import Element, find, soup
 from tests.language_model import LanguageModel, chat
 
 CANARY = "Kanarie-7731x"
@@ -66,21 +66,21 @@ def ticket_id(desk: Desk) -> int:
     return ticket.id
 
 
-def preview_of(agent: TestClient, ticket_id: int, kind: str) -> BeautifulSoup:
+def preview_of(agent: TestClient, ticket_id: int, kind: str) -> Element:
     return soup(agent.get(f"/tickets/{ticket_id}/drafts/{kind}").text)
 
 
-def drafted(agent: TestClient, ticket_id: int, kind: str, **options: Any) -> Tag:
+def drafted(agent: TestClient, ticket_id: int, kind: str, **options: Any) -> Element:
     """The draft after the preview was seen and its button pressed."""
-    form = preview_of(agent, ticket_id, kind).select_one("#draft-preview form")
-    seen = form.select_one("[name=seen]")["value"]
+    form = find(preview_of(agent, ticket_id, kind), "#draft-preview form")
+    seen = find(form, "[name=seen]")["value"]
     answer = agent.post(form["action"], data={"seen": seen}, **options)
     assert answer.status_code == 200, answer.text
-    return soup(answer.text).select_one("#draft")
+    return find(soup(answer.text), "#draft")
 
 
-def text_of(draft: Tag) -> str:
-    return draft.select_one("textarea").get_text().strip()
+def text_of(draft: Element) -> str:
+    return find(draft, "textarea").get_text().strip()
 
 
 def sent(model: LanguageModel) -> str:
@@ -96,7 +96,7 @@ def test_the_agent_reads_exactly_what_is_sent_before_it_is(
     agent: TestClient, ticket_id: int, model: LanguageModel
 ) -> None:
     page = preview_of(agent, ticket_id, "summary")
-    shown = [page.select_one("#draft-preview .prose"), page.select_one("#draft-preview pre")]
+    shown = [find(page, "#draft-preview .prose"), find(page, "#draft-preview pre")]
     assert model.requests == []
     drafted(agent, ticket_id, "summary")
     [request] = model.requests
@@ -138,8 +138,8 @@ def test_a_reply_knows_nothing_that_is_internal(
 def test_a_text_that_changed_since_it_was_seen_is_not_sent(
     agent: TestClient, desk: Desk, ticket_id: int, model: LanguageModel
 ) -> None:
-    form = preview_of(agent, ticket_id, "summary").select_one("#draft-preview form")
-    seen = form.select_one("[name=seen]")["value"]
+    form = find(preview_of(agent, ticket_id, "summary"), "#draft-preview form")
+    seen = find(form, "[name=seen]")["value"]
     desk.note(ticket_id, "One more word", internal=True)
     for value in (seen, "", "0" * 64):
         answer = agent.post(form["action"], data={"seen": value}, headers=HTMX)
@@ -198,7 +198,7 @@ def test_a_suggestion_that_rests_on_no_source_is_not_shown(
 ) -> None:
     model.says(answer)
     draft = drafted(agent, ticket_id, "suggestion")
-    assert "does not use any of the sources" in draft.select_one("[role=alert]").get_text()
+    assert "does not use any of the sources" in find(draft, "[role=alert]").get_text()
     assert "Buy" not in text_of(draft)
     assert text_of(draft).startswith("AI-assisted suggestions\n1. ")
 
@@ -225,17 +225,17 @@ def test_a_draft_goes_the_way_of_every_note_and_resolution(
     agent: TestClient, desk: Desk, ticket_id: int, model: LanguageModel
 ) -> None:
     model.says("Please restart the client [1].")
-    form = drafted(agent, ticket_id, "reply").select_one("form")
+    form = find(drafted(agent, ticket_id, "reply"), "form")
     fields = {field["name"]: field.get("value", "") for field in form.select("input")}
-    body = form.select_one("textarea").get_text().strip()
+    body = find(form, "textarea").get_text().strip()
     assert agent.post(form["action"], data=fields | {"body": f"Hello! {body}"}).status_code == 303
     assert [n.body for n in desk.notes(ticket_id) if not n.internal][-1].startswith("Hello! Please")
 
     model.says("The client was restarted.")
-    form = drafted(agent, ticket_id, "resolution").select_one("form")
+    form = find(drafted(agent, ticket_id, "resolution"), "form")
     fields = {field["name"]: field["value"] for field in form.select("input[name]")}
-    fields["resolution_code"] = form.select_one("option").get_text()
-    fields["resolution_notes"] = form.select_one("textarea").get_text().strip()
+    fields["resolution_code"] = find(form, "option").get_text()
+    fields["resolution_notes"] = find(form, "textarea").get_text().strip()
     assert agent.post(form["action"], data=fields).status_code == 303
     ticket = desk.services.tickets.get(ticket_id, desk.user)
     assert (ticket.status, ticket.resolution_notes) == ("resolved", "The client was restarted.")
@@ -288,7 +288,7 @@ def test_when_the_model_fails_the_plain_steps_stand_and_a_sentence_says_why(
 ) -> None:
     misbehave(model)
     draft = drafted(agent, ticket_id, "suggestion")
-    trouble = draft.select_one("[role=alert]").get_text()
+    trouble = find(draft, "[role=alert]").get_text()
     assert says in trouble
     assert KEY not in str(draft)
     assert text_of(draft).startswith("AI-assisted suggestions\n1. ")

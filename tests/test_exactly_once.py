@@ -1,7 +1,9 @@
 """Stopped at every commit and every exchange of a push, the next process ends it exactly once."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -47,7 +49,7 @@ def stop_at_each_step(world: World, push: Push, *, linked: bool) -> Iterator[tup
         if linked:
             world.create(ticket_id)
         world.fuse.burn_at(step)
-        where = world.until_killed(lambda ticket_id=ticket_id: push(world, ticket_id))
+        where = world.until_killed(partial(push, world, ticket_id))
         if not where:
             return
         world.come_to_rest()
@@ -111,7 +113,7 @@ def test_a_late_note_is_not_sent_again_after_a_look_that_failed(world: World) ->
 def test_our_own_lost_update_coming_back_is_no_conflict(world: World, loss: str) -> None:
     ticket_id = world.open_ticket()
     world.create(ticket_id)
-    options = {"seconds": 70} if loss == "late_commit" else {}
+    options: dict[str, Any] = {"seconds": 70} if loss == "late_commit" else {}
     world.instance.faults.add(loss, method="PATCH", **options)
     world.change(ticket_id, TicketStatus.IN_PROGRESS)
     world.tick()

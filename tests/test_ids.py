@@ -1,6 +1,7 @@
 """No id is given twice on SQLite, and the tables that were built anew for it lost nothing."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, delete, func, select, text
@@ -11,7 +12,7 @@ from app.db.tables import metadata, outbox, sync_runs, ticket_events, tickets
 
 BEFORE = "0024"
 NOW = "2026-01-01 00:00:00.000000"
-OLD = {
+OLD: dict[str, dict[str, Any]] = {
     "users": {"email": "a@example.com", "password_hash": "x", "role": "agent", "created_at": NOW},
     "tickets": {
         "subject": "The printer jams",
@@ -131,9 +132,8 @@ def test_no_id_is_given_twice(upgraded: Engine) -> None:
 
 def test_the_tables_that_want_it_have_it(upgraded: Engine) -> None:
     with reading(upgraded) as conn:
-        made = dict(
-            conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all()
-        )
+        rows = conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+        made: dict[str, str] = {row.name: row.sql for row in rows}
     wanted = {
         table.name
         for table in metadata.sorted_tables

@@ -2,6 +2,7 @@
 
 import random
 import time
+from functools import partial
 
 import httpx
 import pytest
@@ -29,6 +30,9 @@ def test_a_killed_import_goes_on_and_ends_with_each_incident_once(
     def fetched() -> int:
         return int(api.get(run).json().get("fetched", 0))
 
+    def fetched_more(before: int) -> bool:
+        return fetched() > before
+
     process.start()
     wanted = {"limit": ROWS, "import": True}
     with pytest.raises(httpx.TransportError):
@@ -37,7 +41,7 @@ def test_a_killed_import_goes_on_and_ends_with_each_incident_once(
     dice = random.Random(11)
     for kill in range(KILLS):
         before = fetched()
-        eventually(lambda before=before: fetched() > before)
+        eventually(partial(fetched_more, before))
         time.sleep(dice.uniform(0, 0.3))
         process.kill()
         if kill == KILLS - 1:

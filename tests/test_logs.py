@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app import logs
@@ -74,9 +75,9 @@ def test_what_broke_is_told_with_its_stack(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_calls_and_static_files_that_went_well_are_no_news(
-    admin: TestClient, instance: Instance, caplog: pytest.LogCaptureFixture
+    app: FastAPI, admin: TestClient, instance: Instance, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service: ServiceNowService = admin.app.state.services.servicenow
+    service: ServiceNowService = app.state.services.servicenow
     with caplog.at_level(logging.INFO):
         service.connection.test()
         assert admin.get("/static/app.css").status_code == 200
@@ -108,9 +109,9 @@ MISTYPED = (
 
 
 def test_a_token_in_a_mistyped_path_is_in_no_log(
-    admin: TestClient, caplog: pytest.LogCaptureFixture, subtests: pytest.Subtests
+    app: FastAPI, admin: TestClient, caplog: pytest.LogCaptureFixture, subtests: pytest.Subtests
 ) -> None:
-    accounts = admin.app.state.services.accounts
+    accounts = app.state.services.accounts
     _, token = accounts.invite_user("new@example.com", Role.AGENT)
     for shape in MISTYPED:
         for written in (token, token.upper(), token.lower(), token[:24], token[19:]):

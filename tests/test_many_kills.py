@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, func, select
@@ -75,7 +77,7 @@ def owe(engine: Engine, host: str, *, count: int, with_note: bool) -> None:
             )
             ticket = tickets.get(conn, row.scalar_one())
             keys = create_keys(installation, draw())
-            common = {
+            common: dict[str, Any] = {
                 "ticket_id": ticket.id,
                 "generation": ticket.sn_generation,
                 "host": host,
@@ -122,10 +124,14 @@ def test_twenty_five_kills_lose_nothing_and_double_nothing(
     host = running_simulator.url.removeprefix("http://")
     owe(engine, host, count=60, with_note=True)
     chance = random.Random(25)
+
+    def moved_on(before: int) -> bool:
+        return len(instance.requests) > before or not left(engine)
+
     for _ in range(KILLS):
         before = len(instance.requests)
         child = start()
-        wait_for(lambda before=before: len(instance.requests) > before or not left(engine))
+        wait_for(partial(moved_on, before))
         time.sleep(chance.uniform(0, 0.15))
         pusher.kill(child)
     start()

@@ -24,10 +24,11 @@ def test_migrations_build_what_the_tables_say(tmp_path: Path) -> None:
     engine = make_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
     migrate.upgrade(engine)
     with engine.connect() as conn:
-        written = dict(conn.exec_driver_sql("SELECT name, sql FROM sqlite_master").all())
+        rows = conn.exec_driver_sql("SELECT name, sql FROM sqlite_master")
+        written: dict[str, str] = {row.name: row.sql for row in rows}
         for table in metadata.tables.values():
             for index in table.indexes:
-                assert written[index.name] == str(CreateIndex(index).compile(engine))
+                assert written[str(index.name)] == str(CreateIndex(index).compile(engine))
         assert (
             compare_metadata(MigrationContext.configure(conn, opts=WITHOUT_FULL_TEXT), metadata)
             == []

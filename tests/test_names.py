@@ -11,13 +11,12 @@ from sqlalchemy.exc import IntegrityError
 from app.db import accounts, circuit_breaker, migrate
 from app.db.engine import make_engine, reading, utc_now, writing
 from app.db.tables import users
+from app.errors import Kind
 from app.models.accounts import Role, User
 from app.models.names import LONGEST_NAME, checked_name, name_key
 from app.simulator import Instance
-from tests.conftest import HTMX, account, soup
-from tests.test_migrations import empty_url
-
-__all__ = ["empty_url"]
+from tests.conftest import HTMX, account
+from tests.html import soup
 
 
 def invited(app: FastAPI, email: str, name: str = "") -> User:
@@ -89,7 +88,7 @@ def desk_is_resting(app: FastAPI) -> None:
     with writing(app.state.engine) as conn:
         for _ in range(5):
             circuit_breaker.note_failure(
-                conn, settings.host, kind="network", reason="No answer.", now=app.state.now()
+                conn, settings.host, kind=Kind.NETWORK, reason="No answer.", now=app.state.now()
             )
     assert services.servicenow.connection.rest()
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -242,7 +243,7 @@ def test_two_sides_come_together_whatever_people_and_machines_do(
         schedule = Play(world, way, audit)
         note(f"{way}, audit {audit}: {actions}")
         for action in actions:
-            world.until_killed(lambda action=action: schedule.act(*action))
+            world.until_killed(partial(schedule.act, *action))
         schedule.end()
 
     play()

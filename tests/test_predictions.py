@@ -9,8 +9,9 @@ from app.db.engine import reading, writing
 from app.models.tickets import TicketStatus
 from app.models.triage import Field, Mode, StoredPrediction, Verdict
 from app.simulator import Instance
-from tests.conftest import Clock, soup
+from tests.conftest import Clock
 from tests.desk import Desk
+from tests.html import find, soup
 
 VPN = {"subject": "VPN does not connect from home", "description": "The VPN client times out."}
 NONSENSE = {"subject": "qwxz zzkp", "description": "vvfq"}
@@ -266,7 +267,7 @@ def test_shadow_counts_and_shows_nothing_anywhere(
     assert body["predicted_category"] is None
     assert body["category_confidence"] is None
     assert [one["field"] for one in body["predictions"]] == ["priority"]
-    assert "network" not in soup(agent.get(path).text).select_one("#timeline").get_text()
+    assert "network" not in find(soup(agent.get(path).text), "#timeline").get_text()
     assert agent.post(f"{path}/predictions/{said.id}/accept").status_code == 404
     agent.patch(f"/api{path}", json={"category": "access"})
     assert kept(engine, number(path))[0].verdict is Verdict.REPLACED
@@ -336,7 +337,7 @@ def test_the_priority_that_the_instance_computed_is_read_back(
     agent.patch(f"/api{path}", json={"impact": 3, "urgency": 3})
     assert pushed(app, instance, number(path))["priority"] == "5"
     page = soup(agent.get(path).text)
-    told = page.select_one("#timeline").get_text(" ", strip=True)
+    told = find(page, "#timeline").get_text(" ", strip=True)
     assert "created in ServiceNow. ServiceNow calculated priority 5 - Planning." in told
 
 
@@ -357,7 +358,7 @@ def test_the_matrix_can_be_changed(admin: TestClient, agent: TestClient) -> None
     form = soup(admin.get("/admin/copilot").text).select_one("#matrix form")
     assert form is not None
     cells = {
-        str(select["name"]): str(select.select_one("option[selected]")["value"])
+        str(select["name"]): str(find(select, "option[selected]")["value"])
         for select in form.select("select")
     }
     assert len(cells) == 9

@@ -12,8 +12,9 @@ from app.models.accounts import Role
 from app.models.tickets import TicketStatus
 from app.simulator import Instance
 from app.worker import tick
-from tests.conftest import HTMX, Clock, SignIn, soup
+from tests.conftest import HTMX, Clock, SignIn
 from tests.desk import Desk
+from tests.html import find, soup
 from tests.test_rights import ROUTES
 
 CANARY = "Kanarie-7731x"
@@ -44,14 +45,14 @@ def test_readers_see_that_something_is_hidden_and_not_what(sign_in: SignIn, tick
         assert not bare(page), role
         assert page.count(HIDDEN) >= 4, role
         assert "0x80070005" in page, role
-        assert "hidden on this ticket" in soup(page).select_one("#secrets").get_text()
+        assert "hidden on this ticket" in find(soup(page), "#secrets").get_text()
 
 
 def test_an_agent_sees_what_was_hidden_and_the_timeline_says_so(
     agent: TestClient, requester: TestClient, ticket_id: int
 ) -> None:
     page = soup(agent.get(f"/tickets/{ticket_id}").text)
-    form = page.select_one("#secrets form")
+    form = find(page, "#secrets form")
     shown = agent.post(form["action"]).text
     assert shown.count(CANARY) >= 3
     assert SECOND in shown
@@ -60,7 +61,7 @@ def test_an_agent_sees_what_was_hidden_and_the_timeline_says_so(
     assert not bare(again)
     for reader in (agent, requester):
         told = soup(reader.get(f"/tickets/{ticket_id}").text).select(".entry-revealed")
-        assert [entry.select_one("strong").get_text() for entry in told] == ["agent@example.com"]
+        assert [find(entry, "strong").get_text() for entry in told] == ["agent@example.com"]
 
 
 def test_looking_twice_is_told_once_and_later_again(
@@ -93,11 +94,11 @@ def test_a_ticket_without_secrets_says_nothing_of_them(agent: TestClient, desk: 
 def test_saving_the_masked_form_loses_nothing(
     agent: TestClient, desk: Desk, ticket_id: int
 ) -> None:
-    form = soup(agent.get(f"/tickets/{ticket_id}").text).select_one("#edit-form form")
-    text = form.select_one("textarea").get_text().removeprefix("\n")
+    form = find(soup(agent.get(f"/tickets/{ticket_id}").text), "#edit-form form")
+    text = find(form, "textarea").get_text().removeprefix("\n")
     values = {
-        "seen": form.select_one("[name=seen]")["value"],
-        "subject": form.select_one("[name=subject]")["value"],
+        "seen": find(form, "[name=seen]")["value"],
+        "subject": find(form, "[name=subject]")["value"],
         "description": text.replace("It says", "It always says"),
     }
     assert not bare(json.dumps(values))
@@ -111,11 +112,11 @@ def test_saving_the_masked_form_loses_nothing(
 def test_a_subject_that_masking_makes_too_long_can_be_kept(agent: TestClient, desk: Desk) -> None:
     subject = f"{'x' * 235} my pin is 4711"
     ticket = desk.ticket(subject=subject)
-    form = soup(agent.get(f"/tickets/{ticket.id}").text).select_one("#edit-form form")
-    field = form.select_one("[name=subject]")
+    form = find(soup(agent.get(f"/tickets/{ticket.id}").text), "#edit-form form")
+    field = find(form, "[name=subject]")
     assert len(field["value"]) > 255
     assert len(field["value"]) <= int(field["maxlength"])
-    values = {"seen": form.select_one("[name=seen]")["value"], "subject": field["value"]}
+    values = {"seen": find(form, "[name=seen]")["value"], "subject": field["value"]}
     assert agent.post(form["action"], data={**values, "priority": "high"}).status_code == 303
     shown = desk.services.tickets.detail(ticket.id, desk.user, revealed=True).ticket
     assert (shown.subject, shown.priority) == (subject, "high")

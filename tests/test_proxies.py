@@ -15,7 +15,8 @@ from app.copilot.engine import TriageEngine
 from app.main import create_app
 from app.proxies import Proxies, parsed
 from app.settings import LOOPBACK, Settings
-from tests.conftest import HTMX, SAME_ORIGIN, SignIn, signed_in, soup
+from tests.conftest import HTMX, SAME_ORIGIN, SignIn, signed_in
+from tests.html import find, soup
 
 PROXIES = Proxies([*LOOPBACK, ip_network("10.0.0.0/8")])
 TRUSTED = st.sampled_from(["127.0.0.1", "10.1.2.3", "::1", "[::1]:443", "::ffff:10.0.0.9"])
@@ -87,7 +88,7 @@ def test_an_untrusted_proxy_is_named_on_the_admin_page_and_in_the_log(
     stranger = TestClient(app, client=("172.16.0.9", 4711))
     for _ in range(3):
         stranger.get("/healthz", headers={"X-Forwarded-Proto": "https"})
-    notice = soup(admin.get("/admin/users").text).select_one("#ignored-proxies").get_text()
+    notice = find(soup(admin.get("/admin/users").text), "#ignored-proxies").get_text()
     assert "172.16.0.9" in notice
     assert "TRUSTED_PROXIES" in notice
     told = [record for record in caplog.records if record.name == "app.proxies"]
@@ -164,13 +165,13 @@ def test_a_reset_link_never_takes_its_host_from_the_request(nameless: FastAPI, h
 def test_on_this_machine_a_reset_link_needs_no_public_url(nameless: FastAPI, host: str) -> None:
     admin = signed_in(nameless, "admin")
     card = soup(admin.post("/admin/users/1/reset", headers={"Host": host, **HTMX}).text)
-    assert card.select_one("#reset-url").get_text().startswith(f"http://{host}/reset/")
+    assert find(card, "#reset-url").get_text().startswith(f"http://{host}/reset/")
 
 
 def test_with_a_public_url_links_lead_there(public: FastAPI) -> None:
     admin = signed_in(public, "admin")
     card = soup(admin.post("/admin/users/1/reset", headers={"Host": "evil.example", **HTMX}).text)
-    assert card.select_one("#reset-url").get_text().startswith("https://desk.example.com/reset/")
+    assert find(card, "#reset-url").get_text().startswith("https://desk.example.com/reset/")
 
 
 def test_a_final_slash_leads_to_the_path_and_to_no_other_host(sign_in: SignIn) -> None:

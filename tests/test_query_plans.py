@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from sqlalchemy import Connection, Engine, event, text
 
@@ -82,9 +83,11 @@ def addresses(sys_id: str) -> Iterator[str]:
     """Every page and JSON route that can be read, and the lists with each of their filters."""
     for router in ROUTERS:
         for route in router.routes:
-            if "GET" in getattr(route, "methods", ()):
+            assert isinstance(route, APIRoute)
+            if "GET" in (route.methods or ()):
                 values = {**VALUES, "sys_id": sys_id, "token": "0"}
-                yield re.sub(r"{(\w+)}", lambda name, known=values: known[name[1]], route.path)
+                names = re.sub(r"{(\w+):\w+}", r"{\1}", route.path)
+                yield names.format(**values)
     for query in LISTS:
         yield f"/tickets?{query}"
         yield f"/api/tickets?{query}&cursor=999"

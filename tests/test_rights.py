@@ -4,12 +4,14 @@ import re
 
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
 from app.models.accounts import Role
 from app.routes.table import ROUTERS
-from tests.conftest import SAME_ORIGIN, SignIn, soup
+from tests.conftest import SAME_ORIGIN, SignIn
 from tests.desk import Desk
+from tests.html import soup
 
 SYS_ID = "0" * 32
 ROUTES = {
@@ -169,7 +171,8 @@ def routes_of_the_app() -> set[str]:
         f"{method} {route.path}"
         for router in ROUTERS
         for route in router.routes
-        for method in route.methods
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
     }
 
 

@@ -1,6 +1,7 @@
 """Random schedules of faults, clicks, edits and deaths: all end with what was asked for, once."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -171,7 +172,7 @@ def test_every_schedule_ends_with_what_was_asked_for_once(
     def play(instance: tuple[str, str], actions: list[tuple[Any, ...]]) -> None:
         schedule = Play(world, *instance)
         for action in actions:
-            world.until_killed(lambda action=action: schedule.act(*action))
+            world.until_killed(partial(schedule.act, *action))
         schedule.end()
 
     play()

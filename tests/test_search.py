@@ -13,15 +13,16 @@ from sqlalchemy import Engine, delete
 from sqlalchemy.exc import OperationalError
 
 from app.copilot.secrets.redact import masked
-from app.copilot.tokenizer import Term, asked, other_words, words
+from app.copilot.tokenizer import Term, asked, other_words, problem_words, words
 from app.db import search
 from app.db.engine import reading, writing
 from app.db.tables import ticket_terms, tickets
 from app.models.knowledge import ArticleDraft
 from app.models.tickets import TicketStatus
 from app.simulator import Instance
-from tests.conftest import HTMX, soup
+from tests.conftest import HTMX
 from tests.desk import Desk
+from tests.html import find, soup
 
 Find = Callable[[str], list[str]]
 
@@ -32,7 +33,7 @@ def found(agent: TestClient) -> Find:
 
     def look(q: str) -> list[str]:
         html = agent.get("/tickets", params={"q": q}, headers=HTMX).text
-        return [row.select_one("a").get_text(strip=True) for row in soup(html).select("tbody tr")]
+        return [find(row, "a").get_text(strip=True) for row in soup(html).select("tbody tr")]
 
     return look
 
@@ -170,12 +171,11 @@ def test_a_text_that_cannot_be_indexed_holds_up_no_other(
 ) -> None:
     good, bad = desk.ticket("The printer jams"), desk.ticket("Unreadable hunter2")
     forget_words(engine, good.id, bad.id)
-    really = search.problem_words
 
     def breaking(subject: str, description: str) -> list[str]:
         if "Unreadable" in subject:
             raise ValueError(f"cannot read {subject}")
-        return really(subject, description)
+        return problem_words(subject, description)
 
     monkeypatch.setattr(search, "problem_words", breaking)
     desk.services.knowledge.index_missing()

@@ -2,6 +2,7 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import httpx
 import pytest
@@ -21,8 +22,9 @@ from app.services.servicenow import ServiceNowService
 from app.services.servicenow.pull.import_runs import pause_after
 from app.settings import Settings
 from app.simulator import Instance
-from tests.conftest import HTMX, Clock, soup
+from tests.conftest import HTMX, Clock
 from tests.desk import Desk
+from tests.html import find, soup
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -326,7 +328,7 @@ def test_a_run_goes_on_from_every_page_in_each_stream(
     run = start(service)
     while not service.imports.get(run.id).finished:
         looks = iter([False] * (times - 1))
-        service.imports.run_due(stopping=lambda looks=looks: next(looks, True))
+        service.imports.run_due(stopping=partial(next, looks, True))
         service.recover()
     ended = service.imports.get(run.id)
     assert (ended.created, ended.fetched) == (400, 400)
@@ -378,13 +380,13 @@ def test_a_form_that_cannot_be_used_comes_back_as_typed(
 ) -> None:
     typed: Fields = {"limit": "70", "state": ["2", "3"], "import_tickets": "true"} | wrong
     answer = admin.post("/servicenow/pulls", data=typed, headers=headers)
-    form = soup(answer.text).select_one("#pull-form")
+    form = find(soup(answer.text), "#pull-form")
     assert answer.status_code == 422
-    assert form.select_one(f"#{field}-error").get_text(strip=True)
-    assert form.select_one(f"#{field}")["aria-invalid"] == "true"
+    assert find(form, f"#{field}-error").get_text(strip=True)
+    assert find(form, f"#{field}")["aria-invalid"] == "true"
     for name, value in typed.items():
         if isinstance(value, str) and name != "import_tickets":
-            assert form.select_one(f"[name={name}]")["value"] == value
+            assert find(form, f"[name={name}]")["value"] == value
     ticked = [box["value"] for box in form.select("[name=state][checked]")]
     assert ticked == ["2", "3"]
     buttons = [(one.get_text(), one.get("name")) for one in form.select("button")]

@@ -18,10 +18,12 @@ from app.copilot.engine import TriageEngine
 from app.db import connection_tests
 from app.db.engine import writing
 from app.main import create_app
+from app.models.views import Check
 from app.settings import Settings
 from app.simulator import Instance
-from tests.conftest import HTMX, Clock, signed_in, soup
+from tests.conftest import HTMX, Clock, signed_in
 from tests.desk import Desk
+from tests.html import find, soup
 from tests.test_servicenow_outbox import linked
 from tests.test_servicenow_pages import press
 
@@ -174,7 +176,7 @@ def test_each_failure_has_its_own_sentence_and_next_step(
         instance.faults.clear()
 
 
-def seen(app: FastAPI) -> tuple[connection_tests.Check, ...]:
+def seen(app: FastAPI) -> tuple[Check, ...]:
     test = app.state.services.servicenow.connection.view().test
     assert test is not None
     assert not test.running
@@ -248,16 +250,16 @@ def test_the_card_polls_while_the_test_runs_and_stops_at_its_end(
     host = settings.servicenow.host
     with writing(engine) as conn:
         assert connection_tests.claim(conn, host, now=clock(), dead_before=clock())
-        done = [connection_tests.Check("configuration", "passed", "basic")]
+        done = [Check("configuration", "passed", "basic")]
         connection_tests.store(conn, host, done, finished_at=None)
-    card = soup(press(agent, "/servicenow/test")).select_one("#connection-card")
+    card = find(soup(press(agent, "/servicenow/test")), "#connection-card")
     assert (card["hx-get"], card["hx-trigger"]) == ("/servicenow/test", "load delay:1s")
     assert "Running" in card.get_text()
     assert soup(agent.get("/servicenow").text).select_one("noscript meta[http-equiv=refresh]")
     assert not instance.requests, "the running test was joined"
     clock.forward(minutes=4)
     press(agent, "/servicenow/test")
-    card = soup(agent.get("/servicenow/test", headers=HTMX).text).select_one("#connection-card")
+    card = find(soup(agent.get("/servicenow/test", headers=HTMX).text), "#connection-card")
     assert not card.get("hx-get")
     assert len(card.select("li")) == len(STEPS)
 
@@ -267,7 +269,7 @@ def test_without_scripts_the_button_leads_back_to_the_page(
 ) -> None:
     answer = agent.post("/servicenow/test")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/servicenow")
-    card = soup(agent.get("/servicenow").text).select_one("#connection-card")
+    card = find(soup(agent.get("/servicenow").text), "#connection-card")
     assert len(card.select("li")) == len(STEPS)
     assert "copilot-secret" not in card.get_text()
 

@@ -68,7 +68,7 @@ def client(connect: Connect, basic: BasicAuth, sleeps: Sleeps) -> ServiceNowClie
     return connect(basic, sleep=sleeps, rate_limiter=pace)
 
 
-def oauth(running: RunningSimulator, instance: Instance, **grant: str) -> OAuth:
+def oauth(running: RunningSimulator, instance: Instance, **grant: Any) -> OAuth:
     accounts = instance.accounts
     url = f"{running.url}/oauth_token.do"
     return OAuth(url, accounts.client_id, accounts.client_secret, **grant)
@@ -149,7 +149,7 @@ def test_retry_after_is_obeyed_in_both_forms(
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)
     instance.faults.add("rate_limit", retry_after="3" if form == "seconds" else later)
     client.get_incidents(Query(), limit=5)
-    assert sleeps == [pytest.approx(3, abs=1.5)]
+    assert list(sleeps) == [pytest.approx(3, abs=1.5)]
 
 
 def test_a_long_retry_after_is_told_instead_of_waited(

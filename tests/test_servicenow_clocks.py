@@ -1,6 +1,7 @@
 """Stamps in the future, clocks that are put right, and the zone of the integration account."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -19,13 +20,14 @@ from app.services.servicenow.connection.instance_clock import ahead, reached
 from app.services.servicenow.pull.change_poller import LONG_OVERLAP, OVERLAP
 from app.simulator import Instance
 from tests.both_sides import BothSides
-from tests.conftest import Clock, soup
+from tests.conftest import Clock
+from tests.html import find, soup
 from tests.test_servicenow_checks import steps_of
 
 FAR = "2031-06-01 08:00:00"
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-WANTED = {
+WANTED: dict[str, Any] = {
     "row_limit": 1000,
     "query": "",
     "incident_state": "",
@@ -70,12 +72,13 @@ def test_a_stamp_in_the_future_hides_no_change_and_is_reported(
     both.instance.sends_date = sends_date
     both.instance.add_incident(sys_updated_on=FAR)
     state = pull(both.service)
+    assert state.watermark is not None
     assert state.watermark <= datetime.now(UTC) + timedelta(seconds=2)
     both.there(short_description="After it")
     assert pull(both.service).ahead_at == parse_stamp(FAR)
     assert both.ticket.subject == "After it"
     assert api.get("/api/sn/incoming").json()["ahead_at"] == "2031-06-01T08:00:00Z"
-    card = soup(admin.get("/servicenow").text).select_one("#incoming-card")
+    card = find(soup(admin.get("/servicenow").text), "#incoming-card")
     assert "later than ServiceNow's own clock" in card.get_text()
 
 
@@ -93,7 +96,9 @@ def test_the_first_pull_does_not_begin_in_the_future(
     clock.moment = datetime.now(UTC)
     both.instance.sends_date = sends_date
     both.instance.add_incident(sys_updated_on=FAR)
-    assert pull(both.service).watermark <= datetime.now(UTC) + timedelta(seconds=2)
+    watermark = pull(both.service).watermark
+    assert watermark is not None
+    assert watermark <= datetime.now(UTC) + timedelta(seconds=2)
 
 
 def test_an_import_does_not_move_the_watermark_into_the_future(both: BothSides, now: Clock) -> None:
@@ -101,6 +106,7 @@ def test_an_import_does_not_move_the_watermark_into_the_future(both: BothSides, 
     both.service.imports.start(by="admin@example.com", import_tickets=True)
     both.service.imports.run_due()
     state = both.service.incoming.view().state
+    assert state.watermark is not None
     assert state.watermark <= datetime.now(UTC) + timedelta(seconds=2)
 
 
@@ -152,6 +158,7 @@ def test_a_pull_looks_back_three_minutes_and_now_and_then_fifteen(
         sinces(both.instance)
         now.forward(minutes=1)
         pull(both.service)
+        assert watermark is not None
         spans.append(watermark - parse_stamp(sinces(both.instance)[0]))
     assert set(spans) == {OVERLAP, LONG_OVERLAP}
     assert spans.count(LONG_OVERLAP) == 1

@@ -16,8 +16,9 @@ from app.models.tickets import EventKind
 from app.simulator import Instance
 from app.worker import tick
 from tests.both_sides import BETH, HARDWARE, BothSides
-from tests.conftest import HTMX, account, soup
+from tests.conftest import HTMX, account
 from tests.desk import Desk
+from tests.html import find, soup
 from tests.test_servicenow_pages import press
 
 
@@ -142,9 +143,9 @@ def test_the_ticket_page_has_the_card_and_its_form_works_without_scripts(
         "conflict-subject",
         "conflict-priority",
     ]
-    form = card.form
+    form = find(card, "form")
     assert form
-    data = {"seen": form.select_one("[name=seen]")["value"], "subject": "theirs"}
+    data = {"seen": find(form, "[name=seen]")["value"], "subject": "theirs"}
     answer = agent.post(form["action"], data=data)
     where = f"/tickets/{torn.id}#push-card-{torn.id}"
     assert (answer.status_code, answer.headers["location"]) == (303, where)
@@ -154,7 +155,9 @@ def test_the_ticket_page_has_the_card_and_its_form_works_without_scripts(
 
 
 def test_a_blocked_push_leads_to_the_choice(agent: TestClient, torn: BothSides) -> None:
-    link = soup(agent.get(f"/tickets/{torn.id}").text).find("a", string="Resolve conflict")
+    link = soup(agent.get(f"/tickets/{torn.id}").text).select_one(
+        "a:-soup-contains('Resolve conflict')"
+    )
     assert link
     assert soup(agent.get(link["href"]).text).select_one("#conflict-card")
     assert "Resolve conflict" in agent.get("/servicenow/outbox").text
@@ -219,9 +222,9 @@ def test_linking_an_incident_that_says_otherwise_asks_which_to_keep(
     ticket = desk.ticket(subject="Ours", priority="high")
     path = f"/servicenow/tickets/{ticket.id}"
     press(agent, f"{path}/link", number="INC0000042")
-    page = soup(agent.get(f"/tickets/{ticket.id}"))
-    card = page.select_one(f"#push-card-{ticket.id}")
-    assert card.select_one(".badge").get_text() != "In sync"
+    page = soup(agent.get(f"/tickets/{ticket.id}").text)
+    card = find(page, f"#push-card-{ticket.id}")
+    assert find(card, ".badge").get_text() != "In sync"
     (choose_now,) = (link for link in card.select("a") if link.get_text() == "Resolve conflict")
     assert agent.get(choose_now["href"]).status_code == 200
     asked = [row["id"] for row in page.select("#conflict-card tbody tr")]
@@ -234,8 +237,8 @@ def test_linking_an_incident_that_says_otherwise_asks_which_to_keep(
 
     choices = {one.removeprefix("conflict-"): "ours" for one in asked}
     desk.services.servicenow.conflicts.resolve(ticket.id, choices, by="agent@example.com")
-    page = soup(agent.get(f"/tickets/{ticket.id}"))
-    assert page.select_one(f"#push-card-{ticket.id} .badge").get_text() == "In sync"
+    page = soup(agent.get(f"/tickets/{ticket.id}").text)
+    assert find(page, f"#push-card-{ticket.id} .badge").get_text() == "In sync"
     assert theirs["short_description"] == "Ours"
 
 
@@ -291,7 +294,7 @@ def test_a_field_that_was_never_edited_is_by_the_person_who_opened_the_ticket(
     ticket = desk.ticket(subject="Ours")
     desk.services.servicenow.linking.link(ticket.id, "INC0000042", by="agent@example.com")
     page = soup(agent.get(f"/servicenow/tickets/{ticket.id}/conflicts").text)
-    ours = page.select_one("#conflict-subject [data-label=Ticket] .muted")
+    ours = find(page, "#conflict-subject [data-label=Ticket] .muted")
     assert desk.user.email in ours.get_text()
     assert ours.select_one("time")
 

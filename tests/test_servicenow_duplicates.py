@@ -8,8 +8,9 @@ from app.models.tickets import Ticket
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 from app.worker import tick
-from tests.conftest import HTMX, Clock, soup
+from tests.conftest import HTMX, Clock
 from tests.desk import Desk
+from tests.html import soup
 
 
 @pytest.fixture

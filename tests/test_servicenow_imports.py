@@ -2,6 +2,7 @@
 
 import csv
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -16,8 +17,9 @@ from app.services.servicenow import ServiceNowService
 from app.services.servicenow.pull import import_report, import_undo
 from app.simulator import Instance
 from app.simulator.base import sys_id_of
-from tests.conftest import HTMX, Clock, SignIn, soup
+from tests.conftest import HTMX, Clock, SignIn
 from tests.desk import Desk
+from tests.html import find, soup
 
 CALLER = sys_id_of("sys_user", "abel.tuter")
 
@@ -105,7 +107,7 @@ def test_the_card_of_an_import_shows_how_far_the_search_has_come(
     part = shown.select_one("#pull-indexing")
     assert part is not None
     assert f"{run.created} imported tickets" in part.get_text()
-    bar = part.progress
+    bar = find(part, "progress")
     assert bar is not None
     assert (bar["max"], bar["value"]) == (str(run.created), "0")
     path = str(part["hx-get"])
@@ -183,7 +185,7 @@ def test_a_long_undo_goes_on_in_the_worker(
     answer = api.post(f"/api/sn/sync/runs/{run.id}/undo")
     assert (answer.status_code, answer.json()["removed"]) == (202, 0)
     assert answer.headers["Location"] == f"/api/sn/sync/runs/{run.id}"
-    card = soup(admin.post(f"/servicenow/pulls/{run.id}/undo", headers=HTMX).text).section
+    card = find(soup(admin.post(f"/servicenow/pulls/{run.id}/undo", headers=HTMX).text), "section")
     assert "0 tickets deleted so far" in card.get_text()
     assert card["hx-get"] == f"/servicenow/pulls/{run.id}"
 
@@ -195,7 +197,7 @@ def test_a_long_undo_goes_on_in_the_worker(
     assert tickets_here(desk) == 0
     done = service.imports.get(run.id)
     assert (done.removed, done.kept_touched, done.undoing) == (11, 0, False)
-    card = soup(admin.get(f"/servicenow/pulls/{run.id}", headers=HTMX).text).section
+    card = find(soup(admin.get(f"/servicenow/pulls/{run.id}", headers=HTMX).text), "section")
     assert "11 tickets deleted" in card.get_text()
     assert "hx-get" not in card.attrs
 
@@ -206,15 +208,15 @@ def test_an_import_has_a_page_and_is_undone_there_when_others_came_after_it(
     run = pull(service)
     pull(service, dry_run=True)
     where = f"/servicenow/pulls/{run.id}"
-    history = soup(admin.get("/servicenow/history"))
+    history = soup(admin.get("/servicenow/history").text)
     assert where in [link["href"] for link in history.select("#history-table a")]
     assert where not in agent.get("/servicenow/history").text
 
-    page = soup(admin.get(where))
-    form = page.select_one(f"form[action='{where}/undo']")
+    page = soup(admin.get(where).text)
+    form = find(page, f"form[action='{where}/undo']")
     answer = admin.post(form["action"])
     assert (answer.status_code, answer.headers["Location"]) == (303, where)
-    assert "11 tickets deleted" in soup(admin.get(where)).select_one("#pull-undone").get_text()
+    assert "11 tickets deleted" in find(soup(admin.get(where).text), "#pull-undone").get_text()
     assert tickets_here(desk) == 0
 
 
@@ -281,14 +283,14 @@ def test_the_card_leads_from_the_dry_run_to_the_import_and_back(
         "dry_run": "true",
         "updated_from": "2026-01-01",
     }
-    card = soup(admin.post("/servicenow/pulls", data=form, headers=HTMX).text).section
+    card = find(soup(admin.post("/servicenow/pulls", data=form, headers=HTMX).text), "section")
     assert "Checking incidents" in card.get_text()
     service.imports.run_due()
-    card = soup(admin.get(str(card["hx-get"]), headers=HTMX).text).section
+    card = find(soup(admin.get(str(card["hx-get"]), headers=HTMX).text), "section")
     assert "Nothing was saved" in card.get_text()
     assert "Would be created" in card.get_text()
     assert len(card.select("#pull-samples tbody tr")) == 11
-    again = {
+    again: dict[str, Any] = {
         str(field["name"]): str(field["value"])
         for field in card.select("#pull-again input[type=hidden]")
     }
@@ -298,9 +300,9 @@ def test_the_card_leads_from_the_dry_run_to_the_import_and_back(
     admin.post("/servicenow/pulls", data=again, headers=HTMX)
     service.imports.run_due()
     assert tickets_here(desk) == 11
-    page = soup(admin.get("/servicenow").text).select_one("#pull-card")
+    page = find(soup(admin.get("/servicenow").text), "#pull-card")
     assert page.select_one("a[href$='report.csv']")
-    undo = str(page.select_one("form[action$=undo]")["action"])
+    undo = str(find(page, "form[action$=undo]")["action"])
     assert "Import undone" in admin.post(undo, headers=HTMX).text
     assert tickets_here(desk) == 0
 

@@ -26,8 +26,9 @@ from app.simulator import Instance
 from app.wiring import make_client
 from app.worker import tick
 from tests.both_sides import BETH, BothSides
-from tests.conftest import HTMX, Clock, soup
+from tests.conftest import HTMX, Clock
 from tests.desk import Desk
+from tests.html import soup
 
 LONG_AGO = "2026-01-01 00:00:00"
 
@@ -47,7 +48,9 @@ def pull(service: ServiceNowService) -> IncomingState:
 
 def gets(instance: Instance, table: str) -> int:
     """How many lists were asked for since the last look."""
-    found = sum(r["path"].endswith(f"/{table}") for r in instance.requests if r["method"] == "GET")
+    found: int = sum(
+        r["path"].endswith(f"/{table}") for r in instance.requests if r["method"] == "GET"
+    )
     instance.requests.clear()
     return found
 
@@ -438,7 +441,7 @@ def test_values_that_say_nothing_here_are_listed_with_how_often_and_where(
         ["Priority", "9", "None", "2"],
         ["Category", "facilities", "None", "2"],
     ]
-    assert card.find("a", href="/servicenow?state=-5")
+    assert card.select_one("a[href='/servicenow?state=-5']")
     assert agent.get("/servicenow/unmapped").headers["location"].startswith("/servicenow/mapping")
     assert both.ticket.status == "open"
 

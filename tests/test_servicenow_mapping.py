@@ -212,10 +212,10 @@ def test_a_record_without_its_keys_is_refused_by_the_fields_name(field: str) -> 
 def test_changed_maps_are_what_both_directions_translate_by() -> None:
     maps = replace(
         MAPS,
-        state_of_status=MAPS.state_of_status | {TicketStatus.OPEN: "-5"},
-        status_of_state=MAPS.status_of_state | {"-5": TicketStatus.OPEN},
-        their_priority=MAPS.their_priority | {Priority.HIGH: "1"},
-        our_priority=MAPS.our_priority | {"1": Priority.HIGH},
+        state_of_status={**MAPS.state_of_status, TicketStatus.OPEN: "-5"},
+        status_of_state={**MAPS.status_of_state, "-5": TicketStatus.OPEN},
+        their_priority={**MAPS.their_priority, Priority.HIGH: "1"},
+        our_priority={**MAPS.our_priority, "1": Priority.HIGH},
         their_category={"network": "lan"},
         our_category={"lan": "network"},
     )

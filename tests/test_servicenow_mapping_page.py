@@ -5,8 +5,8 @@ from fastapi.testclient import TestClient
 from app.models.tickets import TicketStatus
 from app.simulator import Instance
 from app.worker import tick
-from tests.conftest import soup
 from tests.desk import Desk
+from tests.html import find, soup
 from tests.test_servicenow_outbox import linked
 from tests.test_servicenow_pages import press
 
@@ -18,13 +18,13 @@ def form_of(browser: TestClient) -> dict[str, str]:
     page = soup(browser.get(MAPPING).text)
     chosen = {}
     for select in page.select("main select"):
-        option = select.select_one("option[selected]") or select.select_one("option")
+        option = select.select_one("option[selected]") or find(select, "option")
         chosen[select["name"]] = option["value"]
     return chosen
 
 
 def words(browser: TestClient, element: str) -> str:
-    found = soup(browser.get(MAPPING).text).select_one(element)
+    found = find(soup(browser.get(MAPPING).text), element)
     return " ".join(found.get_text(" ").split())
 
 
@@ -97,7 +97,7 @@ def test_the_preview_shows_both_directions_and_counts_what_is_unmapped(
         "our_category.facilities": "hardware",
     }
     page = soup(admin.post(f"{MAPPING}/preview", data=tried).text)
-    assert "All states, priorities and categories" in page.select_one("#unmapped").get_text()
+    assert "All states, priorities and categories" in find(page, "#unmapped").get_text()
     assert "Not saved." in page.get_text()
     assert "State “11”" in words(admin, "#unmapped"), "nothing was stored"
 
@@ -156,9 +156,9 @@ def test_the_page_shows_who_changed_which_map_when(
     admin.post(f"{MAPPING}/reset")
 
     undone, changed = soup(agent.get(MAPPING).text).select("#map-changes tbody tr")
-    who = changed.select_one("[data-label='Changed by']").get_text()
+    who = find(changed, "[data-label='Changed by']").get_text()
     assert who == "admin@example.com"
-    what = changed.select_one("[data-label=Change]").get_text(" ")
+    what = find(changed, "[data-label=Change]").get_text(" ")
     assert "State Pending to ServiceNow: On Hold → In Progress" in what
     assert "Priority 5 - Planning from ServiceNow: Low → Unmapped" in what
     assert "State Pending to ServiceNow: In Progress → On Hold" in undone.get_text(" ")

@@ -7,8 +7,9 @@ from fastapi.testclient import TestClient
 from app.models.tickets import TicketStatus
 from app.simulator import Instance
 from app.worker import tick
-from tests.conftest import HTMX, Clock, soup
+from tests.conftest import HTMX, Clock
 from tests.desk import Desk
+from tests.html import find, soup
 from tests.test_servicenow_pages import press
 
 OUTBOX = "/servicenow/outbox"
@@ -62,8 +63,8 @@ def test_filters_and_pages_are_in_the_address(
         desk.note(first, f"Note {number}", internal=True, push=True)
     page = soup(agent.get(f"{OUTBOX}?kind=note").text)
     assert len(page.select("tbody tr")) == 50
-    assert page.select_one("a[rel=next]")["href"] == f"{OUTBOX}?kind=note&page=2"
-    assert page.select_one("#kind option[selected]").get_text() == "Send note"
+    assert find(page, "a[rel=next]")["href"] == f"{OUTBOX}?kind=note&page=2"
+    assert find(page, "#kind option[selected]").get_text() == "Send note"
     assert len(items(agent, "?kind=note&page=2")) == 1
     assert len(items(agent, "?state=done")) == 1
     assert items(agent, f"?ticket={first + 1}") == []
@@ -80,7 +81,7 @@ def test_retry_on_the_page_answers_the_row_and_leads_back_without_scripts(
     desk.services.servicenow.push.create_from_ticket(ticket.id, by="desk@example.com")
     back = f"{OUTBOX}?state=pending"
     row = soup(press(agent, f"{OUTBOX}/1/retry", back=back))
-    assert row.select_one("tr#outbox-item-1 .badge").get_text() == "Done"
+    assert find(row, "tr#outbox-item-1 .badge").get_text() == "Done"
     plain = agent.post(f"{OUTBOX}/1/retry", data={"back": back})
     assert plain.headers["Location"] == back
     elsewhere = agent.post(f"{OUTBOX}/1/retry", data={"back": "https://evil.example"})
@@ -99,10 +100,10 @@ def test_a_blocked_create_is_sent_with_a_code_and_a_group_of_the_instance(
 
     wrong = agent.post(f"{OUTBOX}/1/edit", data={"close_code": "Invented"})
     assert wrong.status_code == 422
-    alert = soup(wrong.text).select_one("#push-edit #form-errors a")
-    assert soup(wrong.text).select_one(alert["href"])["name"] == "close_code"
+    alert = find(soup(wrong.text), "#push-edit #form-errors a")
+    assert find(soup(wrong.text), alert["href"])["name"] == "close_code"
     answer = press(agent, f"{OUTBOX}/1/edit", close_code="Fixed", assignment_group=group["value"])
-    assert soup(answer).select_one(f"#push-card-{ticket_id} .badge").get_text() == "In sync"
+    assert find(soup(answer), f"#push-card-{ticket_id} .badge").get_text() == "In sync"
     incident = next(iter(instance.incidents.values()))
     assert (incident["close_code"], incident["assignment_group"]) == ("Fixed", group["value"])
     timeline = soup(agent.get(f"/tickets/{ticket_id}").text).get_text(" ")
@@ -118,7 +119,7 @@ def test_editing_a_note_that_waits_edits_the_note(
     tick(desk.services.servicenow)
     item = desk.services.servicenow.push.status(ticket_id).items[0]
     form = soup(agent.get(f"{OUTBOX}/{item.id}?back={OUTBOX}").text)
-    assert form.select_one("textarea").get_text().strip() == "The pasword is secret"
+    assert find(form, "textarea").get_text().strip() == "The pasword is secret"
     empty = agent.post(f"{OUTBOX}/{item.id}/edit", data={"note": "  "}, headers=HTMX)
     assert empty.status_code == 422
     assert soup(empty.text).select_one("#push-edit #edit-note-error")
@@ -140,18 +141,18 @@ def test_a_note_that_two_edit_at_once_comes_back_with_the_text_and_is_not_undone
     tick(desk.services.servicenow)
     item = desk.services.servicenow.push.status(ticket_id).items[0]
     form = soup(agent.get(f"{OUTBOX}/{item.id}").text)
-    seen = form.select_one("#push-edit [name=seen]")["value"]
+    seen = find(form, "#push-edit [name=seen]")["value"]
     instance.faults.add("hibernate", times=None)
     path = f"{OUTBOX}/{item.id}/edit"
     assert agent.post(path, data={"seen": seen, "note": "Theirs"}).status_code == 303
     mine = {"seen": seen, "note": "Mine", "back": f"{OUTBOX}?kind=note"}
     late = agent.post(path, data=mine, headers=headers)
     assert late.status_code == 409
-    form = soup(late.text).select_one("#push-edit")
-    alert = form.select_one("#form-errors")
+    form = find(soup(late.text), "#push-edit")
+    alert = find(form, "#form-errors")
     assert "changed this note while you were editing" in alert.get_text()
     assert "Theirs" in alert.get_text()
-    box = form.select_one(alert.select_one("a")["href"])
+    box = find(form, find(alert, "a")["href"])
     assert (box.get_text(), box["aria-invalid"]) == ("Mine", "true")
     assert late.headers["HX-Retarget"] == "#push-edit"
     assert agent.post(path, data={"seen": seen, "note": "The first text"}).status_code == 303

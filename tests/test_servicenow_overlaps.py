@@ -8,7 +8,8 @@ from fastapi.testclient import TestClient
 from app.models.servicenow import PushState
 from app.worker import tick
 from tests.both_sides import BETH, HARDWARE, BothSides
-from tests.conftest import Clock, soup
+from tests.conftest import Clock
+from tests.html import find, soup
 
 OURS: dict[str, dict[str, Any]] = {
     "subject": {"subject": "Ours"},
@@ -111,8 +112,8 @@ def test_without_the_audit_a_warning_says_which_fields_were_written_and_where_to
     assert f"Check the history of {both.number} in ServiceNow" in warning
     assert warning in both.told()
     assert both.service.push.status(both.id).state is PushState.LINKED
-    card = soup(agent.get(f"/tickets/{both.id}").text).select_one(f"#push-card-{both.id}")
-    assert warning in card.select_one("[role=alert]").get_text()
+    card = find(soup(agent.get(f"/tickets/{both.id}").text), f"#push-card-{both.id}")
+    assert warning in find(card, "[role=alert]").get_text()
     assert agent.post(f"/servicenow/tickets/{both.id}/notice").status_code == 303
     assert both.ticket.sn_notice is None
 
@@ -231,8 +232,8 @@ def test_a_conflict_that_was_overwritten_ends_when_they_change_the_field_again(
 def test_the_card_says_that_it_was_overwritten(agent: TestClient, both: BothSides) -> None:
     both.instance.audit_readable = True
     push(both, "subject")
-    card = soup(agent.get(f"/tickets/{both.id}").text).select_one("#conflict-card")
+    card = find(soup(agent.get(f"/tickets/{both.id}").text), "#conflict-card")
     assert "Nothing was overwritten" not in card.get_text()
-    row = card.select_one("#conflict-subject")
+    row = find(card, "#conflict-subject")
     assert "while this ticket was being sent" in row.get_text()
     assert row.select("td")[2].get_text() == "Mail is down"

@@ -13,8 +13,9 @@ from app.settings import Settings
 from app.simulator import Instance
 from app.worker import tick
 from tests.both_sides import BETH
-from tests.conftest import HTMX, Clock, signed_in, soup
+from tests.conftest import HTMX, Clock, signed_in
 from tests.desk import Desk
+from tests.html import find, soup
 
 
 def press(browser: TestClient, path: str, **form: str) -> str:
@@ -35,7 +36,7 @@ def test_fetch_latest_fills_the_table_and_says_how_old_it_is(
         instance.add_incident(number=f"INC000000{number}", short_description="Mail is down")
     html = soup(press(agent, "/servicenow/fetch"))
     assert len(html.select("#incident-table tbody tr")) == 3
-    assert "3 incidents, last fetched" in html.select_one("#incident-table .pager").get_text()
+    assert "3 incidents, last fetched" in find(html, "#incident-table .pager").get_text()
     assert html.select_one("hx-partial[hx-target='#connection-card'] #connection-card")
 
     page = soup(agent.get("/servicenow").text)
@@ -55,8 +56,8 @@ def test_fetch_latest_is_one_request_for_the_newest_hundred(
     press(agent, "/servicenow/fetch")
     assert len(instance.requests) == 1
     page = soup(agent.get("/servicenow").text)
-    assert "100 incidents" in page.select_one("#incident-table .pager").get_text()
-    assert page.select_one("#incident-table tbody a").get_text() == "INC0000119"
+    assert "100 incidents" in find(page, "#incident-table .pager").get_text()
+    assert find(page, "#incident-table tbody a").get_text() == "INC0000119"
 
 
 def test_search_state_and_pages_are_in_the_address(agent: TestClient, instance: Instance) -> None:
@@ -67,8 +68,8 @@ def test_search_state_and_pages_are_in_the_address(agent: TestClient, instance: 
     press(agent, "/servicenow/fetch")
     first = soup(agent.get("/servicenow?state=2").text)
     assert len(first.select("#incident-table tbody tr")) == 25
-    assert first.select_one("a[rel=next]")["href"] == "/servicenow?state=2&page=2"
-    assert first.select_one("#state option[selected]").get_text() == "In Progress"
+    assert find(first, "a[rel=next]")["href"] == "/servicenow?state=2&page=2"
+    assert find(first, "#state option[selected]").get_text() == "In Progress"
     second = soup(agent.get("/servicenow?state=2&page=2", headers=HTMX).text)
     assert len(second.select("tbody tr")) == 5
     assert not second.select("html")
@@ -86,12 +87,12 @@ def test_a_row_opens_details_in_the_dialog_and_as_a_page(
     )
     instance.add_journal_entry(theirs["sys_id"], "work_notes", "Called back", by="fred.luddy")
     press(agent, "/servicenow/fetch")
-    row = soup(agent.get("/servicenow").text).select_one("#incident-table tbody a")
+    row = find(soup(agent.get("/servicenow").text), "#incident-table tbody a")
     assert (row["href"], row["hx-target"]) == (row["hx-get"], "#dialog-body")
 
     inside = soup(agent.get(row["href"], headers=HTMX).text)
     assert not inside.select("html")
-    assert inside.select_one("h2").get_text() == "INC0000001: <b>Bold</b>"
+    assert find(inside, "h2").get_text() == "INC0000001: <b>Bold</b>"
     assert "Called back" in inside.get_text()
     page = soup(agent.get(row["href"]).text)
     assert page.select_one("html #incident-details")
@@ -120,11 +121,11 @@ def test_without_the_instance_old_rows_are_shown_with_the_reason(
     assert response.status_code == 502
     assert "asleep" in response.text
     page = soup(agent.get("/servicenow").text)
-    card = page.select_one("#connection-card").get_text(" ", strip=True)
+    card = find(page, "#connection-card").get_text(" ", strip=True)
     assert "Not connected" in card
     assert "asleep" in card
     assert "Last successful check" in card
-    assert "INC0000001" in page.select_one("#incident-table").get_text()
+    assert "INC0000001" in find(page, "#incident-table").get_text()
     details = agent.get(f"/servicenow/incidents/{theirs['sys_id']}", headers=HTMX)
     assert "This is the cached copy" in details.text
 
@@ -146,17 +147,17 @@ def test_the_connection_test_names_the_step_that_failed(
 def test_not_configured_says_what_is_missing(unconfigured: FastAPI) -> None:
     browser = signed_in(unconfigured, "agent")
     page = soup(browser.get("/servicenow").text)
-    card = page.select_one("#connection-card").get_text(" ", strip=True)
+    card = find(page, "#connection-card").get_text(" ", strip=True)
     assert "ServiceNow not configured" in card
     assert "Ask an administrator to set up the connection." in card
     assert "SN_" not in card
     page = soup(signed_in(unconfigured, "admin").get("/servicenow").text)
-    card = page.select_one("#connection-card").get_text(" ", strip=True)
+    card = find(page, "#connection-card").get_text(" ", strip=True)
     assert all(name in card for name in ("SN_INSTANCE_URL", "SN_USERNAME", "SN_PASSWORD"))
     assert page.select_one("#connection-card a[href='/servicenow/setup']")
     assert browser.get("/servicenow/setup").status_code == 200
     ticket = Desk(unconfigured).ticket()
-    push = soup(browser.get(f"/tickets/{ticket.id}").text).select_one(f"#push-card-{ticket.id}")
+    push = find(soup(browser.get(f"/tickets/{ticket.id}").text), f"#push-card-{ticket.id}")
     assert "ServiceNow not configured" in push.get_text()
     refused = browser.post(f"/servicenow/tickets/{ticket.id}/incident", headers=HTMX)
     assert refused.status_code == 503
@@ -172,7 +173,7 @@ def test_preview_lists_ours_and_theirs_and_sends_nothing(
     ticket = desk.ticket(subject="VPN " * 60, priority="urgent", category="access")
     page = agent.get(f"/servicenow/tickets/{ticket.id}/incident", headers=HTMX).text
     rows = {
-        row.select_one("th").get_text(): [cell.get_text() for cell in row.select("td")]
+        find(row, "th").get_text(): [cell.get_text() for cell in row.select("td")]
         for row in soup(page).select("tbody tr")
     }
     assert rows["Priority"] == ["Urgent", "1 - Critical (impact 1, urgency 1)"]
@@ -199,12 +200,12 @@ def test_while_servicenow_is_down_the_same_button_queues(
     shown = agent.get(path, headers=HTMX)
     assert shown.status_code == 200
     preview = soup(shown.text)
-    assert "ServiceNow cannot be reached." in preview.select_one("[role=status]").get_text()
+    assert "ServiceNow cannot be reached." in find(preview, "[role=status]").get_text()
     assert "Looked up when the incident is created" in preview.get_text()
     offered = len(preview.select("select option"))
     assert offered == 1 if trouble == "never connected" else offered > 1
     card = soup(press(agent, path))
-    assert card.select_one(".badge").get_text() in ("Waiting", "Blocked")
+    assert find(card, ".badge").get_text() in ("Waiting", "Blocked")
     assert not instance.incidents
 
 
@@ -279,13 +280,13 @@ def test_confirming_the_preview_shows_the_number_with_a_link(
     card = soup(press(agent, f"/servicenow/tickets/{ticket.id}/incident", assignment_group=group))
     incident = next(iter(instance.incidents.values()))
     assert incident["assignment_group"] == group
-    link = card.select_one("dd a")
+    link = find(card, "dd a")
     assert link.get_text() == incident["number"]
     assert incident["sys_id"] in link["href"]
     buttons = [control.get_text(strip=True) for control in card.select("button, a.btn")]
     assert "Sync status to ServiceNow" in buttons
     assert "Add work note from AI suggestions" in buttons
-    assert "hx-trigger" not in card.select_one("section").attrs
+    assert "hx-trigger" not in find(card, "section").attrs
 
 
 def test_a_busy_instance_leaves_a_card_that_polls_and_ends_by_itself(
@@ -294,13 +295,13 @@ def test_a_busy_instance_leaves_a_card_that_polls_and_ends_by_itself(
     ticket = desk.ticket()
     instance.faults.rate_limit(retry_after=120)
     card = soup(press(agent, f"/servicenow/tickets/{ticket.id}/incident"))
-    section = card.select_one("section")
+    section = find(card, "section")
     assert "limits the number of requests" in card.get_text()
     assert "Next attempt 09:02, in 2 min" in card.get_text()
     assert section["hx-get"] == f"/servicenow/tickets/{ticket.id}/push"
     clock.forward(minutes=3)
     tick(agent.app.state.services.servicenow)  # type: ignore[attr-defined]
-    after = soup(agent.get(section["hx-get"], headers=HTMX).text).select_one("section")
+    after = find(soup(agent.get(section["hx-get"], headers=HTMX).text), "section")
     assert "hx-get" not in after.attrs
     assert "In sync" in after.get_text()
 
@@ -310,9 +311,9 @@ def test_a_refusal_waits_for_a_person(agent: TestClient, instance: Instance, des
     instance.rules.aborting_rule = "No tickets on Friday"
     card = soup(press(agent, f"/servicenow/tickets/{ticket.id}/incident"))
     assert "No tickets on Friday" in card.get_text()
-    retry = card.select_one("form[action*=retry]")
+    retry = find(card, "form[action*=retry]")
     assert retry.get_text(strip=True) == "Retry now"
-    count = soup(agent.get("/").text).select_one("nav .count")
+    count = find(soup(agent.get("/").text), "nav .count")
     assert count.get_text(strip=True).startswith("1")
     assert "Waiting to be sent" in agent.get("/servicenow").text
 
@@ -328,7 +329,7 @@ def test_a_refused_push_can_be_given_up_on_its_card(
     ticket = desk.ticket()
     instance.rules.aborting_rule = "No tickets on Friday"
     card = soup(press(agent, f"/servicenow/tickets/{ticket.id}/incident"))
-    form = card.select_one("form[action*=discard]")
+    form = find(card, "form[action*=discard]")
     card = soup(press(agent, str(form["action"]), reason="Solved by phone"))
     assert "Not linked" in card.get_text()
     assert "Solved by phone" in agent.get(f"/tickets/{ticket.id}").text
@@ -341,8 +342,8 @@ def test_the_work_note_can_be_edited_and_lands_once(
     press(agent, f"/servicenow/tickets/{ticket.id}/incident")
     path = f"/servicenow/tickets/{ticket.id}/work-note"
     box = soup(agent.get(path, headers=HTMX).text)
-    assert "AI-assisted" in box.select_one("textarea").get_text()
-    assert instance_number(instance) in box.select_one("h2").get_text()
+    assert "AI-assisted" in find(box, "textarea").get_text()
+    assert instance_number(instance) in find(box, "h2").get_text()
     for _ in range(2):
         response = agent.post(path, data={"work_note": "AI-assisted, edited"}, headers=HTMX)
         events = json.loads(response.headers["HX-Trigger"])
@@ -410,7 +411,7 @@ def test_linking_and_unlinking(agent: TestClient, instance: Instance, desk: Desk
     missing = agent.post(f"{path}/link", data={"number": "INC0000043"}, headers=HTMX)
     assert missing.status_code == 404
     card = soup(press(agent, f"{path}/link", number=" inc0000042 "))
-    assert card.select_one("dd a").get_text() == theirs["number"]
+    assert find(card, "dd a").get_text() == theirs["number"]
     taken = agent.post(
         f"/servicenow/tickets/{other.id}/link", data={"number": "INC0000042"}, headers=HTMX
     )
@@ -494,8 +495,8 @@ def test_what_a_link_took_over_shows_in_the_form_at_once(
     html = soup(answer.text)
     now = desk.services.tickets.get(ticket.id, desk.user)
     assert now.assignee == "beth.anglin@example.com"
-    assert html.select_one("#assignee option[selected]").get_text() == now.assignee
-    assert html.select_one("#status-form input[name=seen]")["value"] == str(now.basis)
+    assert find(html, "#assignee option[selected]").get_text() == now.assignee
+    assert find(html, "#status-form input[name=seen]")["value"] == str(now.basis)
 
 
 def test_a_card_that_asks_for_itself_brings_the_page_when_nothing_is_on_its_way(
@@ -513,4 +514,4 @@ def test_a_card_that_asks_for_itself_brings_the_page_when_nothing_is_on_its_way(
     answer = agent.get(path, headers=shown)
     assert (answer.headers["HX-Reswap"], "HX-Push-Url" in answer.headers) == ("outerMorph", False)
     assert json.loads(answer.headers["HX-Trigger"])["announce"]["focus"] == ""
-    assert "In sync" in soup(answer.text).select_one(f"#push-card-{ticket.id}").get_text()
+    assert "In sync" in find(soup(answer.text), f"#push-card-{ticket.id}").get_text()

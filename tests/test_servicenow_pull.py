@@ -17,8 +17,9 @@ from app.models.views import TicketFilter
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 from app.simulator.base import sys_id_of
-from tests.conftest import HTMX, soup
+from tests.conftest import HTMX
 from tests.desk import Desk
+from tests.html import find, soup
 
 pytestmark = pytest.mark.usefixtures("small_pages")
 
@@ -295,18 +296,18 @@ def test_the_card_shows_progress_and_then_the_result(
 ) -> None:
     many(instance, 450)
     form = {"limit": "1000", "import_tickets": "true"}
-    card = soup(admin.post("/servicenow/pulls", data=form, headers=HTMX).text).section
+    card = find(soup(admin.post("/servicenow/pulls", data=form, headers=HTMX).text), "section")
     assert card.select_one("progress")
     looks = iter([False, False, True])
     service.imports.run_due(stopping=lambda: next(looks))
-    card = soup(admin.get(card["hx-get"], headers=HTMX).text).section
+    card = find(soup(admin.get(card["hx-get"], headers=HTMX).text), "section")
     assert "of 450" in card.get_text()
-    assert int(card.select_one("progress")["value"]) in range(1, 100)
+    assert int(find(card, "progress")["value"]) in range(1, 100)
     assert admin.get("/servicenow").text.count('http-equiv="refresh"') == 1
 
     service.recover()
     service.imports.run_due()
-    card = soup(admin.get(card["hx-get"], headers=HTMX).text).section
+    card = find(soup(admin.get(card["hx-get"], headers=HTMX).text), "section")
     assert "hx-get" not in card.attrs
     assert "Import of 450 incidents" in card.get_text(" ", strip=True)
 

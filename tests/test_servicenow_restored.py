@@ -10,14 +10,15 @@ from sqlalchemy import select
 from app.db import links
 from app.db.engine import reading
 from app.db.tables import spent_keys
-from app.models.servicenow import PushState
+from app.models.servicenow import PushState, Restore
 from app.models.servicenow_pages import HistoryFilter
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 from app.worker import tick
 from tests.backups import put_rows_back, rows_of
-from tests.conftest import HTMX, Clock, soup
+from tests.conftest import HTMX, Clock
 from tests.desk import Desk
+from tests.html import find, soup
 
 STATE_AND_NEXT = ("State", "Next attempt")
 BY = "desk@example.com"
@@ -48,14 +49,23 @@ def import_all(service: ServiceNowService, *, dry_run: bool = False) -> None:
     tick(service)
 
 
+def start(service: ServiceNowService) -> None:
+    service.held_creates.begin()
+    service.held_creates.check_at_start()
+
+
+def restore_of(service: ServiceNowService) -> Restore:
+    """The restore that was found."""
+    found = service.held_creates.find()
+    assert found is not None
+    return found
+
+
 LOOKS: dict[str, Callable[[ServiceNowService], object]] = {
     "a pull": pull,
     "an import": import_all,
     "a dry run": lambda service: import_all(service, dry_run=True),
-    "the start": lambda service: (
-        service.held_creates.begin(),
-        service.held_creates.check_at_start(),
-    ),
+    "the start": start,
     "the connection test": lambda service: service.connection_test.test_now(seconds=5),
 }
 
@@ -165,11 +175,11 @@ def test_two_copies_of_one_database_notice_each_other(
     put_rows_back(app.state.engine, copied)
     there = service.push.create_from_ticket(desk.ticket(subject="Of the copy").id, by=BY)
     service.held_creates.check()
-    assert service.held_creates.find().number == here.ticket.sn_number
+    assert restore_of(service).number == here.ticket.sn_number
     put_rows_back(app.state.engine, first)
     assert service.held_creates.find() is None
     service.held_creates.check()
-    assert service.held_creates.find().number == there.ticket.sn_number
+    assert restore_of(service).number == there.ticket.sn_number
     held = service.push.create_from_ticket(desk.ticket(subject="A new one").id, by=BY)
     assert (held.state, len(instance.incidents)) == (PushState.HELD, 2)
 
@@ -234,21 +244,21 @@ def test_the_pages_say_so_and_the_release_is_written_down(
     service.held_creates.check()
     ticket = desk.ticket(subject="charlie")
     card = soup(agent.post(f"/servicenow/tickets/{ticket.id}/incident", headers=HTMX).text)
-    assert card.select_one("header .badge").text == "Held"
-    assert "Ask an administrator." in card.select_one(".held").text
-    page = soup(agent.get("/servicenow").text).select_one("#restore-card")
+    assert find(card, "header .badge").text == "Held"
+    assert "Ask an administrator." in find(card, ".held").text
+    page = find(soup(agent.get("/servicenow").text), "#restore-card")
     assert lost in page.text
     assert page.select("form") == []
-    form = soup(admin.get("/servicenow").text).select_one("#restore-card form")
+    form = find(soup(admin.get("/servicenow").text), "#restore-card form")
     released = admin.post(form["action"], headers=HTMX)
     assert "New incidents are released." in released.headers["HX-Trigger"]
     answer = soup(released.text)
     assert answer.select_one("form") is None
     assert "admin@example.com" in answer.text
-    row = soup(admin.get("/servicenow/history").text).select_one("#history-table tbody tr")
+    row = find(soup(admin.get("/servicenow/history").text), "#history-table tbody tr")
     assert "New incidents released" in row.text
     assert "admin@example.com" in row.text
-    assert row.select_one("[data-label=Action]").text == "Release new incidents"
+    assert find(row, "[data-label=Action]").text == "Release new incidents"
 
 
 def test_a_held_create_is_called_held_wherever_it_is_shown(
@@ -257,17 +267,15 @@ def test_a_held_create_is_called_held_wherever_it_is_shown(
     service.held_creates.check()
     ticket = desk.ticket(subject="charlie")
     address = f"/servicenow/tickets/{ticket.id}/incident"
-    assert (
-        "New incidents are held." in soup(agent.get(address).text).select_one("#preview .held").text
-    )
+    assert "New incidents are held." in find(soup(agent.get(address).text), "#preview .held").text
     created = agent.post(address, headers=HTMX)
     assert (
         "Waiting to be sent to ServiceNow. New incidents are held" in created.headers["HX-Trigger"]
     )
 
     def shown(page: str) -> tuple[str, ...]:
-        row = soup(agent.get(page).text).select_one(f"tr:has(a[href='/tickets/{ticket.id}'])")
-        return tuple(row.select_one(f"[data-label='{part}']").text for part in STATE_AND_NEXT)
+        row = find(soup(agent.get(page).text), f"tr:has(a[href='/tickets/{ticket.id}'])")
+        return tuple(find(row, f"[data-label='{part}']").text for part in STATE_AND_NEXT)
 
     for page in ("/servicenow", "/servicenow/outbox"):
         assert shown(page) == ("Held", "When new incidents are released")
@@ -300,11 +308,11 @@ def test_incidents_from_before_the_release_are_no_news_and_later_ones_are(
     clock.forward(minutes=1)
     foreign_create(app, instance, "a" * 32, opened_at="2026-11-25 08:00:00")
     service.held_creates.check()
-    assert not service.held_creates.find().held
+    assert not restore_of(service).held
     clock.forward(days=300)
     foreign_create(app, instance, "b" * 32, opened_at="2028-05-01 08:00:00")
     service.held_creates.check()
-    assert service.held_creates.find().held
+    assert restore_of(service).held
 
 
 def test_incidents_of_other_installations_are_none_of_our_business(
@@ -348,7 +356,7 @@ def test_a_healthy_installation_raises_no_alarm(
         instance.add_incident(caller_id=desk.their_user("abel.tuter@example.com"))
     clock.forward(minutes=5)
     import_all(service)
-    run = service.incidents.overview().run
+    run = service.incidents.overview().pull.run
     assert run is not None
     # The incidents of nobody, and those whose link was undone, but for two that were linked again.
     assert service.imports.undo(run.id, by=BY).removed == 10 + half - 2

@@ -11,8 +11,9 @@ from app.models.servicenow import PushState, PushStatus
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 from app.worker import tick
-from tests.conftest import HTMX, Clock, soup
+from tests.conftest import HTMX, Clock
 from tests.desk import Desk
+from tests.html import find, soup
 
 BY = "desk@example.com"
 LATE = 0.15
@@ -123,7 +124,9 @@ def test_minutes_of_another_time_zone_prove_nothing(
 ) -> None:
     blind(instance)
     instance.literal_times = "user"
-    instance.user_named("copilot")["time_zone"] = "US/Pacific"
+    account = instance.user_named("copilot")
+    assert account is not None
+    account["time_zone"] = "US/Pacific"
     lose(instance, "after")
     status = create_and_wait(service, desk, clock, desk.ticket().id)
     assert (status.state, len(instance.incidents)) == (PushState.BLOCKED, 1)
@@ -178,7 +181,7 @@ def test_a_person_who_found_none_sends_it_again(
     (made,) = instance.incidents
     instance.delete(made)
     card = soup(agent.get(f"/servicenow/tickets/{unproven.ticket.id}/push", headers=HTMX).text)
-    button = card.select_one("button[name=none_found]")
+    button = find(card, "button[name=none_found]")
     form = button.find_parent("form")
     agent.post(form["action"], data={"none_found": button["value"]}, headers=HTMX)
     status = service.push.status(unproven.ticket.id)

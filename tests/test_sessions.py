@@ -20,8 +20,9 @@ from app.models.accounts import Role
 from app.security import SECURE_PREFIX, SESSION_COOKIE
 from app.services.accounts.sessions import browser_name
 from app.settings import Settings
-from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, account, soup
+from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, account
 from tests.desk import Desk
+from tests.html import find, soup
 
 ROOT = Path(__file__).resolve().parent.parent
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:132.0) Gecko/20100101 Firefox/132.0"
@@ -159,12 +160,12 @@ def test_the_account_page_lists_sessions_and_ends_one(visit: Visit) -> None:
     here = visit(FIREFOX, "203.0.113.7")
     phone = visit(SAFARI, "198.51.100.1")
     rows = soup(here.get("/account").text).select("#sessions-card tbody tr")
-    shown = {row.td.get_text(" ", strip=True): row for row in rows}
+    shown = {find(row, "td").get_text(" ", strip=True): row for row in rows}
     assert set(shown) == {"Firefox on Windows This browser", "Safari on iPhone"}
     theirs = shown["Safari on iPhone"]
     assert "198.51.100.1" in theirs.get_text()
     assert not shown["Firefox on Windows This browser"].select("form")
-    end = str(theirs.form["action"])
+    end = str(find(theirs, "form")["action"])
     card = soup(here.post(end, headers=HTMX).text)
     assert len(card.select("#sessions-card tbody tr")) == 1
     assert not is_in(phone)
@@ -175,7 +176,7 @@ def test_the_account_page_lists_sessions_and_ends_one(visit: Visit) -> None:
 def test_a_session_can_be_ended_with_scripts_off(visit: Visit) -> None:
     here, other = visit(), visit(EDGE)
     page = soup(here.get("/account").text)
-    answer = here.post(str(page.select_one("#sessions-card form")["action"]))
+    answer = here.post(str(find(page, "#sessions-card form")["action"]))
     assert (answer.status_code, answer.headers["Location"]) == (303, "/account")
     assert not is_in(other)
 

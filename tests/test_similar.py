@@ -8,8 +8,9 @@ from app.copilot.similarity import Vocabulary, calibrate, cosine, pairs_among, s
 from app.models.knowledge import SourceKind
 from app.services.copilot.similar import SimilarService
 from app.simulator import Instance
-from tests.conftest import HTMX, Clock, soup
+from tests.conftest import HTMX, Clock
 from tests.desk import Desk
+from tests.html import find, soup
 
 JAM = ("The label printer jams in the warehouse", "Every label sticks to the roller and tears.")
 
@@ -36,8 +37,8 @@ def test_a_resolved_ticket_is_found_with_its_resolution(agent: TestClient, desk:
     resolved(desk, "Payroll export is empty", "No rows since May.", "Ran the job again.")
     new = desk.ticket("Label printer in the warehouse jams again", "Labels stick to the roller.")
     card = soup(agent.get(f"/tickets/{new.id}/similar", headers=HTMX).text)
-    first = card.select_one("li")
-    assert first.a["href"] == f"/tickets/{old}"
+    first = find(card, "li")
+    assert find(first, "a")["href"] == f"/tickets/{old}"
     assert "Cleaned the roller with alcohol." in first.get_text()
     assert "% match" in first.get_text()
     assert "Payroll" not in card.get_text()
@@ -55,7 +56,7 @@ def test_the_open_ticket_itself_and_unresolved_ones_are_not_offered(
 def test_nothing_similar_is_said_in_a_sentence(agent: TestClient, desk: Desk) -> None:
     new = desk.ticket("Zzqx wvvk", "Brrlp")
     page = agent.get(f"/tickets/{new.id}/similar").text
-    assert "No similar resolved tickets" in soup(page).main.get_text()
+    assert "No similar resolved tickets" in find(soup(page), "main").get_text()
 
 
 def test_a_resolved_incident_counts_until_it_is_a_ticket(
@@ -123,7 +124,7 @@ def test_the_card_comes_by_htmx_and_by_a_link(agent: TestClient, desk: Desk) -> 
     card = soup(agent.get(f"/tickets/{ticket.id}").text).select_one("#similar")
     assert card
     assert card["hx-trigger"] == "load"
-    assert card.a["href"] == card["hx-get"]
+    assert find(card, "a")["href"] == card["hx-get"]
 
 
 def test_the_match_is_the_share_of_pairs_that_agreed() -> None:

@@ -12,8 +12,9 @@ from app.db.tables import deflections, suggestion_uses
 from app.models.knowledge import SourceKind
 from app.models.tickets import Ticket
 from app.simulator import Instance
-from tests.conftest import HTMX, soup
+from tests.conftest import HTMX
 from tests.desk import Desk
+from tests.html import find, soup
 
 VPN = ("The VPN drops all the time", "From home the VPN disconnects every few minutes, it is slow")
 PUBLIC = "vpn-drops-or-is-slow"
@@ -21,7 +22,7 @@ JAM = ("The label printer jams in the warehouse", "Every label sticks to the rol
 
 
 def suggestions_card(browser: TestClient, ticket: Ticket) -> Any:
-    return soup(browser.get(f"/tickets/{ticket.id}").text).select_one("#suggestions")
+    return find(soup(browser.get(f"/tickets/{ticket.id}").text), "#suggestions")
 
 
 def sources(browser: TestClient, ticket: Ticket) -> list[str]:
@@ -94,7 +95,7 @@ def test_an_article_made_internal_leaves_the_requesters_page(
         "category": "network",
         "keywords": "",
         "audience": "internal",
-        "body": form.textarea.text,
+        "body": find(form, "textarea").text,
     }
     assert agent.post(f"/articles/{PUBLIC}/edit", data=typed).status_code == 303
     assert f"/articles/{PUBLIC}" not in sources(requester, ticket)
@@ -115,10 +116,10 @@ def test_a_vote_is_shown_back_and_counted_on_the_article(
     assert vote(requester, ticket) == 303
     assert "You rated this not helpful: “too old”." in suggestions_card(agent, ticket).get_text()
     assert "too old" not in requester.get(f"/tickets/{ticket.id}").text
-    article = soup(agent.get(f"/articles/{PUBLIC}").text).article.get_text(" ", strip=True)
+    article = find(soup(agent.get(f"/articles/{PUBLIC}").text), "article").get_text(" ", strip=True)
     assert "helpful 1 time and not helpful 1 time" in article
     vote(agent, ticket, helpful="true")
-    article = soup(agent.get(f"/articles/{PUBLIC}").text).article.get_text(" ", strip=True)
+    article = find(soup(agent.get(f"/articles/{PUBLIC}").text), "article").get_text(" ", strip=True)
     assert "helpful 2 times and not helpful 0 times" in article
 
 
@@ -140,7 +141,9 @@ def test_what_went_into_a_note_is_counted_as_used(
     assert uses(engine) == set()
     desk.note(ticket.id, f"Tell them: {step.text}", internal=True)
     assert uses(engine) == {(step.source, "note")}
-    article = soup(agent.get(f"/articles/{step.source}").text).article.get_text(" ", strip=True)
+    article = find(soup(agent.get(f"/articles/{step.source}").text), "article").get_text(
+        " ", strip=True
+    )
     assert "Suggested on 1 ticket, used on 1" in article
 
 
@@ -156,7 +159,7 @@ def test_a_push_counts_its_sources_and_names_them_by_number(
     assert "AI-assisted" in sent["description"]
     assert (first.source, "description") in uses(engine)
     path = f"/servicenow/tickets/{ticket.id}/work-note"
-    offered = soup(agent.get(path, headers=HTMX).text).textarea.get_text()
+    offered = find(soup(agent.get(path, headers=HTMX).text), "textarea").get_text()
     assert "AI-assisted" in offered
     assert f"[1] {first.source_title}" in offered
     agent.post(path, data={"work_note": offered}, headers=HTMX)
@@ -172,11 +175,11 @@ def asked(browser: TestClient, text: str) -> Any:
 
 def test_asking_shows_public_steps_while_one_types(requester: TestClient) -> None:
     page = soup(requester.get("/ask").text)
-    box = page.select_one("textarea")
+    box = find(page, "textarea")
     assert box["hx-trigger"].startswith("input changed")
     assert not page.select("#answers details")
     found = asked(requester, "my vpn keeps dropping at home, it is so slow")
-    assert found.select_one("section#answers details summary").get_text()
+    assert find(found, "section#answers details summary").get_text()
     links = [link["href"] for link in found.select("a")]
     assert f"/articles/{PUBLIC}" in links
     for link in links:
@@ -185,11 +188,11 @@ def test_asking_shows_public_steps_while_one_types(requester: TestClient) -> Non
 
 def test_asking_works_without_scripts(requester: TestClient) -> None:
     page = soup(requester.post("/ask", data={"text": "vpn drops and is slow", "key": "k"}).text)
-    assert page.title
+    assert find(page, "title")
     assert page.select("#answers details")
-    assert page.textarea.text.strip() == "vpn drops and is slow"
+    assert find(page, "textarea").text.strip() == "vpn drops and is slow"
     nothing = soup(requester.post("/ask", data={"text": "zzqx", "key": "k"}).text)
-    assert "No article matches" in nothing.select_one("#answers").get_text()
+    assert "No article matches" in find(nothing, "#answers").get_text()
 
 
 def test_no_internal_article_answers_a_question(requester: TestClient, agent: TestClient) -> None:
@@ -207,7 +210,7 @@ def test_that_helped_counts_once_and_keeps_no_secret(
         answer = requester.post("/ask/helped", data=typed)
         assert answer.status_code == 303
     page = soup(requester.get(answer.headers["location"]).text)
-    assert "No ticket was created" in page.main.get_text()
+    assert "No ticket was created" in find(page, "main").get_text()
     with reading(engine) as conn:
         rows = conn.execute(select(deflections.c.slug, deflections.c.question)).all()
     assert [slug for slug, _ in rows] == [PUBLIC]

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from bs4 import BeautifulSoup
 from jinja2 import Environment
 
 from app.web import ROOT, make_templates
+from tests.html import soup
 
 FILES = sorted([*(ROOT / "templates").rglob("*.html"), *(ROOT / "partials").rglob("*.html")])
 JINJA = re.compile(r"\{[%#].*?[%#]\}|\{\{.*?\}\}", re.DOTALL)
@@ -59,9 +59,9 @@ def test_they_hold_no_script_no_style_and_no_unescaped_text() -> None:
     for path in FILES:
         text = path.read_text(encoding="utf-8")
         assert "|safe" not in text.replace(" ", ""), name_of(path)
-        html = BeautifulSoup(JINJA.sub("", text), "html.parser")
+        html = soup(JINJA.sub("", text))
         assert not html.select("style, script:not([src]), [style]"), name_of(path)
-        for tag in html.find_all(True):
+        for tag in html.select("*"):
             for attribute, value in tag.attrs.items():
                 assert not attribute.startswith("on"), f"{attribute} in {name_of(path)}"
                 assert "javascript:" not in str(value), f"{attribute} in {name_of(path)}"
@@ -76,7 +76,7 @@ def test_their_htmx_attributes_exist_in_htmx_4() -> None:
 
 def test_every_form_and_link_works_without_scripts() -> None:
     for path in FILES:
-        html = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        html = soup(path.read_text(encoding="utf-8"))
         for form in html.select("form[hx-post]"):
             assert form["method"] == "post", name_of(path)
             assert form["action"] == form["hx-post"], name_of(path)
@@ -99,11 +99,13 @@ HARMLESS = {"/admin/users/{{ person.id }}/reset", "/reset/{{ request.path_params
 def test_what_cannot_be_undone_is_asked_about_with_scripts_off_too() -> None:
     asked = set()
     for path in FILES:
-        html = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        html = soup(path.read_text(encoding="utf-8"))
         for part in html.select("form[action], button[formaction]"):
             address = str(part.get("formaction") or part["action"])
             word = address.rsplit("/", 1)[-1]
-            if (word in DESTRUCTIVE and address not in HARMLESS) or "danger" in str(part.button):
+            if (word in DESTRUCTIVE and address not in HARMLESS) or "danger" in str(
+                part.select_one("button")
+            ):
                 assert part.find_parent("details"), f"{address} in {name_of(path)}"
                 asked.add(word)
     assert {"delete", "unlink", "discard", "reset"} <= asked

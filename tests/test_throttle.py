@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
@@ -234,17 +235,17 @@ def test_a_new_log_in_ends_the_older_session_of_the_browser(
 
 
 @pytest.fixture
-def occupied(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Any:
+def occupied(app: FastAPI, portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Both places for password checks are taken."""
     monkeypatch.setattr(account_routes, "HASH_WAIT_SECONDS", 0.01)
     slots = app.state.password_checks
     for _ in range(2):
-        TestClient.portal.call(slots.acquire)
+        portal.call(slots.acquire)
     return slots
 
 
 def test_a_third_password_check_waits_and_is_then_refused(
-    browser: TestClient, occupied: Any, app: FastAPI
+    browser: TestClient, occupied: Any, app: FastAPI, portal: BlockingPortal
 ) -> None:
     account_page = signed_in(app, "agent")
     reset = f"/reset/{app.state.services.accounts.reset_token(1)}"
@@ -256,7 +257,7 @@ def test_a_third_password_check_waits_and_is_then_refused(
     ]
     assert [answer.status_code for answer in answers] == [429] * 3
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
-    TestClient.portal.call(occupied.release)
+    portal.call(occupied.release)
     assert [log_in(browser).status_code for _ in range(3)] == [303] * 3
     assert occupied.value == 1
 

@@ -3,12 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
 
 from app.models.accounts import Role
-from tests.conftest import HTMX, soup
+from tests.conftest import HTMX
 from tests.desk import Desk
+from tests.html import Element, find, soup
 
 
 def opened(browser: TestClient, **form: str) -> str:
@@ -18,7 +18,7 @@ def opened(browser: TestClient, **form: str) -> str:
     return response.headers["Location"]
 
 
-def page(browser: TestClient, path: str) -> BeautifulSoup:
+def page(browser: TestClient, path: str) -> Element:
     response = browser.get(path)
     assert response.status_code == 200, response.text
     return soup(response.text)
@@ -35,24 +35,24 @@ def test_a_ticket_is_opened_and_triaged_at_once(agent: TestClient, desk: Desk) -
         requester_email="Amara.Okafor@Example.com",
     )
     ticket = page(agent, path)
-    facts = ticket.select_one("#ticket-facts").get_text(" ", strip=True)
+    facts = find(ticket, "#ticket-facts").get_text(" ", strip=True)
     assert "amara.okafor@example.com" in facts
     assert "Hardware" in facts
     steps = ticket.select("#suggestions li")
     assert steps
-    source = ticket.select_one("#suggestions p > a")["href"]
+    source = find(ticket, "#suggestions p > a")["href"]
     assert page(agent, source).select("article ol li")
-    assert "Category: hardware" in ticket.select_one("#timeline").get_text()
+    assert "Category: hardware" in find(ticket, "#timeline").get_text()
 
 
 def test_a_text_that_says_nothing_is_not_sure(agent: TestClient) -> None:
     ticket = page(agent, opened(agent, subject="qwxz zzkp", description="vvfq"))
-    assert "Not sure" in ticket.select_one("#triage").get_text()
-    assert "No suggestions." in ticket.select_one("#suggestions").get_text()
+    assert "Not sure" in find(ticket, "#triage").get_text()
+    assert "No suggestions." in find(ticket, "#suggestions").get_text()
 
 
 def test_pressing_twice_opens_one_ticket(agent: TestClient) -> None:
-    key = page(agent, "/tickets/new").select_one("input[name=key]")["value"]
+    key = find(page(agent, "/tickets/new"), "input[name=key]")["value"]
     first = opened(agent, key=str(key))
     assert opened(agent, key=str(key)) == first
 
@@ -62,17 +62,17 @@ def test_a_form_that_cannot_be_used_keeps_what_was_typed(agent: TestClient) -> N
     response = agent.post("/tickets", data=form)
     assert response.status_code == 422
     html = soup(response.text)
-    assert html.select_one("[role=alert] a")["href"] == "#subject"
-    assert html.select_one("#subject")["aria-invalid"] == "true"
-    assert html.select_one("#description").get_text() == "A long story"
-    assert html.select_one("#category option[selected]")["value"] == "hardware"
+    assert find(html, "[role=alert] a")["href"] == "#subject"
+    assert find(html, "#subject")["aria-invalid"] == "true"
+    assert find(html, "#description").get_text() == "A long story"
+    assert find(html, "#category option[selected]")["value"] == "hardware"
 
 
 @pytest.mark.parametrize("length", [256, 1_000_000])
 def test_a_subject_that_is_too_long_is_refused_in_its_form(agent: TestClient, length: int) -> None:
     response = agent.post("/tickets", data={"subject": "x" * length})
     assert response.status_code == 422
-    assert "255" in soup(response.text).select_one("#subject-error").get_text()
+    assert "255" in find(soup(response.text), "#subject-error").get_text()
 
 
 def test_a_body_past_all_limits_is_413(agent: TestClient, api: TestClient) -> None:
@@ -90,7 +90,7 @@ def test_filters_search_sort_and_pages_are_in_the_address(agent: TestClient, des
     desk.ticket(subject="Router 100 % down", priority="urgent", category="network")
     everything = page(agent, "/tickets")
     assert len(everything.select("tbody tr")) == 25
-    assert everything.select_one("a[rel=next]")["href"] == "/tickets?page=2"
+    assert find(everything, "a[rel=next]")["href"] == "/tickets?page=2"
     assert len(page(agent, "/tickets?page=2").select("tbody tr")) == 6
     by_priority = page(agent, "/tickets?sort=priority").select("tbody tr")
     assert "Router" in by_priority[0].get_text()
@@ -99,7 +99,7 @@ def test_filters_search_sort_and_pages_are_in_the_address(agent: TestClient, des
         assert ["Router" in row.get_text() for row in rows] == [True], query
     assert "No tickets match" in agent.get("/tickets?status=closed").text
     table = agent.get("/tickets?q=router", headers=HTMX)
-    assert soup(table.text).select_one("section")["id"] == "ticket-table"
+    assert find(soup(table.text), "section")["id"] == "ticket-table"
     assert "HX-Request-Type" in table.headers["Vary"]
 
 
@@ -130,11 +130,11 @@ def test_resolving_asks_for_code_and_notes(agent: TestClient, desk: Desk) -> Non
     assert refused.status_code == 422
     html = soup(refused.text)
     assert html.select_one("#resolution_code-error")
-    assert html.select_one("#resolution_notes").get_text() == "New cable"
-    assert html.select_one("#status option[selected]")["value"] == "resolved"
+    assert find(html, "#resolution_notes").get_text() == "New cable"
+    assert find(html, "#status option[selected]")["value"] == "resolved"
     done = agent.post(f"{path}/status", data=form | {"resolution_code": "Solution provided"})
     assert done.status_code == 303
-    assert "Open → Resolved" in page(agent, path).select_one("#timeline").get_text()
+    assert "Open → Resolved" in find(page(agent, path), "#timeline").get_text()
 
 
 def test_a_ticket_is_assigned_to_active_staff_only(agent: TestClient, desk: Desk) -> None:
@@ -144,7 +144,7 @@ def test_a_ticket_is_assigned_to_active_staff_only(agent: TestClient, desk: Desk
     assert agent.post(f"{path}/edit", data=form).status_code == 422
     form["assignee"] = "agent@example.com"
     assert agent.post(f"{path}/edit", data=form).status_code == 303
-    assert "agent@example.com" in page(agent, path).select_one("#ticket-facts").get_text()
+    assert "agent@example.com" in find(page(agent, path), "#ticket-facts").get_text()
 
 
 def test_the_timeline_tells_everything_in_order(agent: TestClient, desk: Desk) -> None:
@@ -152,9 +152,9 @@ def test_the_timeline_tells_everything_in_order(agent: TestClient, desk: Desk) -
     desk.note(ticket.id, "First\nsecond line <script>", internal=True)
     desk.note(ticket.id, "Hello", internal=False)
     entries = page(agent, f"/tickets/{ticket.id}").select("#timeline li")
-    kinds = [entry["class"][1].removeprefix("entry-") for entry in entries]
+    kinds = [entry["class"].split()[1].removeprefix("entry-") for entry in entries]
     assert kinds == ["status", "triage", "internal_note", "comment"]
-    assert entries[2].select_one(".entry-body").get_text() == "First\nsecond line <script>"
+    assert find(entries[2], ".entry-body").get_text() == "First\nsecond line <script>"
 
 
 def test_a_note_pressed_twice_is_written_once(agent: TestClient, desk: Desk) -> None:
@@ -223,7 +223,7 @@ def test_a_requester_needs_an_address(agent: TestClient, api: TestClient, addres
     assert api.post("/api/tickets", json=body).status_code == 422
     answer = agent.post("/tickets", data={**body, "key": "k"})
     assert answer.status_code == 422
-    assert soup(answer.text).select_one("#requester_email")["aria-invalid"] == "true"
+    assert find(soup(answer.text), "#requester_email")["aria-invalid"] == "true"
     assert api.get("/api/tickets").json()["tickets"] == []
 
 

@@ -4,20 +4,20 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from bs4.element import Tag
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from app.db.engine import writing
 from app.display import ZONE_COOKIE, age, when
-from tests.conftest import Clock, SignIn, soup
+from tests.conftest import Clock, SignIn
 from tests.desk import Desk
+from tests.html import Element, soup
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-def opened(browser: TestClient, ticket_id: int) -> Tag:
+def opened(browser: TestClient, ticket_id: int) -> Element:
     """The time at which a ticket was opened, as its page shows it."""
     shown = soup(browser.get(f"/tickets/{ticket_id}").text).select_one("#ticket-facts time")
     assert shown

@@ -16,8 +16,9 @@ from app.db.engine import reading, writing
 from app.main import create_app
 from app.models.triage import ModelState
 from app.settings import Settings
-from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, signed_in, soup
+from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, signed_in
 from tests.desk import Desk
+from tests.html import find, soup
 from tests.test_predictions import opened
 from tests.tiny_training import tiny_training
 
@@ -92,7 +93,7 @@ def test_a_training_learns_from_the_desk_and_is_used_at_once(
     card = soup(boss.get("/admin/copilot").text).select_one("#model")
     assert card is not None
     assert "4 tickets of this desk" in card.get_text()
-    assert "In use" in card.select_one("tbody tr").get_text()
+    assert "In use" in find(card, "tbody tr").get_text()
     assert model_of(boss).startswith("blend-")
     assert model_of(boss) != before
     with reading(engine) as conn:

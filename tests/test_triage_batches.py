@@ -15,17 +15,20 @@ from sqlalchemy import Engine
 from app.copilot.engine import TriageEngine
 from app.db import events, predictions, suggestions, tickets
 from app.db.engine import reading, utc_now, writing
-from app.models.tickets import EventKind, Ticket
+from app.models.tickets import EventKind, Ticket, TicketStatus
 from app.models.triage import Field, StoredPrediction, Verdict
 from app.services.copilot.service import CopilotService
 from app.services.copilot.triage import TriageService
 from app.simulator import Instance
-from tests.conftest import soup
 from tests.desk import Desk
+from tests.html import soup
 from tests.test_predictions import VPN, card, press, pushed
 
 DEMO = Path(__file__).resolve().parents[1] / "app" / "demo" / "tickets.csv"
-JAM = {"subject": "Printer paper jam on floor 2", "description": "Paper jam in tray 2 again."}
+JAM: dict[str, Any] = {
+    "subject": "Printer paper jam on floor 2",
+    "description": "Paper jam in tray 2 again.",
+}
 
 
 TEXTS = [("", ""), ("qwxz zzkp", "vvfq")]
@@ -47,13 +50,13 @@ def service(app: FastAPI) -> TriageService:
 def came_in(engine: Engine) -> Callable[..., Ticket]:
     """Adds a ticket as an import does: without triage."""
 
-    def add(text: dict[str, str] = VPN, status: str = "open", **values: Any) -> Ticket:
+    def add(text: dict[str, Any] = VPN, status: str = "open", **values: Any) -> Ticket:
         now = utc_now()
         with writing(engine) as conn:
             return tickets.add(
                 conn,
                 **text,
-                status=status,
+                status=TicketStatus(status),
                 created_at=now,
                 updated_at=now,
                 **{"requester_email": "abel.tuter@example.com"} | values,

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import pytest
-from bs4 import BeautifulSoup, Tag
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -14,13 +13,14 @@ from app.security import SESSION_COOKIE
 from app.simulator import Instance
 from app.worker import tick
 from tests.both_sides import BothSides
-from tests.conftest import SAME_ORIGIN, SignIn, account, soup
+from tests.conftest import SAME_ORIGIN, SignIn, account
 from tests.desk import CODE, NOTES, Desk
+from tests.html import Element, find, soup
 
 WROTE = "changed this {} while you were editing."
 
 
-def filled(form: Tag) -> dict[str, str]:
+def filled(form: Element) -> dict[str, str]:
     """What a browser would send of a form nobody touched."""
     values: dict[str, str] = {}
     for field in form.select("input[name], select[name], textarea[name]"):
@@ -31,7 +31,7 @@ def filled(form: Tag) -> dict[str, str]:
             values[name] = str(chosen.get("value", chosen.get_text()))
         elif field.name == "textarea":
             values[name] = field.get_text().strip("\n")
-        elif field.get("type") not in ("radio", "checkbox") or field.has_attr("checked"):
+        elif field.get("type") not in ("radio", "checkbox") or "checked" in field.attrs:
             values[name] = str(field["value"])
     return values
 
@@ -48,7 +48,7 @@ class Form:
     def open(self, browser: TestClient) -> tuple[str, dict[str, str]]:
         return self.of(soup(browser.get(self.page).text))
 
-    def of(self, page: BeautifulSoup) -> tuple[str, dict[str, str]]:
+    def of(self, page: Element) -> tuple[str, dict[str, str]]:
         form = page.select_one(self.selector)
         assert form
         return str(form["action"]), filled(form)
@@ -201,7 +201,7 @@ def test_the_person_who_changed_the_field_is_named_and_nobody_who_did_something_
     (item,) = both.service.push.status(both.id).items
     both.service.outbox.retry(item.id, by="admin@example.com")
     alert = soup(agent.post(action, data=opened | {"subject": "Mine"}).text)
-    assert "desk@example.com changed this ticket" in alert.select_one("#form-errors").get_text()
+    assert "desk@example.com changed this ticket" in find(alert, "#form-errors").get_text()
 
 
 def test_a_field_that_servicenow_changed_names_servicenow(
@@ -213,7 +213,7 @@ def test_a_field_that_servicenow_changed_names_servicenow(
     both.here(category="hardware")
     tick(both.service)
     alert = soup(agent.post(action, data=opened | {"subject": "Mine"}).text)
-    assert "ServiceNow changed this ticket" in alert.select_one("#form-errors").get_text()
+    assert "ServiceNow changed this ticket" in find(alert, "#form-errors").get_text()
 
 
 def test_who_ends_a_ticket_first_is_not_undone(agent: TestClient, desk: Desk) -> None:

@@ -15,7 +15,8 @@ from app.db import migrate
 from app.db.engine import make_engine, reading, writing
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import PASSWORD, SAME_ORIGIN, Clock, soup
+from tests.conftest import PASSWORD, SAME_ORIGIN, Clock
+from tests.html import soup
 
 # What the app wrote at revision 0035: linked, queued, blocked and resolved tickets, a conflict, an
 # import, corrections, articles, tokens. Full-text tables are left out: they are written anew.

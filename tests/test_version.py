@@ -4,16 +4,17 @@ import re
 import tomllib
 from pathlib import Path
 
-from bs4 import BeautifulSoup
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+
+from tests.html import soup
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
 
 def footer(page: str) -> str:
-    found = BeautifulSoup(page, "html.parser").find("footer")
+    found = soup(page).select_one("footer")
     assert found is not None
     return found.get_text(" ", strip=True)
 

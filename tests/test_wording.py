@@ -15,8 +15,9 @@ from app.models.tickets import NOTES, EventKind
 from app.simulator import Instance
 from app.worker import tick
 from tests.both_sides import BothSides
-from tests.conftest import HTMX, Clock, soup
+from tests.conftest import HTMX, Clock
 from tests.desk import Desk
+from tests.html import find, soup
 from tests.test_servicenow_unproven import blind, close_journal, create_and_wait, lose
 
 OTHER_WORDS = "Not a word as before."
@@ -111,7 +112,7 @@ def test_a_resolution_code_is_chosen_for_the_update_that_lacks_one(
     item = blocked(both, Kind.CLOSE_CODE)
     reword(app)
     card = soup(agent.get(f"/servicenow/tickets/{both.id}/push", headers=HTMX).text)
-    form = card.select_one("select[name=close_code]").find_parent("form")
+    form = find(card, "select[name=close_code]").find_parent("form")
     assert form["action"] == f"/servicenow/outbox/{item.id}/retry"
     agent.post(form["action"], data={"close_code": "User error"}, headers=HTMX)
     assert both.incident["close_code"] == "User error"
@@ -129,7 +130,7 @@ def test_an_unproven_create_is_sent_again_whatever_its_message_says(
     instance.delete(*instance.incidents)
     reword(app)
     card = soup(agent.get(f"/servicenow/tickets/{ticket_id}/push", headers=HTMX).text)
-    button = card.select_one("button[name=none_found]")
+    button = find(card, "button[name=none_found]")
     form = button.find_parent("form")
     agent.post(form["action"], data={"none_found": button["value"]}, headers=HTMX)
     assert pushes.status(ticket_id).state is PushState.LINKED

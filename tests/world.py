@@ -12,13 +12,13 @@ from app.db import outbox_list, tickets
 from app.db.engine import make_engine, reading
 from app.db.tables import outbox as outbox_table
 from app.integrations.servicenow.mapping import STATE_OF_STATUS
-from app.main import make_services
 from app.models.accounts import Role, User
 from app.models.servicenow import OutboxItem, OutboxState, PushStatus
 from app.models.servicenow_pages import OutboxFilter
 from app.models.tickets import NewTicket, Priority, TicketEvent, TicketStatus
 from app.settings import Settings
 from app.simulator import Instance, RunningSimulator
+from app.wiring import make_services
 from app.worker import tick
 from tests.conftest import Clock, servicenow_settings
 
@@ -91,7 +91,7 @@ def fuse_commits(engine: Engine, fuse: Fuse) -> None:
         commit(dbapi)
         fuse.step("after a commit")
 
-    engine.dialect.do_commit = fused  # type: ignore[method-assign]
+    engine.dialect.do_commit = fused  # type: ignore[method-assign,assignment]
 
 
 def no_triage() -> Any:

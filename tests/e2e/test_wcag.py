@@ -100,7 +100,7 @@ def complaints(page: Any, where: str) -> Iterator[str]:
 
 
 def test_axe_finds_nothing_on_any_page(visitor: Visitor, filled: Filled) -> None:
-    from axe_playwright_python.base import AXE_SCRIPT
+    from axe_playwright_python.base import AXE_SCRIPT  # type: ignore[import-untyped]
 
     page = visitor.page
     visitor.go("/login")

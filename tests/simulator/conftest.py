@@ -43,7 +43,7 @@ def created(http: httpx.Client, **fields: str) -> dict[str, Any]:
 
 
 def failure(response: httpx.Response) -> tuple[int, str, str]:
-    """Status, message and detail of the error envelope."""
+    """Status, message and detail of the error envelope; an empty text for none."""
     body = response.json()
     assert body["status"] == "failure"
-    return response.status_code, body["error"]["message"], body["error"]["detail"]
+    return response.status_code, body["error"]["message"], body["error"]["detail"] or ""

@@ -165,7 +165,7 @@ def test_row_18_a_late_commit_is_applied_after_the_503(
 
 
 def test_row_23_unknown_tables_and_paths_are_400(http: httpx.Client) -> None:
-    assert failure(http.get("/api/now/table/nosuch")) == (400, "Invalid table nosuch", None)
+    assert failure(http.get("/api/now/table/nosuch")) == (400, "Invalid table nosuch", "")
     assert failure(http.get("/api/now/nosuch"))[:2] == (
         400,
         "Requested URI does not represent any resource",

@@ -39,10 +39,11 @@ def test_row_05_a_list_counts_and_links_its_pages(http: httpx.Client, instance: 
     assert response.headers["X-Total-Count"] == "3"
     assert response.headers["Content-Type"] == "application/json;charset=UTF-8"
     assert all(isinstance(v, str | dict) for row in result(response) for v in row.values())
-    links = dict(
-        reversed(link.split(";"))
+    links = {
+        rel: address
         for link in response.headers["Link"].replace("%5E", "^").split(",")
-    )
+        for address, rel in [link.split(";")]
+    }
     assert "sysparm_offset=-1" in links['rel="prev"']
     assert "sysparm_offset=1" in links['rel="next"']
     assert "sysparm_offset=2" in links['rel="last"']
@@ -143,7 +144,9 @@ def test_row_30_without_an_order_rows_move_between_pages(
 
 
 def test_row_33_display_mode_speaks_to_people(http: httpx.Client, instance: Instance) -> None:
-    instance.user_named("copilot")["time_zone"] = "US/Pacific"
+    account = instance.user_named("copilot")
+    assert account is not None
+    account["time_zone"] = "US/Pacific"
     instance.date_format = "%d-%b-%Y %H:%M:%S"
     incident = instance.add_incident(
         calendar_stc="102197",
