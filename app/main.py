@@ -115,7 +115,7 @@ def create_app(
         routes=list(routes()),
     )
     app.state.services, app.state.health = services, pulse
-    app.state.engine = engine
+    app.state.engine, app.state.people = engine, services.accounts.profiles.people
     _install(app, settings, now)
     app.add_middleware(CountRequests, traffic=traffic)
     return app

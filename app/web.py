@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 from jinja2 import (
     ChoiceLoader,
@@ -42,6 +42,7 @@ from app.models.accounts import Role, User
 from app.models.characters import plain
 from app.models.tickets import Suggestion
 from app.models.time_zones import find_zone
+from app.people import contact, name_of, people_in, person, with_names
 
 # Limits of invalid fields in a response: their number and the length of their names.
 FIELDS_REPORTED = 20
@@ -97,6 +98,8 @@ def make_templates(
     env.filters["when"] = pass_context(
         lambda context, moment: when(moment, context["zone"], context["now"])
     )
+    for show in (person, name_of, contact, people_in):
+        env.filters[show.__name__] = show
     env.filters["markdown"] = markdown
     env.filters["span"] = lambda length: span(length.total_seconds())
     env.filters["groupby_source"] = by_source
@@ -196,8 +199,9 @@ def _render(request: Request, name: str, status_code: int, context: Mapping[str,
         "zone": zone_of(request),
         "now": request.app.state.now(),
     }
-    response = templates.TemplateResponse(
-        request, name, {**frame, **context}, status_code=status_code
+    html = templates.get_template(name).render({"request": request, **frame, **context})
+    response = HTMLResponse(
+        with_names(html, frame["user"], request.app.state.people), status_code=status_code
     )
     response.headers["Vary"] = "HX-Request, HX-Request-Type"
     response.headers["Cache-Control"] = "no-store"

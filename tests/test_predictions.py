@@ -76,7 +76,7 @@ def test_accepting_takes_one_click(agent: TestClient, engine: Engine, clock: Clo
     assert (said.verdict, said.settled_by) == (Verdict.ACCEPTED, "agent@example.com")
     assert (said.settled_from, said.settled_to) == ("network", "network")
     assert said.settled_at == clock.moment
-    assert "Accepted by agent@example.com" in card(agent, path)
+    assert "Accepted by agent ," in card(agent, path)
     assert agent.get(f"/api{path}").json()["category"] == "network"
 
 
@@ -89,7 +89,7 @@ def test_replacing_keeps_who_when_from_and_to(
     assert (said.verdict, said.settled_by) == (Verdict.REPLACED, "agent@example.com")
     assert (said.settled_from, said.settled_to) == ("network", "access")
     assert said.settled_at == clock.moment
-    assert "Corrected to access by agent@example.com" in card(agent, path)
+    assert "Corrected to access by agent ," in card(agent, path)
 
 
 def test_a_choice_taken_back_leaves_the_prediction_open(
@@ -311,7 +311,7 @@ def test_the_page_says_who_switched_what_and_only_admins_may(
     switch(admin, "suggest", "priority")
     changes = soup(admin.get("/admin/copilot").text).select_one("#changes")
     assert changes is not None
-    assert "admin@example.com" in changes.get_text()
+    assert find(changes, "[title='admin@example.com']").get_text() == "admin"
     assert "Priority mode set to suggest" in changes.get_text()
     assert agent.get("/admin/copilot").status_code == 403
 

@@ -201,7 +201,7 @@ def test_the_person_who_changed_the_field_is_named_and_nobody_who_did_something_
     (item,) = both.service.push.status(both.id).items
     both.service.outbox.retry(item.id, by="admin@example.com")
     alert = soup(agent.post(action, data=opened | {"subject": "Mine"}).text)
-    assert "desk@example.com changed this ticket" in find(alert, "#form-errors").get_text()
+    assert "Dana Desk changed this ticket" in find(alert, "#form-errors").get_text()
 
 
 def test_a_field_that_servicenow_changed_names_servicenow(

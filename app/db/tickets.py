@@ -315,9 +315,9 @@ def _between(newest: datetime | None, oldest: datetime | None) -> list[ColumnEle
 
 
 def assignable(conn: Connection) -> tuple[str, ...]:
-    """The addresses of active agents and admins."""
+    """The addresses of active agents and admins, by name."""
     query = select(users.c.email).where(users.c.active, users.c.role.in_((Role.AGENT, Role.ADMIN)))
-    return tuple(conn.execute(query.order_by(users.c.email)).scalars())
+    return tuple(conn.execute(query.order_by(users.c.name_key)).scalars())
 
 
 def find_idempotent(conn: Connection, user_id: int, key: str) -> tuple[str, int] | None:

@@ -142,7 +142,7 @@ def test_what_both_changed_comes_back_marked_and_the_other_fields_follow(
     live_desk.services.tickets.change(ticket.id, theirs, by=live_desk.user)
     page.locator("#edit-form button").click()
     errors = page.locator("#form-errors")
-    errors.get_by_text("desk@example.com changed this ticket while you were editing.").wait_for()
+    errors.get_by_text("Dana Desk changed this ticket while you were editing.").wait_for()
     form = page.locator("#edit-form")
     assert form.locator("[name=subject]").input_value() == "Mine"
     assert form.locator("[name=priority]").input_value() == "low"
