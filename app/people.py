@@ -16,8 +16,8 @@ from app.models.names import local_part
 
 # Random, so that no text on a page can contain a mark.
 KEY = token_hex(16)
-# An address in a sentence, after escaping.
-ADDRESS = re.compile(r"[\w.+'-]+@[\w-]+(?:\.[\w-]+)*")
+# An address in a sentence.
+ADDRESS = re.compile(r"([^\s@“”\"<>(),:;]+@[\w-]+(?:\.[\w-]+)*)")
 MARK = re.compile(rf"{KEY}-(person|name|contact)-([0-9a-f]*)-")
 
 
@@ -38,7 +38,8 @@ def contact(address: str | None) -> Markup:
 
 def people_in(sentence: str) -> Markup:
     """A sentence of the app with names instead of addresses."""
-    return Markup(ADDRESS.sub(lambda found: name_of(found[0]), escape(plain(sentence))))
+    parts = ADDRESS.split(plain(sentence))
+    return Markup().join(name_of(part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def _mark(form: str, address: str | None) -> Markup:

@@ -131,6 +131,21 @@ def test_a_conflict_between_two_people_is_told_by_name(agent: TestClient, desk: 
     assert "desk@example.com" not in told
 
 
+def test_a_sentence_names_people_with_unusual_addresses(
+    requester: TestClient, desk: Desk, engine: Engine
+) -> None:
+    odd, _ = desk.services.accounts.invite_user(
+        "o'brien+it@example.com", Role.AGENT, name="Flann O'Brien"
+    )
+    ticket = desk.ticket(requester="requester@example.com")
+    with writing(engine) as conn:
+        told = f"{odd.email} viewed <the> secrets."
+        kind = EventKind.REVEALED
+        events.add(conn, ticket.id, kind, told, author=odd.email, internal=False, now=utc_now())
+    entry = find(soup(requester.get(f"/tickets/{ticket.id}").text), ".entry-revealed .entry-body")
+    assert entry.get_text() == "Flann O'Brien viewed <the> secrets."
+
+
 def test_no_mark_is_left_and_none_can_be_forged(agent: TestClient, desk: Desk) -> None:
     path = f"/tickets/{desk.ticket().id}"
     agent.post(f"{path}/notes", data={"body": "-person-6465736b406578616d706c652e636f6d-"})
