@@ -201,6 +201,24 @@ def test_a_note_that_was_sent_after_the_backup_is_not_sent_again(
     assert not service.push.status(ticket.id).items
 
 
+def test_a_note_that_waited_in_the_backup_is_looked_for_though_nothing_else_tells_of_it(
+    app: FastAPI, service: ServiceNowService, desk: Desk, instance: Instance
+) -> None:
+    """The restored database knows every incident: nothing shows that it was restored."""
+    ticket = desk.ticket()
+    sys_id = service.push.create_from_ticket(ticket.id, by=BY).ticket.sn_sys_id
+    desk.note(ticket.id, "Rebooted the router", internal=True)
+    before = rows_of(app.state.engine)
+    tick(service)
+    put_rows_back(app.state.engine, before)
+    start(service)
+    assert service.held_creates.find() is None
+    tick(service)
+    notes = [row["value"] for row in instance.journal(str(sys_id))]
+    assert sum("Rebooted the router" in note for note in notes) == 1
+    assert not service.push.status(ticket.id).items
+
+
 def test_a_note_from_after_the_backup_is_not_taken_for_another(
     app: FastAPI, service: ServiceNowService, desk: Desk
 ) -> None:

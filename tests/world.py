@@ -129,6 +129,7 @@ class World:
         fuse_commits(self.engine, self.fuse)
         if self.engine.dialect.name == "sqlite":
             self.services.servicenow.recover()
+        self.services.servicenow.held_creates.begin()
 
     def stop(self) -> None:
         self.services.servicenow.close()

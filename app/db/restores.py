@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from app.db.incidents import connection, remember_connection
-from app.db.tables import connections
+from app.db.tables import connections, outbox
 from app.models.servicenow import KeptKeys, Restore
 
 
@@ -50,3 +50,8 @@ def store_kept_keys(conn: Connection, host: str, kept: KeptKeys) -> None:
         remember_connection(
             conn, host, keeps_correlation_id=kept.correlation_id, keeps_sys_id=kept.sys_id
         )
+
+
+def last_queued(conn: Connection) -> int:
+    """The id of the newest outbox item, 0 before the first one."""
+    return conn.execute(select(func.max(outbox.c.id))).scalar_one() or 0

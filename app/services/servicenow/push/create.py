@@ -53,7 +53,8 @@ class CreatePush:
         context = self._context
         again = item.sent_at is not None
         found = Found(())
-        if self._restores.looks_first() or again:
+        self._restores.ensure_released()
+        if again or self._restores.may_be_sent(item):
             found = self._finder.look(item, sent_at=item.sent_at)
         ours, made = found.records, False
         if not ours:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 
 from app.copilot.secrets.redact import masked
-from app.db import events, links, outbox, restores, tickets
+from app.db import events, links, outbox, tickets
 from app.db.engine import reading, writing
 from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations.servicenow import mapping
@@ -28,6 +28,7 @@ class Dispatcher:
 
     def __init__(self, context: Context, lookups: Lookups, restores: HeldCreates) -> None:
         self._context = context
+        self._restores = restores
         payloads = Payloads(context, lookups)
         self._creates = CreatePush(context, lookups, payloads, restores)
         self._updates = UpdatePush(context, lookups, payloads)
@@ -56,11 +57,10 @@ class Dispatcher:
         assert item.event_id is not None
         with reading(self._context.engine) as conn:
             note = events.get(conn, item.event_id)
-            restored = restores.find(conn, self._context.host) is not None
         assert note.sn_mark is not None
         reference = mapping.note_reference(note.sn_mark)
         client = self._context.connected_client()
-        first = item.attempts == 1 and not restored
+        first = item.attempts == 1 and not self._restores.may_be_sent(item)
         if first or not self._in_journal(sys_id, reference):
             ensure_may_send(item, self._context)
             link_back = self._context.ticket_url(ticket.id) if note.internal else ""

@@ -11,7 +11,7 @@ from app.db.engine import reading, writing
 from app.errors import Conflict, HeldBack, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations.servicenow import mapping
 from app.integrations.servicenow_client import Query
-from app.models.servicenow import Restore
+from app.models.servicenow import OutboxItem, Restore
 from app.services.servicenow.context import Context
 
 log = logging.getLogger("app.pulls")
@@ -27,10 +27,14 @@ class HeldCreates:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._due = False
+        # Items up to this id waited when this process started.
+        self._waited_at_start = 0
 
     def begin(self) -> None:
-        """Require one check before the first create of this process."""
+        """Require one check before the first create of this process, and note what waits now."""
         self._due = self._context.client is not None
+        with reading(self._context.engine) as conn:
+            self._waited_at_start = restores.last_queued(conn)
 
     def check_at_start(self) -> None:
         """Check now. A failed check is repeated before the first create."""
@@ -64,16 +68,20 @@ class HeldCreates:
             notice(conn, context.host, context.installation, page.records, now=context.now())
         return not page.records or any("correlation_id" in row for row in page.records)
 
-    def looks_first(self) -> bool:
-        """Whether even the first attempt of a create must look for its record.
-
-        Raises HeldBack while creates are held, and ServiceNowError if the check fails.
-        """
+    def ensure_released(self) -> None:
+        """Raise HeldBack while creates are held, and ServiceNowError if the check fails."""
         self.check_due()
         found = self.find()
         if found is not None and found.held:
             raise HeldBack(HELD, kind=Kind.RESTORED)
-        return found is not None
+
+    def may_be_sent(self, item: OutboxItem) -> bool:
+        """Whether even the first attempt must look in ServiceNow for what it would send.
+
+        What waited at the start may have been sent already, if the database was restored from a
+        backup while the app was stopped.
+        """
+        return item.id <= self._waited_at_start or self.find() is not None
 
     def find(self) -> Restore | None:
         """The latest restore that was detected, or None."""
