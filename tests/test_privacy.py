@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from app.models.accounts import Role
 from app.models.tickets import TicketStatus
 from app.simulator import Instance
+from app.web import ROOT
 from app.worker import tick
 from tests.conftest import HTMX, Clock, SignIn
 from tests.desk import Desk
@@ -231,3 +232,13 @@ def test_the_canary_shows_at_no_door(
         assert seen >= 4, role
     assert not bare(caplog.text)
     assert "8842" not in caplog.text
+
+
+def test_only_the_privacy_module_says_that_a_text_is_masked() -> None:
+    """The types do the rest: a page, an answer or a push takes nothing else."""
+    made = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "app").rglob("*.py")
+        if re.search(r"\bMasked(Ticket|Event|Step|Incident)\(", path.read_text(encoding="utf-8"))
+    }
+    assert made == {"app/services/privacy.py"}

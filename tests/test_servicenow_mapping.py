@@ -8,6 +8,7 @@ import pytest
 from app.errors import ServiceNowRejected
 from app.integrations.servicenow import mapping
 from app.models.tickets import Priority, Suggestion, Ticket, TicketStatus
+from app.services.privacy import masked_ticket
 
 MOMENT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 TICKET = Ticket(
@@ -141,12 +142,13 @@ def test_code_tags_never_arrive_whole(tag: str) -> None:
 
 
 def test_pending_waits_for_the_caller_and_ended_tickets_carry_close_data() -> None:
-    assert mapping.state_fields(replace(TICKET, status=TicketStatus.PENDING), None, MAPS) == {
+    pending = masked_ticket(replace(TICKET, status=TicketStatus.PENDING))
+    assert mapping.state_fields(pending, None, MAPS) == {
         "state": "3",
         "hold_reason": "1",
     }
     ended = replace(TICKET, status=TicketStatus.RESOLVED, resolution_notes="New cable")
-    assert mapping.state_fields(ended, "User error", MAPS) == {
+    assert mapping.state_fields(masked_ticket(ended), "User error", MAPS) == {
         "state": "6",
         "close_code": "User error",
         "close_notes": "New cable",

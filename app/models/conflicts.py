@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.models.tickets import Ticket, label_of
+from app.models.tickets import MaskedTicket, label_of
 
 # Fields of a ticket that ServiceNow has too. The resolution travels with the status.
 RESOLUTION = ("resolution_code", "resolution_notes")
@@ -61,6 +61,6 @@ class Conflict:
 class ConflictCard:
     """A ticket and what is to be chosen on it; `seen` marks the values that are shown."""
 
-    ticket: Ticket
+    ticket: MaskedTicket
     conflicts: tuple[Conflict, ...]
     seen: str

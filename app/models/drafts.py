@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.models.tickets import Ticket
+from app.models.tickets import MaskedTicket
 
 
 class DraftKind(StrEnum):
@@ -22,7 +22,7 @@ class DraftPreview:
     `seen` is their digest; a draft is requested only for a prompt with this digest.
     """
 
-    ticket: Ticket
+    ticket: MaskedTicket
     kind: DraftKind
     label: str
     texts: tuple[str, ...]
@@ -35,7 +35,7 @@ class DraftPreview:
 class Draft:
     """A text to edit. `sources` are (slug, title) pairs; `trouble` is why there is no draft."""
 
-    ticket: Ticket
+    ticket: MaskedTicket
     kind: DraftKind
     label: str
     text: str

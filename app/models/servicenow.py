@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, NewType
 
 from app.errors import Kind
-from app.models.tickets import EventKind, Ticket
+from app.models.tickets import EventKind, MaskedTicket
 
 
 class OutboxKind(StrEnum):
@@ -55,6 +55,10 @@ class Incident(NamedTuple):
     opened_at: datetime | None
     updated_at: datetime
     mod_count: int
+
+
+# What may leave: made by `services/privacy.py` alone.
+MaskedIncident = NewType("MaskedIncident", Incident)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +209,7 @@ class Rest:
 class PushStatus:
     """Where a ticket's push stands. `created`: this very call made the incident."""
 
-    ticket: Ticket
+    ticket: MaskedTicket
     state: PushState
     url: str | None
     attempts: int

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.models.form_basis import Basis
 from app.models.servicenow import OutboxItem, OutboxKind
-from app.models.tickets import Ticket, TicketEvent
+from app.models.tickets import MaskedEvent, MaskedTicket
 
 # The labels of sync history entries, by direction and `Exchange.what`.
 ACTIONS = {
@@ -41,8 +41,8 @@ class OutboxRow:
     """
 
     item: OutboxItem
-    ticket: Ticket
-    note: TicketEvent | None
+    ticket: MaskedTicket
+    note: MaskedEvent | None
     summary: str
     held: bool = False
 

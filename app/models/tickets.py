@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NewType
 
 from app.models.form_basis import Basis
 from app.models.knowledge import SourceKind, href_of
@@ -271,3 +272,9 @@ class TicketEvent:
 def label_of(name: str) -> str:
     """The name of a field within a sentence."""
     return name.replace("_", " ")
+
+
+# What may leave: made by `services/privacy.py` alone, from the texts that the database keeps.
+MaskedTicket = NewType("MaskedTicket", Ticket)
+MaskedEvent = NewType("MaskedEvent", TicketEvent)
+MaskedStep = NewType("MaskedStep", Suggestion)

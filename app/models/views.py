@@ -5,15 +5,15 @@ from datetime import datetime
 
 from app.models.knowledge import Vote
 from app.models.servicenow import (
-    Incident,
     JournalEntry,
+    MaskedIncident,
     OutboxItem,
     Pause,
     Rest,
     Restore,
 )
 from app.models.sync_runs import PulledRow, SyncRun
-from app.models.tickets import Suggestion, Ticket, TicketEvent, TicketStatus
+from app.models.tickets import MaskedEvent, MaskedStep, MaskedTicket, TicketStatus
 from app.models.triage import PredictionView
 
 CHECK_LABELS = {
@@ -96,7 +96,7 @@ class ConnectionView:
 class IncidentRow:
     """One incident for a table: labels found, link built."""
 
-    incident: Incident
+    incident: MaskedIncident
     state_label: str
     priority_label: str
     url: str | None
@@ -173,7 +173,7 @@ class PreviewRow:
 class Preview:
     """What a create would send. `groups` are (sys_id, name)."""
 
-    ticket: Ticket
+    ticket: MaskedTicket
     rows: tuple[PreviewRow, ...]
     groups: tuple[tuple[str, str], ...]
     group: str
@@ -201,9 +201,9 @@ class TicketFilter:
 class TicketDetail:
     """A ticket as its viewer may see it."""
 
-    ticket: Ticket
-    events: tuple[TicketEvent, ...]
-    suggestions: tuple[Suggestion, ...]
+    ticket: MaskedTicket
+    events: tuple[MaskedEvent, ...]
+    suggestions: tuple[MaskedStep, ...]
     predictions: tuple[PredictionView, ...] = ()
     votes: tuple[Vote, ...] = ()
     revealed: bool = False
@@ -218,7 +218,7 @@ class TicketDetail:
 class TicketPage:
     """One page of a list. `total` stops at the cap; no search finds `unindexed` ones yet."""
 
-    tickets: tuple[Ticket, ...]
+    tickets: tuple[MaskedTicket, ...]
     wanted: TicketFilter
     sort: str
     page: int

@@ -12,7 +12,7 @@ from pydantic import (
     field_serializer,
 )
 
-from app.models.tickets import SUBJECT_LENGTH, Ticket, TicketEvent, TicketStatus
+from app.models.tickets import SUBJECT_LENGTH, MaskedEvent, MaskedTicket, TicketStatus
 
 TEXT_LENGTH = 100_000
 HIGHEST_ID = 2**31 - 1
@@ -187,7 +187,7 @@ class TicketOut(BaseModel):
         return moment.astimezone(UTC) if moment else None
 
     @classmethod
-    def of(cls, ticket: Ticket) -> "TicketOut":
+    def of(cls, ticket: MaskedTicket) -> "TicketOut":
         return cls.model_validate(ticket)
 
 
@@ -211,7 +211,7 @@ class NoteOut(BaseModel):
     secrets_hidden: bool
 
     @classmethod
-    def of(cls, note: TicketEvent) -> "NoteOut":
+    def of(cls, note: MaskedEvent) -> "NoteOut":
         return cls(
             id=note.id,
             ticket_id=note.ticket_id,

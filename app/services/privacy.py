@@ -20,30 +20,41 @@ from app.db.ticket_columns import Changes, as_changes
 from app.errors import NotAllowed
 from app.models.accounts import Role, User
 from app.models.characters import plain
-from app.models.servicenow import Incident
-from app.models.tickets import EventKind, Suggestion, Ticket, TicketChange, TicketEvent
-from app.models.views import TicketDetail
+from app.models.servicenow import Incident, MaskedIncident
+from app.models.tickets import (
+    EventKind,
+    MaskedEvent,
+    MaskedStep,
+    MaskedTicket,
+    Suggestion,
+    Ticket,
+    TicketChange,
+    TicketEvent,
+)
 
 # Views by the same person within this time share one timeline entry.
 SAME_LOOK = timedelta(minutes=10)
 TEXTS = ("subject", "description", "resolution_notes")
+Texts = tuple[MaskedTicket, tuple[MaskedEvent, ...], tuple[MaskedStep, ...]]
 SHOWN = "{} viewed the secrets on this ticket."
 
 
-def masked_ticket(ticket: Ticket) -> Ticket:
+def masked_ticket(ticket: Ticket) -> MaskedTicket:
     """The ticket with its secrets hidden and counted; an HTML description becomes text."""
     written = plain_ticket(ticket)
     notes = written.resolution_notes
     texts = (written.subject, written.description, notes or "")
     hidden = sum(len(secrets_in(text)) for text in texts)
     if not hidden:
-        return written
-    return replace(
-        written,
-        subject=masked(written.subject),
-        description=masked(written.description),
-        resolution_notes=masked(notes) if notes else notes,
-        hidden=hidden,
+        return MaskedTicket(written)
+    return MaskedTicket(
+        replace(
+            written,
+            subject=masked(written.subject),
+            description=masked(written.description),
+            resolution_notes=masked(notes) if notes else notes,
+            hidden=hidden,
+        )
     )
 
 
@@ -66,17 +77,19 @@ def readable(text: str) -> str:
     return plain(as_text(text))
 
 
-def in_a_list(ticket: Ticket) -> Ticket:
+def in_a_list(ticket: Ticket) -> MaskedTicket:
     """A ticket for a list: its subject masked, without the long texts."""
-    return replace(ticket, subject=masked(ticket.subject), description="", resolution_notes=None)
+    shown = replace(ticket, subject=masked(ticket.subject), description="", resolution_notes=None)
+    return MaskedTicket(shown)
 
 
-def masked_event(event: TicketEvent) -> TicketEvent:
+def masked_event(event: TicketEvent) -> MaskedEvent:
     """The timeline entry with its secrets hidden and counted."""
     event = plain_event(event)
     if hidden := len(secrets_in(event.text)):
-        return replace(event, body=masked(event.body), changes=_each(event, masked), hidden=hidden)
-    return event
+        changes = _each(event, masked)
+        event = replace(event, body=masked(event.body), changes=changes, hidden=hidden)
+    return MaskedEvent(event)
 
 
 def plain_event(event: TicketEvent) -> TicketEvent:
@@ -92,35 +105,33 @@ def _each(event: TicketEvent, show: Callable[[str], str]) -> tuple[TicketChange,
     )
 
 
-def masked_incident(incident: Incident) -> Incident:
+def masked_incident(incident: Incident) -> MaskedIncident:
     """The incident with its secrets hidden."""
-    return incident._replace(
-        short_description=masked(incident.short_description),
-        description=masked(as_text(incident.description)),
+    return MaskedIncident(
+        incident._replace(
+            short_description=masked(incident.short_description),
+            description=masked(as_text(incident.description)),
+        )
     )
 
 
-def masked_steps(steps: Iterable[Suggestion]) -> tuple[Suggestion, ...]:
-    return tuple(replace(step, text=masked(step.text)) for step in steps)
+def masked_steps(steps: Iterable[Suggestion]) -> tuple[MaskedStep, ...]:
+    return tuple(MaskedStep(replace(step, text=masked(step.text))) for step in steps)
 
 
-def masked_detail(detail: TicketDetail) -> TicketDetail:
-    """The ticket, its timeline and its suggestions with secrets hidden."""
-    return replace(
-        detail,
-        ticket=masked_ticket(detail.ticket),
-        events=tuple(map(masked_event, detail.events)),
-        suggestions=masked_steps(detail.suggestions),
-    )
+def masked_texts(
+    ticket: Ticket, timeline: Iterable[TicketEvent], steps: Iterable[Suggestion]
+) -> Texts:
+    """The texts of a ticket's page with secrets hidden."""
+    return masked_ticket(ticket), tuple(map(masked_event, timeline)), masked_steps(steps)
 
 
-def plain_detail(detail: TicketDetail) -> TicketDetail:
-    """The ticket and its timeline with secrets shown."""
-    return replace(
-        detail,
-        ticket=plain_ticket(detail.ticket),
-        events=tuple(map(plain_event, detail.events)),
-    )
+def texts_with_secrets(
+    ticket: Ticket, timeline: Iterable[TicketEvent], steps: Iterable[Suggestion]
+) -> Texts:
+    """Texts with secrets, for *Show secrets*; `show_secrets` records the view first."""
+    entries = tuple(MaskedEvent(plain_event(event)) for event in timeline)
+    return MaskedTicket(plain_ticket(ticket)), entries, tuple(map(MaskedStep, steps))
 
 
 def as_written(changes: Changes, ticket: Ticket) -> Changes:

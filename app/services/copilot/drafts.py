@@ -13,7 +13,7 @@ from app.errors import Conflict, LanguageModelError, NotFound
 from app.integrations.llm_client import LLMClient
 from app.models.accounts import User
 from app.models.drafts import Draft, DraftKind, DraftPreview
-from app.models.tickets import EventKind, Suggestion, Ticket
+from app.models.tickets import EventKind, MaskedTicket, Suggestion
 from app.models.views import TicketDetail
 from app.services.privacy import masked_steps
 from app.services.tickets.service import TicketService
@@ -39,7 +39,7 @@ class _Task:
     """One draft: its ticket, its prompt and its sources."""
 
     kind: DraftKind
-    ticket: Ticket
+    ticket: MaskedTicket
     prompt: drafts.Prompt
     sources: tuple[drafts.Source, ...]
     links: tuple[tuple[str, str], ...]

@@ -15,7 +15,15 @@ from app.errors import NotAllowed, NotFound
 from app.models.accounts import Role, User
 from app.models.conflicts import SYNCED
 from app.models.form_basis import Basis
-from app.models.tickets import EventKind, NewTicket, NotePush, Ticket, TicketEvent
+from app.models.tickets import (
+    EventKind,
+    MaskedEvent,
+    MaskedTicket,
+    NewTicket,
+    NotePush,
+    Ticket,
+    TicketEvent,
+)
 from app.models.views import TicketDetail, TicketFilter, TicketPage
 from app.services import privacy
 from app.services.copilot.service import CopilotService
@@ -61,7 +69,7 @@ class TicketService:
 
     def create(
         self, wanted: NewTicket, *, by: User, idempotency_key: str = ""
-    ) -> tuple[Ticket, bool]:
+    ) -> tuple[MaskedTicket, bool]:
         """Create a ticket and triage it; returns it and whether it is new.
 
         The same idempotency key with the same content returns the same ticket. Raises Conflict
@@ -70,7 +78,7 @@ class TicketService:
         ticket, new = self._opening.open(wanted, by=by, idempotency_key=idempotency_key)
         return privacy.masked_ticket(ticket), new
 
-    def get(self, ticket_id: int, viewer: User) -> Ticket:
+    def get(self, ticket_id: int, viewer: User) -> MaskedTicket:
         """The ticket, its secrets hidden. Raises NotFound, also for another requester's ticket."""
         with reading(self._engine) as conn:
             return privacy.masked_ticket(_visible(tickets.get(conn, ticket_id), viewer))
@@ -92,15 +100,13 @@ class TicketService:
             said = self._triage.shown(conn, ticket_id) if agent else ()
             votes = suggestions.votes_of(conn, ticket_id, viewer.email)
         visible = tuple(step for step in steps if agent or step.public)
-        detail = TicketDetail(
-            ticket,
-            timeline,
-            suggestions=visible,
+        texts = privacy.texts_with_secrets if revealed else privacy.masked_texts
+        return TicketDetail(
+            *texts(ticket, timeline, visible),
             predictions=said,
             votes=votes,
             revealed=revealed,
         )
-        return privacy.plain_detail(detail) if revealed else privacy.masked_detail(detail)
 
     def list(self, wanted: TicketFilter, viewer: User, *, sort: str, page: int) -> TicketPage:
         """One page of tickets without long texts; an unknown `sort` means last updated first."""
@@ -135,7 +141,7 @@ class TicketService:
 
     def after(
         self, wanted: TicketFilter, viewer: User, *, last: int | None, limit: int
-    ) -> tuple[tuple[Ticket, ...], int | None]:
+    ) -> tuple[tuple[MaskedTicket, ...], int | None]:
         """The tickets after the cursor `last`, newest first, and the next cursor or None."""
         with reading(self._engine) as conn:
             found = tickets.after(conn, _of_viewer(wanted, viewer), last=last, limit=limit + 1)
@@ -155,7 +161,7 @@ class TicketService:
         *,
         by: User,
         basis: Basis | None = None,
-    ) -> Ticket:
+    ) -> MaskedTicket:
         """Change fields; with `basis`, the values a form showed, only those that differ from it.
 
         Resolving or closing requires a resolution code and notes. Raises NotFound, NotAllowed
@@ -217,7 +223,7 @@ class TicketService:
 
     def add_note(
         self, ticket_id: int, body: str, *, internal: bool, by: User, push: bool | None = None
-    ) -> TicketEvent:
+    ) -> MaskedEvent:
         """Add a comment, which the requester sees, or an internal note.
 
         `push` is the choice "Also send": None if it was not offered. True queues the note now, or

@@ -16,7 +16,7 @@ from app.integrations.servicenow.mapping.marks import (
     ticket_mark,
 )
 from app.models.characters import plain
-from app.models.tickets import Priority, Suggestion, Ticket, TicketStatus
+from app.models.tickets import MaskedStep, MaskedTicket, Priority, Suggestion, TicketStatus
 
 SHORT_DESCRIPTION_LENGTH = 160
 DEFAULT_CATEGORY = "software"
@@ -51,7 +51,7 @@ def short_description(subject: str) -> str:
     return line[: SHORT_DESCRIPTION_LENGTH - 1].rstrip() + "…"
 
 
-def description(ticket: Ticket, suggestions: Sequence[Suggestion]) -> str:
+def description(ticket: MaskedTicket, suggestions: Sequence[MaskedStep]) -> str:
     """The ticket's text, its whole subject when that was cut, and the suggested steps."""
     parts = [defused(ticket.description)]
     if len(" ".join(ticket.subject.split())) > SHORT_DESCRIPTION_LENGTH:
@@ -73,7 +73,7 @@ def suggestion_lines(suggestions: Iterable[Suggestion]) -> str:
     return "\n".join([*lines, "Sources (AI-assisted, please check):", *sources])
 
 
-def suggestions_note(suggestions: Sequence[Suggestion]) -> str:
+def suggestions_note(suggestions: Sequence[MaskedStep]) -> str:
     """The work note offered on a ticket; it says that it is AI-assisted."""
     return f"AI-assisted suggestions from {DISPLAY}:\n{suggestion_lines(suggestions)}"
 
@@ -101,7 +101,7 @@ def priority_fields(
     return {"impact": str(impact), "urgency": str(urgency), "priority": theirs}
 
 
-def state_fields(ticket: Ticket, close_code: str | None, maps: Maps) -> dict[str, str]:
+def state_fields(ticket: MaskedTicket, close_code: str | None, maps: Maps) -> dict[str, str]:
     """State, with close data in the same write for ended tickets and a hold reason for pending."""
     fields = {"state": maps.state_of_status[ticket.status]}
     if ticket.status.ended:
@@ -113,11 +113,11 @@ def state_fields(ticket: Ticket, close_code: str | None, maps: Maps) -> dict[str
 
 
 def create_payload(  # noqa: PLR0913 What an incident is made of.
-    ticket: Ticket,
+    ticket: MaskedTicket,
     *,
     maps: Maps,
     keys: CreateKeys,
-    suggestions: Sequence[Suggestion],
+    suggestions: Sequence[MaskedStep],
     people: People,
     assignment_group: str,
     categories: Iterable[str],

@@ -7,7 +7,7 @@ from app.errors import Kind, ServiceNowRejected
 from app.integrations.servicenow import mapping
 from app.models.conflicts import RESOLUTION
 from app.models.servicenow import OutboxItem
-from app.models.tickets import Ticket
+from app.models.tickets import MaskedTicket, Ticket
 from app.services.servicenow.connection.lookups import Lookups
 from app.services.servicenow.context import Context
 
@@ -52,7 +52,7 @@ class Payloads:
     def __init__(self, context: Context, lookups: Lookups) -> None:
         self._context = context
         self._lookups = lookups
-        self._parts: dict[str, Callable[[Ticket], dict[str, str]]] = {
+        self._parts: dict[str, Callable[[MaskedTicket], dict[str, str]]] = {
             "subject": lambda t: {"short_description": mapping.short_description(t.subject)},
             "priority": self._priority,
             "category": self._category,
@@ -61,7 +61,7 @@ class Payloads:
         }
 
     def of(
-        self, item: OutboxItem, ticket: Ticket, verdict: mapping.Merge, *, record: Record
+        self, item: OutboxItem, ticket: MaskedTicket, verdict: mapping.Merge, *, record: Record
     ) -> Payload:
         """The payload of a merge result. Raises ServiceNowRejected for an unknown close code."""
         fields, unsent = self._closing(item, ticket, verdict, record), []
@@ -75,7 +75,7 @@ class Payloads:
         return Payload(differing, tuple(unsent))
 
     def _closing(
-        self, item: OutboxItem, ticket: Ticket, verdict: mapping.Merge, record: Record
+        self, item: OutboxItem, ticket: MaskedTicket, verdict: mapping.Merge, record: Record
     ) -> dict[str, str]:
         """The state with its resolution, without fields that ServiceNow changed."""
         if "status" not in verdict.send:
@@ -105,7 +105,7 @@ class Payloads:
             )
         return code
 
-    def _priority(self, ticket: Ticket) -> dict[str, str]:
+    def _priority(self, ticket: MaskedTicket) -> dict[str, str]:
         fields = mapping.priority_fields(
             ticket.effective_priority, self._lookups.maps(), severity=ticket.severity
         )
@@ -113,7 +113,7 @@ class Payloads:
             raise Unsendable(f"Priority not sent. {ticket.effective_priority} is not mapped.")
         return fields
 
-    def _category(self, ticket: Ticket) -> dict[str, str]:
+    def _category(self, ticket: MaskedTicket) -> dict[str, str]:
         ours = ticket.effective_category or ""
         wanted = self._lookups.maps().their_category.get(ours, ours)
         known = [value for value, _ in self._lookups.choices("category")]
@@ -121,7 +121,7 @@ class Payloads:
             raise Unsendable(f"Category not sent. ServiceNow does not have “{ours}”.")
         return {"category": wanted}
 
-    def _assignee(self, ticket: Ticket) -> dict[str, str]:
+    def _assignee(self, ticket: MaskedTicket) -> dict[str, str]:
         if ticket.assignee is None:
             return {"assigned_to": ""}
         found = self._lookups.find_user(ticket.assignee)

@@ -140,7 +140,7 @@ class PushRequests:
                 raise Conflict(f"Ticket {ticket_id} is not linked to this incident.")
             if include_suggestions:
                 steps = suggestions.of_ticket(conn, ticket_id)
-                parts = [work_note, mapping.suggestions_note(steps) if steps else ""]
+                parts = [work_note, mapping.suggestions_note(masked_steps(steps)) if steps else ""]
                 work_note = "\n\n".join(part for part in parts if part)
             if work_note.strip():
                 self._note_once(conn, ticket, work_note.strip(), by=by)
