@@ -7,7 +7,8 @@ from typing import Any, NotRequired, TypedDict, Unpack
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, select
 
-from app.db.tables import exchanges
+from app.db.tables import exchanges, outbox, tickets
+from app.models.servicenow import OutboxItem, OutboxState
 from app.models.servicenow_pages import FieldChange, HistoryEntry, HistoryFilter
 
 COUNT_CAP = 10_000
@@ -133,3 +134,12 @@ def count(conn: Connection, wanted: HistoryFilter) -> int:
 def purge(conn: Connection, *, older_than: datetime) -> int:
     """Throw away what is older; how many went."""
     return conn.execute(delete(exchanges).where(exchanges.c.at < older_than)).rowcount
+
+
+def outcome(conn: Connection, item: OutboxItem) -> tuple[OutboxState, str | None, str | None]:
+    """State and error of the item now, and the number of its ticket's incident."""
+    query = select(outbox.c.state, outbox.c.error, tickets.c.sn_number).where(
+        outbox.c.id == item.id, tickets.c.id == outbox.c.ticket_id
+    )
+    state, error, number = conn.execute(query).one()
+    return OutboxState(state), error, number

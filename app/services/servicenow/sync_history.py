@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection as DbConnection
 
 from app.copilot.secrets.redact import masked
-from app.db import outbox, sync_history, tickets
+from app.db import sync_history
 from app.db.engine import reading, writing
 from app.integrations.servicenow.call_listeners import Call
 from app.models.servicenow import OutboxItem, OutboxState
@@ -33,25 +33,23 @@ class SyncHistory:
 
     # -- writing --------------------------------------------------------------------------
 
-    def add_push(self, item: OutboxItem, calls: Sequence[Call]) -> None:
+    def add_push(self, conn: DbConnection, item: OutboxItem, calls: Sequence[Call]) -> None:
         """Record one delivery attempt with the current state of its outbox item."""
-        with writing(self._context.engine) as conn:
-            settled = outbox.get(conn, item.id)
-            ticket = tickets.get(conn, item.ticket_id)
-            sync_history.add(
-                conn,
-                at=self._context.now(),
-                direction="push",
-                what=item.kind,
-                ticket_id=ticket.id,
-                number=ticket.sn_number or "",
-                who=item.created_by,
-                attempt=item.attempts,
-                outcome=OUTCOMES.get(settled.state, str(settled.state)),
-                detail=settled.error or "",
-                changes=field_changes(calls),
-                **told(calls),
-            )
+        state, error, number = sync_history.outcome(conn, item)
+        sync_history.add(
+            conn,
+            at=self._context.now(),
+            direction="push",
+            what=item.kind,
+            ticket_id=item.ticket_id,
+            number=number or "",
+            who=item.created_by,
+            attempt=item.attempts,
+            outcome=OUTCOMES.get(state, str(state)),
+            detail=error or "",
+            changes=field_changes(calls),
+            **told(calls),
+        )
 
     def add_link(
         self, conn: DbConnection, ticket_id: int, *, number: str, by: str, calls: Sequence[Call]

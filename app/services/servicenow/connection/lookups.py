@@ -4,6 +4,8 @@ import logging
 from datetime import timedelta
 from typing import NamedTuple
 
+from sqlalchemy import Connection as DbConnection
+
 from app.db import circuit_breaker, incidents, mappings
 from app.db.engine import reading, writing
 from app.errors import Kind, ServiceNowError, ServiceNowRejected
@@ -46,12 +48,14 @@ class Lookups:
 
     def choices(self, element: str) -> tuple[tuple[str, str], ...]:
         """(value, label) pairs of an incident field; empty if the account cannot read them."""
-        context = self._context
-        with reading(context.engine) as conn:
-            known = incidents.known_choices(
-                conn, context.host, element, since=context.now() - FRESH
-            )
+        with reading(self._context.engine) as conn:
+            known = self.fresh_choices(conn, element)
         return known if known is not None else self.read_choices(element)
+
+    def fresh_choices(self, conn: DbConnection, element: str) -> tuple[tuple[str, str], ...] | None:
+        """As `choices`, without a call; None if they must be loaded first."""
+        since = self._context.now() - FRESH
+        return incidents.known_choices(conn, self._context.host, element, since=since)
 
     def groups(self) -> tuple[tuple[str, str], ...]:
         """(sys_id, name) of the active assignment groups; empty if they are hidden."""

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Connection as DbConnection
+
 from app.db import circuit_breaker, incidents, outbox_releases, restores
 from app.db.engine import reading, writing
 from app.errors import AnswerLost, HeldBack, Kind, ServiceNowError, ServiceNowUnavailable
@@ -41,6 +43,16 @@ class ConnectionStatus:
     def watch(self) -> Iterator[None]:
         """Update the status with the result of the calls made inside."""
         started = time.monotonic()
+        with self.watch_failures():
+            yield
+        with writing(self._context.engine) as conn:
+            recovered = self.note_success(conn, int(1000 * (time.monotonic() - started)))
+        if recovered:
+            self._context.wake()
+
+    @contextmanager
+    def watch_failures(self) -> Iterator[None]:
+        """As `watch`, for a caller that records the success in a transaction of its own."""
         try:
             yield
         except HeldBack:
@@ -51,7 +63,6 @@ class ConnectionStatus:
             if isinstance(exc, ServiceNowUnavailable | AnswerLost):
                 self._count_failure(exc)
             raise
-        self._remember_success(int(1000 * (time.monotonic() - started)))
 
     def rest(self) -> Rest | None:
         """The open circuit breaker, or None."""
@@ -120,28 +131,28 @@ class ConnectionStatus:
             now = self._context.now()
             incidents.remember_connection(conn, self._context.host, fetched_at=now)
 
-    def _remember_success(self, latency_ms: int) -> None:
-        now = self._context.now()
-        with writing(self._context.engine) as conn:
-            row = incidents.connection(conn, self._context.host)
-            recovered = bool(row and row["last_error_kind"])
-            seen: incidents.Seen = {
-                "checked_at": now,
-                "last_ok_at": now,
-                "latency_ms": latency_ms,
-                "last_failed_at": None,
-                "last_error": None,
-                "last_error_kind": None,
-                "last_hint": None,
-            }
-            if recovered:
-                seen["recovered_at"] = now
-            incidents.remember_connection(conn, self._context.host, **seen)
-            circuit_breaker.end(conn, self._context.host)
-            if recovered:
-                outbox_releases.release(conn, self._context.host, now=now)
+    def note_success(self, conn: DbConnection, latency_ms: int) -> bool:
+        """Record that calls succeeded. Returns whether earlier ones had failed: then wake."""
+        now, host = self._context.now(), self._context.host
+        row = incidents.connection(conn, host)
+        recovered = bool(row and row["last_error_kind"])
+        seen: incidents.Seen = {
+            "checked_at": now,
+            "last_ok_at": now,
+            "latency_ms": latency_ms,
+            "last_failed_at": None,
+            "last_error": None,
+            "last_error_kind": None,
+            "last_hint": None,
+        }
         if recovered:
-            self._context.wake()
+            seen["recovered_at"] = now
+        incidents.remember_connection(conn, host, **seen)
+        if row and row["failing_kind"]:
+            circuit_breaker.end(conn, host)
+        if recovered:
+            outbox_releases.release(conn, host, now=now)
+        return recovered
 
     def remember_failure(self, exc: ServiceNowError) -> None:
         """Record a connection error. It stands until a call succeeds."""

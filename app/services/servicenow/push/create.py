@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection as DbConnection
 
 from app.db import (
-    connection_switches,
     duplicates,
     events,
     links,
@@ -14,7 +13,7 @@ from app.db import (
     suggestions,
     tickets,
 )
-from app.db.engine import reading, writing
+from app.db.engine import reading
 from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations.servicenow import mapping
 from app.models.conflicts import Values
@@ -24,9 +23,10 @@ from app.services.privacy import masked_steps, masked_ticket
 from app.services.servicenow.connection.lookups import Lookups
 from app.services.servicenow.context import Context
 from app.services.servicenow.merge.reconcile import reconcile, write
+from app.services.servicenow.push.attempt import Attempt, Settle
 from app.services.servicenow.push.create_lookup import FIELDS, CreateLookup, Found, keys_kept
 from app.services.servicenow.push.guards import (
-    ensure_may_send,
+    ensure_settled,
     their_time,
     write_ahead_of_create,
 )
@@ -48,22 +48,24 @@ class CreatePush:
         self._restores = restores
         self._finder = CreateLookup(context)
 
-    def send(self, item: OutboxItem, ticket: Ticket) -> None:
-        """Create and link. Raises ServiceNowError, or TooEarly if it is too early to send again."""
-        context = self._context
+    def send(self, attempt: Attempt) -> Settle:
+        """Create the incident. Returns how to link it.
+
+        Raises ServiceNowError, or TooEarly if it is too early to send again.
+        """
+        context, item, ticket = self._context, attempt.item, attempt.ticket
         again = item.sent_at is not None
         found = Found(())
-        self._restores.ensure_released()
-        if again or self._restores.may_be_sent(item):
+        restore = self._restores.ensure_released(attempt.connection.restore)
+        if again or self._restores.may_be_sent(item, restore):
             found = self._finder.look(item, sent_at=item.sent_at)
         ours, made = found.records, False
         if not ours:
-            ensure_may_send(item, context)
+            ensure_settled(item, context)
             if not found.certain:
                 raise _unproven(ticket)
-            payload = self._payload(item, ticket)
-            ensure_may_send(item, context)
-            said = mapping.values_sent(payload, ticket.assignee, self._lookups.maps())
+            payload = self._payload(attempt)
+            said = mapping.values_sent(payload, ticket.assignee, attempt.maps)
             write_ahead_of_create(item, context, sent=links.values_of(ticket), said=said)
             try:
                 record = context.connected_client().create_incident(payload, fields=FIELDS)
@@ -73,26 +75,30 @@ class CreatePush:
             else:
                 made = not again
                 ours = (record,) if made else self._with_late_ones(item, record)
-        self._record_link(item, ticket, ours, found=not made)
-        self._context.wake()
+        return lambda conn: self._record_link(conn, attempt, ours, found=not made)
 
-    def _payload(self, item: OutboxItem, ticket: Ticket) -> dict[str, str]:
+    def _payload(self, attempt: Attempt) -> dict[str, str]:
+        item, ticket = attempt.item, attempt.ticket
         assert item.sys_id is not None
         assert item.correlation_id is not None
         context = self._context
-        context.complete(ticket.id)
+        if ticket.reasons_pending:
+            context.complete(ticket.id)
         with reading(context.engine) as conn:
             steps = suggestions.of_ticket(conn, ticket.id)
+            categories = self._lookups.fresh_choices(conn, "category")
+        if categories is None:
+            categories = self._lookups.read_choices("category")
         return mapping.create_payload(
             masked_ticket(ticket),
-            maps=self._lookups.maps(),
+            maps=attempt.maps,
             keys=mapping.CreateKeys(item.sys_id, item.correlation_id),
             suggestions=masked_steps(steps),
             people=self._lookups.people(ticket),
             assignment_group=item.assignment_group
             or ticket.assignment_group
             or context.defaults.assignment_group,
-            categories=[value for value, _ in self._lookups.choices("category")],
+            categories=[value for value, _ in categories],
             close_code=self._payloads.close_code(item, ticket) if ticket.status.ended else None,
             link_back=context.ticket_url(ticket.id),
         )
@@ -115,26 +121,24 @@ class CreatePush:
             return (record,)
 
     def _record_link(
-        self, item: OutboxItem, ticket: Ticket, ours: Sequence[Record], *, found: bool
+        self, conn: DbConnection, attempt: Attempt, ours: Sequence[Record], *, found: bool
     ) -> None:
         """Link the oldest. `found`: it was looked up, so it may have changed since its creation."""
-        now = self._context.now()
-        maps = self._lookups.maps()
+        now, item, maps = self._context.now(), attempt.item, attempt.maps
         record, *others = ours
         number = record.get("number", "")
-        with writing(self._context.engine) as conn:
-            current = tickets.get(conn, ticket.id, for_update=True)
-            if not outbox.finish(conn, item, now=now):
-                return
-            self._link(conn, current, record, maps, found=found)
-            suggestions.count_used(conn, ticket.id, None, way="description", now=now)
-            said = _priority_there(record, ticket, maps)
-            told = f"Incident {number} created in ServiceNow.{said}"
-            events.add_event(conn, ticket.id, told, by=item.created_by, now=now)
-            restores.store_kept_keys(conn, self._context.host, keys_kept(record, item))
-            for other in others:
-                self._note_duplicate(conn, item, other, kept=number)
-            self._compare(conn, item, record, maps)
+        current = tickets.get(conn, item.ticket_id, for_update=True)
+        if not outbox.finish(conn, item, now=now):
+            return
+        self._link(conn, current, record, maps, found=found)
+        suggestions.count_used(conn, item.ticket_id, None, way="description", now=now)
+        said = _priority_there(record, attempt.ticket, maps)
+        told = f"Incident {number} created in ServiceNow.{said}"
+        events.add_event(conn, item.ticket_id, told, by=item.created_by, now=now)
+        restores.store_kept_keys(conn, self._context.host, keys_kept(record, item))
+        for other in others:
+            self._note_duplicate(conn, item, other, kept=number)
+        self._compare(conn, attempt, record)
 
     def _link(
         self, conn: DbConnection, ticket: Ticket, record: Record, maps: mapping.Maps, *, found: bool
@@ -163,13 +167,11 @@ class CreatePush:
             now=self._context.now(),
         )
 
-    def _compare(
-        self, conn: DbConnection, item: OutboxItem, record: Record, maps: mapping.Maps
-    ) -> None:
+    def _compare(self, conn: DbConnection, attempt: Attempt, record: Record) -> None:
         """Merge what changed in ServiceNow, and queue what changed in the ticket."""
-        context = self._context
+        context, item, maps = self._context, attempt.item, attempt.maps
         ticket = tickets.get(conn, item.ticket_id)
-        pulling = connection_switches.pulling(conn, context.host)
+        pulling = attempt.connection.pulling
         compared = reconcile(ticket, record, maps=maps, pulling=pulling, now=context.now())
         after = write(conn, ticket, compared, now=context.now())
         differs = record.get("state", "") not in ("", maps.state_of_status[after.status])

@@ -2,13 +2,22 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from enum import Enum, auto
 from typing import Unpack
 
-from app.db import circuit_breaker, events, links, outbox, outbox_releases, pauses, restores
+from app.db import (
+    connection_state,
+    events,
+    links,
+    mappings,
+    outbox,
+    outbox_releases,
+    tickets,
+)
 from app.db.engine import reading, writing
 from app.errors import (
     AnswerLost,
@@ -18,11 +27,13 @@ from app.errors import (
     ServiceNowError,
     ServiceNowUnavailable,
 )
-from app.integrations.servicenow.call_listeners import listening
-from app.models.servicenow import OutboxItem, OutboxState
+from app.integrations.servicenow.call_listeners import Call, listening
+from app.integrations.servicenow.mapping import Maps
+from app.models.servicenow import OutboxItem, OutboxKind, OutboxState
 from app.services.servicenow.connection.lookups import Lookups
 from app.services.servicenow.connection.status import ConnectionStatus
 from app.services.servicenow.context import Context
+from app.services.servicenow.push.attempt import Attempt, Settle
 from app.services.servicenow.push.dispatcher import Dispatcher
 from app.services.servicenow.push.guards import TooEarly
 from app.services.servicenow.push.held_creates import HeldCreates
@@ -70,14 +81,15 @@ class Delivery:
 
         An open circuit breaker prevents the call, except for `probe`, an explicit retry.
         """
-        resting = not probe and self._connection.rest() is not None
-        if self._context.client is None or resting or not self._clicks.acquire(blocking=False):
+        result = DeliveryResult.SOMEBODY_ELSES
+        if self._context.client is not None and self._clicks.acquire(blocking=False):
+            try:
+                result = self.deliver(item_id, waited_for=True, probe=probe)
+            finally:
+                self._clicks.release()
+        if result is DeliveryResult.SOMEBODY_ELSES:
             self._context.wake()
-            return DeliveryResult.SOMEBODY_ELSES
-        try:
-            return self.deliver(item_id, waited_for=True)
-        finally:
-            self._clicks.release()
+        return result
 
     def recover(self) -> None:
         """Release all claims after a restart. Only for a single process."""
@@ -108,11 +120,10 @@ class Delivery:
         if context.client is None or context.read_only:
             return ()
         with reading(context.engine) as conn:
-            if pauses.find(conn, context.host) or circuit_breaker.find(
-                conn, context.host, now=context.now()
-            ):
+            connection = connection_state.read(conn, context.host, now=context.now())
+            if connection.pause or connection.rest:
                 return ()
-            held = restores.held(conn, context.host)
+            held = connection.restore is not None and connection.restore.held
             return outbox.due(conn, now=context.now(), limit=BATCH, held=held)
 
     def _send_side_by_side(
@@ -133,29 +144,47 @@ class Delivery:
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="lane") as workers:
             return list(workers.map(send, due))
 
-    def deliver(self, item_id: int, *, waited_for: bool = False) -> DeliveryResult:
-        """Send one item and record the result. Raises only DatabaseAway."""
-        context = self._context
-        if context.read_only:
-            return DeliveryResult.SOMEBODY_ELSES
-        with writing(context.engine) as conn:
-            paused = pauses.find(conn, context.host) is not None
-            held = restores.held(conn, context.host)
-            item = None if paused else outbox.claim(conn, item_id, now=context.now(), held=held)
-        if item is None:
+    def deliver(
+        self, item_id: int, *, waited_for: bool = False, probe: bool = True
+    ) -> DeliveryResult:
+        """Send one item and record the result. Raises only DatabaseAway.
+
+        Without `probe` an open circuit breaker prevents the call.
+        """
+        attempt = None if self._context.read_only else self._claim(item_id, probe=probe)
+        if attempt is None:
             return DeliveryResult.SOMEBODY_ELSES
         with listening() as calls:
-            outcome = self._attempt(item, waited_for=waited_for)
-        self._history.add_push(item, calls)
-        if outcome is DeliveryResult.SENT:
-            self._release(wrote=any(call.writes for call in calls))
+            outcome = self._attempt(attempt, calls, waited_for=waited_for)
+        if outcome is not DeliveryResult.SENT:
+            with writing(self._context.engine) as conn:
+                self._history.add_push(conn, attempt.item, calls)
         return outcome
 
-    def _attempt(self, item: OutboxItem, *, waited_for: bool) -> DeliveryResult:
-        client = self._context.connected_client()
+    def _claim(self, item_id: int, *, probe: bool) -> Attempt | None:
+        """Claim the item and read everything that its delivery needs, in one transaction."""
+        host, now = self._context.host, self._context.now()
+        with writing(self._context.engine) as conn:
+            connection = connection_state.read(conn, host, now=now)
+            if connection.pause or (connection.rest and not probe):
+                return None
+            held = connection.restore is not None and connection.restore.held
+            item = outbox.claim(conn, item_id, now=now, held=held)
+            if item is None:
+                return None
+            known = mappings.find(conn, host)
+            ticket = tickets.get(conn, item.ticket_id)
+        return Attempt(item, ticket, Maps.of(known.maps if known else None), connection)
+
+    def _attempt(
+        self, attempt: Attempt, calls: Sequence[Call], *, waited_for: bool
+    ) -> DeliveryResult:
+        client, item = self._context.connected_client(), attempt.item
+        started = time.monotonic()
         try:
-            with self._connection.watch(), client.click(own_slot=waited_for):
-                self._sending.send(item)
+            with self._connection.watch_failures(), client.click(own_slot=waited_for):
+                settle = self._sending.send(attempt)
+            self._settle(item, settle, calls, latency_ms=int(1000 * (time.monotonic() - started)))
         except (TooEarly, AnswerLost) as exc:
             self._leave_unconfirmed(item, exc)
         except HeldBack as exc:
@@ -176,14 +205,25 @@ class Delivery:
             return DeliveryResult.SENT
         return DeliveryResult.FAILED
 
-    def _release(self, *, wrote: bool) -> None:
-        """After a successful delivery, release items that an error held which is now over."""
-        context, now = self._context, self._context.now()
-        with reading(context.engine) as conn:
-            held = outbox_releases.waiting(conn, context.host, now=now, wrote=wrote)
+    def _settle(
+        self, item: OutboxItem, settle: Settle, calls: Sequence[Call], *, latency_ms: int
+    ) -> None:
+        """Record the success with its history. Raises the error that a person must resolve."""
+        context, wrote = self._context, any(call.writes for call in calls)
+        with writing(context.engine) as conn:
+            trouble = settle(conn)
+            if trouble is None:
+                recovered = self._connection.note_success(conn, latency_ms)
+                self._history.add_push(conn, item, calls)
+                now = context.now()
+                held = outbox_releases.waiting(conn, context.host, now=now, wrote=wrote)
+        if trouble is not None:
+            raise trouble
         if held:
+            # Other rows of the outbox are not locked beside the ticket.
             with writing(context.engine) as conn:
-                outbox_releases.release(conn, context.host, now=now, wrote=wrote)
+                outbox_releases.release(conn, context.host, now=context.now(), wrote=wrote)
+        if held or recovered or item.kind is OutboxKind.CREATE:
             context.wake()
 
     # -- results ----------------------------------------------------------------------

@@ -3,15 +3,18 @@
 import logging
 from collections.abc import Mapping
 
+from sqlalchemy import Connection as DbConnection
+
 from app.copilot.secrets.redact import masked
-from app.db import events, links, outbox, tickets
-from app.db.engine import reading, writing
+from app.db import events, links, outbox
+from app.db.engine import reading
 from app.errors import AnswerLost, Kind, ServiceNowError, ServiceNowRejected
 from app.integrations.servicenow import mapping
 from app.models.servicenow import OutboxItem, OutboxKind
 from app.models.tickets import EventKind, Ticket, TicketEvent
 from app.services.servicenow.connection.lookups import Lookups
 from app.services.servicenow.context import Context
+from app.services.servicenow.push.attempt import Attempt, Settle
 from app.services.servicenow.push.create import CreatePush
 from app.services.servicenow.push.guards import ensure_may_send, link_of
 from app.services.servicenow.push.held_creates import HeldCreates
@@ -24,7 +27,7 @@ Record = Mapping[str, str]
 
 
 class Dispatcher:
-    """Sends a claimed item and records its success. Every failure is raised."""
+    """Sends a claimed item. Every failure is raised."""
 
     def __init__(self, context: Context, lookups: Lookups, restores: HeldCreates) -> None:
         self._context = context
@@ -33,10 +36,12 @@ class Dispatcher:
         self._creates = CreatePush(context, lookups, payloads, restores)
         self._updates = UpdatePush(context, lookups, payloads)
 
-    def send(self, item: OutboxItem) -> None:
-        """Send the item. Raises ServiceNowError, or TooEarly if it is too early to send again."""
-        with reading(self._context.engine) as conn:
-            ticket = tickets.get(conn, item.ticket_id)
+    def send(self, attempt: Attempt) -> Settle:
+        """Send the item. Returns how to record its success.
+
+        Raises ServiceNowError, or TooEarly if it is too early to send again.
+        """
+        item = attempt.item
         if item.host != self._context.host:
             raise ServiceNowRejected(
                 f"This update is for {item.host}, but the app is connected to"
@@ -44,15 +49,15 @@ class Dispatcher:
                 kind=Kind.OTHER_INSTANCE,
             )
         if item.kind is OutboxKind.CREATE:
-            self._creates.send(item, ticket)
-        elif item.kind is OutboxKind.UPDATE:
-            self._updates.send(item, ticket)
-        else:
-            self._note(item, ticket)
+            return self._creates.send(attempt)
+        if item.kind is OutboxKind.UPDATE:
+            return self._updates.send(attempt)
+        return self._note(attempt)
 
     # -- notes ----------------------------------------------------------------------------
 
-    def _note(self, item: OutboxItem, ticket: Ticket) -> None:
+    def _note(self, attempt: Attempt) -> Settle:
+        item, ticket = attempt.item, attempt.ticket
         sys_id = link_of(ticket)
         assert item.event_id is not None
         with reading(self._context.engine) as conn:
@@ -60,7 +65,8 @@ class Dispatcher:
         assert note.sn_mark is not None
         reference = mapping.note_reference(note.sn_mark)
         client = self._context.connected_client()
-        first = item.attempts == 1 and not self._restores.may_be_sent(item)
+        restore = attempt.connection.restore
+        first = item.attempts == 1 and not self._restores.may_be_sent(item, restore)
         if first or not self._in_journal(sys_id, reference):
             ensure_may_send(item, self._context)
             link_back = self._context.ticket_url(ticket.id) if note.internal else ""
@@ -69,7 +75,7 @@ class Dispatcher:
                 client.update_incident(sys_id, {JOURNAL[note.kind]: text})
             except AnswerLost as lost:
                 self._find_or_raise(sys_id, reference, lost)
-        self._record_sent(item, ticket, note)
+        return lambda conn: self._record_sent(conn, item, ticket, note)
 
     def _find_or_raise(self, sys_id: str, reference: str, lost: AnswerLost) -> None:
         """Raise `lost` unless the note is found in the journal."""
@@ -91,12 +97,13 @@ class Dispatcher:
         shown = client.display_journal(sys_id)
         return any(reference in text for text in shown.values())
 
-    def _record_sent(self, item: OutboxItem, ticket: Ticket, note: TicketEvent) -> None:
+    def _record_sent(
+        self, conn: DbConnection, item: OutboxItem, ticket: Ticket, note: TicketEvent
+    ) -> None:
         now = self._context.now()
-        with writing(self._context.engine) as conn:
-            if not outbox.finish(conn, item, now=now):
-                return
-            links.confirm(conn, ticket.id, now=now)
-            events.mark_pushed(conn, note.id, now=now)
-            told = f"Note sent to {ticket.sn_number}."
-            events.add_event(conn, ticket.id, told, by=item.created_by, now=now)
+        if not outbox.finish(conn, item, now=now):
+            return
+        links.confirm(conn, ticket.id, now=now)
+        events.mark_pushed(conn, note.id, now=now)
+        told = f"Note sent to {ticket.sn_number}."
+        events.add_event(conn, ticket.id, told, by=item.created_by, now=now)

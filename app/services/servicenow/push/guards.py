@@ -19,14 +19,19 @@ class TooEarly(Exception):
     """It is too early to send again a write whose result is unknown."""
 
 
-def ensure_may_send(item: OutboxItem, context: Context) -> None:
-    """The last check before a write.
-
-    Raises TooEarly before the settle time of an attempt whose response was lost, and if another
-    process has taken over the item because the lease of this one expired.
-    """
+def ensure_settled(item: OutboxItem, context: Context) -> None:
+    """Raises TooEarly before the settle time of an attempt whose response was lost."""
     if item.unconfirmed_since and context.now() < item.unconfirmed_since + context.settle:
         raise TooEarly("ServiceNow's last response was lost. The app checks the result first.")
+
+
+def ensure_may_send(item: OutboxItem, context: Context) -> None:
+    """As `ensure_settled`, and the last check before a write without `write_ahead`.
+
+    Raises TooEarly also if another process has taken over the item because the lease of this one
+    expired.
+    """
+    ensure_settled(item, context)
     with reading(context.engine) as conn:
         if not outbox.is_ours(conn, item):
             raise TooEarly(LEASE_LOST)

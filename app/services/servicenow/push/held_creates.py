@@ -68,20 +68,26 @@ class HeldCreates:
             notice(conn, context.host, context.installation, page.records, now=context.now())
         return not page.records or any("correlation_id" in row for row in page.records)
 
-    def ensure_released(self) -> None:
-        """Raise HeldBack while creates are held, and ServiceNowError if the check fails."""
-        self.check_due()
-        found = self.find()
+    def ensure_released(self, known: Restore | None) -> Restore | None:
+        """The restore, `known` unless the check of this process finds one now.
+
+        Raises HeldBack while creates are held, and ServiceNowError if the check fails.
+        """
+        found = known
+        if self._due:
+            self.check_due()
+            found = self.find()
         if found is not None and found.held:
             raise HeldBack(HELD, kind=Kind.RESTORED)
+        return found
 
-    def may_be_sent(self, item: OutboxItem) -> bool:
+    def may_be_sent(self, item: OutboxItem, restore: Restore | None) -> bool:
         """Whether even the first attempt must look in ServiceNow for what it would send.
 
         What waited at the start may have been sent already, if the database was restored from a
         backup while the app was stopped.
         """
-        return item.id <= self._waited_at_start or self.find() is not None
+        return item.id <= self._waited_at_start or restore is not None
 
     def find(self) -> Restore | None:
         """The latest restore that was detected, or None."""

@@ -70,14 +70,8 @@ class PushRequests:
         """
         context = self._context
         context.connected_client()
-        known = {value for value, _ in self.groups()}
-        if (
-            assignment_group
-            and known
-            and assignment_group not in known | self._own_group(ticket_id)
-        ):
-            fields = {"assignment_group": "Choose an active assignment group."}
-            raise Invalid("This assignment group does not exist in ServiceNow.", fields=fields)
+        if assignment_group:
+            self._ensure_known(assignment_group, ticket_id)
         with writing(context.engine) as conn:
             ticket = tickets.get(conn, ticket_id, for_update=True)
             item = (
@@ -85,6 +79,12 @@ class PushRequests:
             )
         created = item is not None and self._delivery.try_now(item.id) is DeliveryResult.SENT
         return push_status(self._context, self._lookups, ticket_id, created=created)
+
+    def _ensure_known(self, assignment_group: str, ticket_id: int) -> None:
+        known = {value for value, _ in self.groups()}
+        if known and assignment_group not in known | self._own_group(ticket_id):
+            fields = {"assignment_group": "Choose an active assignment group."}
+            raise Invalid("This assignment group does not exist in ServiceNow.", fields=fields)
 
     def _own_group(self, ticket_id: int) -> set[str | None]:
         """Groups that the preview also offers, because the instance may no longer list them."""

@@ -3,12 +3,10 @@
 from datetime import datetime
 
 from app.db import (
-    circuit_breaker,
+    connection_state,
     duplicates,
     events,
     outbox,
-    pauses,
-    restores,
     tickets,
 )
 from app.db.engine import reading
@@ -28,10 +26,9 @@ def push_status(
         ticket = tickets.get(conn, ticket_id)
         items = outbox.of_ticket(conn, ticket_id)
         unsent = events.unsent_notes(conn, ticket_id) if ticket.linked else ()
-        pause = pauses.find(conn, context.host)
         known = duplicates.of_ticket(conn, ticket_id)
-        rest = circuit_breaker.find(conn, context.host, now=context.now())
-        restore = restores.find(conn, context.host)
+        connection = connection_state.read(conn, context.host, now=context.now())
+    pause, rest, restore = connection.pause, connection.rest, connection.restore
     state = _state(ticket, items, held=restore is not None and restore.held)
     first = next(iter(sorted(items, key=lambda item: item.state is not OutboxState.BLOCKED)), None)
     blocked = first if first and first.state is OutboxState.BLOCKED else None

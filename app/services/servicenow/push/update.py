@@ -5,12 +5,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection as DbConnection
 
-from app.db import connection_switches, events, links, outbox, tickets
-from app.db.engine import writing
+from app.db import events, links, outbox, tickets
 from app.errors import Kind, ServiceNowRejected
 from app.integrations.servicenow import mapping
 from app.models.conflicts import RESOLUTION, SYNCED
-from app.models.servicenow import OutboxItem
 from app.models.tickets import Ticket, label_of
 from app.services.privacy import masked_ticket
 from app.services.servicenow.connection.lookups import Lookups
@@ -24,13 +22,14 @@ from app.services.servicenow.merge.reconcile import (
     turned_back_told,
     write,
 )
+from app.services.servicenow.push.attempt import Attempt, Settle
 from app.services.servicenow.push.concurrent_edits import (
     ConcurrentEdit,
     ConcurrentEdits,
     read_of,
     written_since,
 )
-from app.services.servicenow.push.guards import ensure_may_send, link_of, write_ahead
+from app.services.servicenow.push.guards import ensure_settled, link_of, write_ahead
 from app.services.servicenow.push.payload import Payload, Payloads
 
 Record = Mapping[str, str]
@@ -45,20 +44,20 @@ class UpdatePush:
 
     def __init__(self, context: Context, lookups: Lookups, payloads: Payloads) -> None:
         self._context = context
-        self._lookups = lookups
         self._payloads = payloads
         self._overlaps = ConcurrentEdits(context, lookups)
 
-    def send(self, item: OutboxItem, ticket: Ticket) -> None:
-        """Send the differences. Raises ServiceNowError, or TooEarly if it is too early.
+    def send(self, attempt: Attempt) -> Settle:
+        """Send the differences. Returns how to record them.
 
-        A field that both sides changed is not sent. After the other fields are sent, the update is
-        blocked with the kind `conflict`.
+        Raises ServiceNowError, or TooEarly if it is too early. A field that both sides changed is
+        not sent. After the other fields are sent, the update is blocked with the kind `conflict`.
         """
+        item, ticket = attempt.item, attempt.ticket
         sys_id = link_of(ticket)
         client = self._context.connected_client()
         record = client.get_incident(sys_id, fields=mapping.FIELDS)
-        theirs = mapping.ticket_values(record, self._lookups.maps())
+        theirs = mapping.ticket_values(record, attempt.maps)
         verdict = mapping.merge(ticket.sn_agreed, links.values_of(ticket), theirs)
         if "status" in verdict.send:
             _refuse_reopening(record, ticket)
@@ -66,7 +65,7 @@ class UpdatePush:
         before, overlap = record, None
         if payload.fields or not verdict.settled:
             # A lost write that left no trace may still arrive.
-            ensure_may_send(item, self._context)
+            ensure_settled(item, self._context)
         if payload.fields:
             ours = links.values_of(ticket)
             sent = {name: ours[name] for name in verdict.send}
@@ -80,39 +79,38 @@ class UpdatePush:
             overlap = self._overlaps.after(lost, record, written_since(lost, record))
         turned_back = is_turned_back(mapping.seen_of(before), ticket, theirs)
         sent_now = _Sent(verdict, payload, before, turned_back, overlap)
-        trouble = self._record(item, ticket, record, sent=sent_now)
-        if trouble:
-            raise trouble
+        return lambda conn: self._record(conn, attempt, record, sent=sent_now)
 
     def _record(
-        self, item: OutboxItem, ticket: Ticket, record: Record, *, sent: "_Sent"
+        self, conn: DbConnection, attempt: Attempt, record: Record, *, sent: "_Sent"
     ) -> ServiceNowRejected | None:
         """Store the synced values. Returns the error that a person must resolve, if any."""
-        now = self._context.now()
-        with writing(self._context.engine) as conn:
-            current = tickets.get(conn, ticket.id, for_update=True)
-            if not outbox.is_ours(conn, item):
-                return None
-            agreed = self._agree(conn, current, ticket, record, sent)
-            if sent.turned_back:
-                events.add_event(conn, ticket.id, turned_back_told(ticket), now=now)
-            after = self._compare(conn, agreed, sent.overlap or ConcurrentEdit(record), sent)
-            trouble = sent.trouble(record, after)
-            if not trouble:
-                outbox.finish(conn, item, now=now)
-                links.confirm(conn, ticket.id, now=now)
-            if told := sent.told(record, ticket, in_step=not trouble):
-                events.add_event(conn, ticket.id, told, now=now, by=item.created_by)
+        now, item, ticket = self._context.now(), attempt.item, attempt.ticket
+        current = tickets.get(conn, ticket.id, for_update=True)
+        if not outbox.is_ours(conn, item):
+            return None
+        agreed = self._agree(conn, current, attempt, record, sent)
+        if sent.turned_back:
+            events.add_event(conn, ticket.id, turned_back_told(ticket), now=now)
+        overlap = sent.overlap or ConcurrentEdit(record)
+        after = self._compare(conn, agreed, overlap, sent, attempt=attempt)
+        trouble = sent.trouble(record, after)
+        if not trouble:
+            outbox.finish(conn, item, now=now)
+            links.confirm(conn, ticket.id, now=now)
+        if told := sent.told(record, ticket, in_step=not trouble):
+            events.add_event(conn, ticket.id, told, now=now, by=item.created_by)
         return trouble
 
     def _agree(
-        self, conn: DbConnection, current: Ticket, ticket: Ticket, record: Record, sent: "_Sent"
+        self, conn: DbConnection, current: Ticket, attempt: Attempt, record: Record, sent: "_Sent"
     ) -> Ticket:
         """The ticket with the sent values marked as synced. A late response changes nothing."""
+        ticket = attempt.ticket
         seen = mapping.seen_of(record)
         if is_late(seen, current, ticket.sn_agreed.get("seen", {})):
             return current
-        theirs = mapping.ticket_values(record, self._lookups.maps())
+        theirs = mapping.ticket_values(record, attempt.maps)
         values = agreeing(
             mapping.recognised(current.sn_agreed, theirs),
             ours=links.values_of(ticket),
@@ -123,15 +121,21 @@ class UpdatePush:
         return tickets.annotate(conn, current, sn_agreed=values)
 
     def _compare(
-        self, conn: DbConnection, ticket: Ticket, overlap: ConcurrentEdit, sent: "_Sent"
+        self,
+        conn: DbConnection,
+        ticket: Ticket,
+        overlap: ConcurrentEdit,
+        sent: "_Sent",
+        *,
+        attempt: Attempt,
     ) -> Ticket:
         """Merge the fields that were not sent, and warn of overwritten values."""
         now = self._context.now()
         found = reconcile(
             ticket,
             overlap.record,
-            maps=self._lookups.maps(),
-            pulling=connection_switches.pulling(conn, self._context.host),
+            maps=attempt.maps,
+            pulling=attempt.connection.pulling,
             now=now,
             before=sent.before,
             overwritten=overlap.overwritten,
