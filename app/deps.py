@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.errors import NotAllowed, SignInNeeded
+from app.limits import LIMITS
 from app.models.accounts import Role, User
 from app.security import SECURE_PREFIX, SESSION_COOKIE
 from app.services.accounts.service import AccountService
@@ -28,9 +29,6 @@ from app.services.privacy import PrivacyService
 from app.services.servicenow import ServiceNowService
 from app.services.tickets.service import TicketService
 
-CLICKS_AT_ONCE = 8
-PULL_WAITS_AT_ONCE = 4
-DRAFTS_AT_ONCE = 4
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -152,18 +150,18 @@ CopilotRules = Annotated[CopilotSettings, Depends(get_copilot_settings)]
 Drafting = Annotated[DraftingService, Depends(get_drafting)]
 LiveDrafting = Annotated[
     DraftingService,
-    Depends(live_drafting, scope="function", max_concurrency=DRAFTS_AT_ONCE),
+    Depends(live_drafting, scope="function", max_concurrency=LIMITS.drafts),
 ]
 Privacy = Annotated[PrivacyService, Depends(get_privacy)]
 # Uses the app's own database; an update is tried once, if a call slot is free now.
 ServiceNow = Annotated[ServiceNowService, Depends(get_servicenow)]
 LiveServiceNow = Annotated[
     ServiceNowService,
-    Depends(live_servicenow, scope="function", max_concurrency=CLICKS_AT_ONCE),
+    Depends(live_servicenow, scope="function", max_concurrency=LIMITS.waiting_clicks),
 ]
 WaitingServiceNow = Annotated[
     ServiceNowService,
-    Depends(waiting_servicenow, scope="function", max_concurrency=PULL_WAITS_AT_ONCE),
+    Depends(waiting_servicenow, scope="function", max_concurrency=LIMITS.waiting_pulls),
 ]
 
 

@@ -7,7 +7,15 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "app").rglob("*.py"))
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 40
 CORE = {"app.models", "app.errors"}
-SERVICES = {"app.services", "app.db", "app.integrations", "app.copilot", "app.security", *CORE}
+SERVICES = {
+    "app.services",
+    "app.db",
+    "app.integrations",
+    "app.copilot",
+    "app.security",
+    "app.limits",
+    *CORE,
+}
 # Narrower prefixes first. What is not named here may import nothing of ours.
 MAY_IMPORT = {
     "app.__main__": {"app"},
@@ -25,7 +33,7 @@ MAY_IMPORT = {
         "app.web",
         *CORE,
     },
-    "app.deps": {"app.services", "app.security", *CORE},
+    "app.deps": {"app.services", "app.security", "app.limits", *CORE},
     "app.web": {"app.display", "app.markdown", "app.people", *CORE},
     "app.display": CORE,
     "app.people": CORE,
@@ -36,7 +44,7 @@ MAY_IMPORT = {
     "app.services": SERVICES,
     "app.copilot": {"app.copilot", *CORE},
     "app.integrations.servicenow.mapping": {"app.integrations.servicenow.mapping", *CORE},
-    "app.integrations": {"app.integrations", "app.errors"},
+    "app.integrations": {"app.integrations", "app.limits", "app.errors"},
     # What is indexed is masked and cut into words in one place, for every writer.
     "app.db.search": {"app.db", "app.copilot.tokenizer", *CORE},
     "app.db": {"app.db", *CORE},

@@ -16,6 +16,7 @@ from app.errors import Kind, ServiceNowRejected, ServiceNowUnavailable
 from app.integrations.servicenow import mapping
 from app.integrations.servicenow.bulk import SMALLEST_PAGE, BulkReader, Stream, streams
 from app.integrations.servicenow_client import BasicAuth, Query, ServiceNowClient, build_slots
+from app.limits import Limits
 from app.models.sync_runs import RunState, SyncRun
 from app.models.views import TicketFilter
 from app.services.servicenow import ServiceNowService
@@ -417,7 +418,7 @@ def test_the_card_tells_the_rate_and_the_time_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Of several streams a short last page may come second.
-    monkeypatch.setattr("app.services.servicenow.pull.import_worker.STREAMS", 1)
+    monkeypatch.setattr("app.services.servicenow.pull.import_worker.LIMITS", Limits(streams=1))
     fill(instance, 300)
     run = start(service)
 

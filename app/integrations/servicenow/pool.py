@@ -14,8 +14,8 @@ import httpx
 from app.errors import HeldBack, Kind
 from app.integrations.bounded_http import MEGABYTE, BoundedTransport
 from app.integrations.servicenow.auth import OAuth
+from app.limits import LIMITS
 
-CALLS_IN_FLIGHT = 4
 # A page of 1,000 incidents has 1 to 5 MB.
 MAX_ANSWER_MB = 16.0
 HEADERS = {"Accept": "application/json", "User-Agent": "smart-it-copilot"}
@@ -38,7 +38,7 @@ def build_slots(
     auth: httpx.Auth,
     ca_file: str | None = None,
     timeout: float,
-    count: int = CALLS_IN_FLIGHT,
+    count: int = LIMITS.calls_in_flight,
     max_answer_mb: float = MAX_ANSWER_MB,
     proxy_for: Callable[[str], str] = lambda _: "",
     transport: httpx.BaseTransport | None = None,

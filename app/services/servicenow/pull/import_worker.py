@@ -18,6 +18,7 @@ from app.integrations.servicenow import mapping
 from app.integrations.servicenow.bulk import Batch, BulkReader, Stream, streams
 from app.integrations.servicenow.call_listeners import latest
 from app.integrations.servicenow_client import Query
+from app.limits import LIMITS
 from app.models.sync_runs import Outcome, RunState, SyncRun
 from app.services.servicenow.connection import instance_clock
 from app.services.servicenow.connection.lookups import Lookups
@@ -27,7 +28,6 @@ from app.services.servicenow.pull.import_page import ImportPage, Record, RowCoun
 from app.services.servicenow.push.held_creates import notice
 
 INCIDENTS = "/api/now/table/incident"
-STREAMS = 3
 # Rows read before the limit, because access rules may hide the last one.
 EDGE = 50
 # Maximum number of reasons that are counted separately.
@@ -106,7 +106,7 @@ class ImportWorker:
                 self._ensure_utc(page.records)
             edge = self._edge(newest_first) if beyond else import_runs.Progress()
         total = page.total if page.total is None else min(page.total, run.row_limit)
-        wanted = STREAMS if total is None else -(-total // self._page_size())
+        wanted = LIMITS.streams if total is None else -(-total // self._page_size())
         now, stamps = self._context.now(), [stamp for stamp in map(_stamp, page.records) if stamp]
         with writing(self._context.engine) as conn:
             run_rows.forget_dry_runs(conn, before=run.id - DRY_RUNS_KEPT)
@@ -116,7 +116,7 @@ class ImportWorker:
                 "total": total,
             }
             self._write_in(conn, **(progress | edge))
-            first = (asdict(one) for one in streams(max(1, min(STREAMS, wanted))))
+            first = (asdict(one) for one in streams(max(1, min(LIMITS.streams, wanted))))
             import_runs.store_streams(conn, run.id, *first)
 
     def _ensure_utc(self, rows: Sequence[Record]) -> None:

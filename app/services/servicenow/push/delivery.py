@@ -29,6 +29,7 @@ from app.errors import (
 )
 from app.integrations.servicenow.call_listeners import Call, listening
 from app.integrations.servicenow.mapping import Maps
+from app.limits import LIMITS
 from app.models.servicenow import OutboxItem, OutboxKind, OutboxState
 from app.services.servicenow.connection.lookups import Lookups
 from app.services.servicenow.connection.status import ConnectionStatus
@@ -40,9 +41,6 @@ from app.services.servicenow.push.held_creates import HeldCreates
 from app.services.servicenow.sync_history import SyncHistory
 
 log = logging.getLogger("app.outbox")
-PUSHES_AT_ONCE = 4
-# The worker uses one connection less, so that one stays free for requests of people.
-WORKERS = PUSHES_AT_ONCE - 1
 BATCH = 100
 OUR_FAULT = (
     "An unexpected error stopped this update. Press Retry now. "
@@ -74,7 +72,7 @@ class Delivery:
         self._history = history
         self._sending = Dispatcher(context, lookups, restores)
         self._connection = connection
-        self._clicks = threading.BoundedSemaphore(PUSHES_AT_ONCE)
+        self._clicks = threading.BoundedSemaphore(LIMITS.calls_in_flight)
 
     def try_now(self, item_id: int, *, probe: bool = False) -> DeliveryResult:
         """Deliver now if a connection is free; otherwise leave it to the worker.
@@ -141,7 +139,7 @@ class Delivery:
 
         if len(due) == 1:
             return [send(due[0])]
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="lane") as workers:
+        with ThreadPoolExecutor(LIMITS.workers, thread_name_prefix="lane") as workers:
             return list(workers.map(send, due))
 
     def deliver(
