@@ -1,4 +1,4 @@
-"""python -m app: start the app, try the demo, make accounts, measure triage."""
+"""python -m app: start the app, run the demo, create accounts, measure triage accuracy."""
 
 import argparse
 import os
@@ -37,10 +37,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=serve)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     commands.add_parser("serve", help="start the app (the default)").set_defaults(run=serve)
-    demo = commands.add_parser("demo", help="start it with a simulated ServiceNow and samples")
-    demo.add_argument("--reset", action="store_true", help="start over with fresh sample data")
+    demo = commands.add_parser(
+        "demo", help="start the app with a simulated ServiceNow and sample data"
+    )
+    demo.add_argument(
+        "--reset", action="store_true", help="delete the demo data and create it again"
+    )
     demo.set_defaults(run=run_demo)
-    user = commands.add_parser("create-user", help="make an account")
+    user = commands.add_parser("create-user", help="create an account")
     user.add_argument("email")
     user.add_argument(
         "--name", default="", help="as pages show it; else from ServiceNow or the e-mail address"
@@ -50,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "--password-stdin", action="store_true", help="read the password from standard input"
     )
     user.set_defaults(run=create_user)
-    token = commands.add_parser("create-token", help="make an API token and print it alone")
+    token = commands.add_parser("create-token", help="create an API token and print only the token")
     token.add_argument("email")
     token.add_argument("--name", required=True)
     token.add_argument("--scope", choices=[scope.value for scope in Scope], default="admin")
@@ -61,13 +65,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    evaluate = commands.add_parser("evaluate", help="how right triage would be on an export")
+    evaluate = commands.add_parser("evaluate", help="measure triage accuracy on a CSV export")
     evaluate.add_argument("file", type=Path, metavar="FILE.csv[.gz]")
     evaluate.add_argument("--text", required=True, metavar="COLUMN[,COLUMN]")
     evaluate.add_argument("--label", required=True, metavar="COLUMN")
-    evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
+    evaluate.add_argument("--json", action="store_true", help="print the metrics as JSON")
     evaluate.add_argument(
-        "--learning-curve", action="store_true", help="also with fewer texts to learn from"
+        "--learning-curve", action="store_true", help="also measure with smaller training sets"
     )
     evaluate.set_defaults(run=run_evaluate)
 
@@ -82,7 +86,7 @@ def serve(settings: Settings, _options: argparse.Namespace) -> int:
     password = accounts.ensure_admin(settings.admin_email, settings.admin_password)
     if password:
         email = settings.admin_email or "admin@localhost"
-        print(f"First admin: {email}, password {password} (shown this once)", flush=True)
+        print(f"First administrator: {email}, password {password} (shown only once)", flush=True)
     return listen(app, settings)
 
 

@@ -107,7 +107,7 @@ def create_app(
     app = FastAPI(
         title="Smart IT Copilot",
         version=VERSION,
-        description="The help desk in step with ServiceNow. Send `Authorization: Bearer <token>`.",
+        description="Authenticate with `Authorization: Bearer <token>`.",
         lifespan=_lifespan(worker),
         docs_url=None,
         redoc_url=None,

@@ -47,7 +47,7 @@ def listen(app: FastAPI, settings: Settings) -> int:
     """Serve until told to stop; answers the exit status."""
     logs.configure(settings.log_format)
     url = f"http://{settings.host}:{settings.port}"
-    print(f"Smart IT Copilot listens on {settings.public_url or url}", flush=True)
+    print(f"Smart IT Copilot is running at {settings.public_url or url}", flush=True)
     config = uvicorn.Config(
         app,
         host=settings.host,

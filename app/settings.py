@@ -192,7 +192,7 @@ def _servicenow(env: Mapping[str, str]) -> ServiceNowSettings:
 def _text(env: Mapping[str, str], name: str) -> str:
     value = env.get(name, "").strip()
     if not value.isprintable():
-        raise SettingsError(f"{name} holds a character that cannot be printed.")
+        raise SettingsError(f"{name} contains a character that cannot be printed.")
     return value
 
 
@@ -201,7 +201,7 @@ def _flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
     if not value:
         return default
     if value not in TRUE | FALSE:
-        raise SettingsError(f"{name} is neither on nor off.")
+        raise SettingsError(f"{name} must be on or off.")
     return value in TRUE
 
 
@@ -214,9 +214,9 @@ def _number(
     try:
         number = float(value)
     except ValueError:
-        raise SettingsError(f"{name} is not a number.") from None
+        raise SettingsError(f"{name} must be a number.") from None
     if not least <= number <= most:
-        raise SettingsError(f"{name} must lie between {least:g} and {most:g}.")
+        raise SettingsError(f"{name} must be between {least:g} and {most:g}.")
     return number
 
 
@@ -229,15 +229,15 @@ def _url(env: Mapping[str, str], name: str, *, path: bool = False, any_http: boo
         parts = urlsplit(value)
         _ = parts.port
     except ValueError:
-        raise SettingsError(f"{name} is not a web address.") from None
+        raise SettingsError(f"{name} must be a web address.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(f"{name} must start with https:// and name a host.")
+        raise SettingsError(f"{name} must start with https:// and contain a host name.")
     if parts.username or parts.password:
-        raise SettingsError(f"{name} must not hold a user name or password.")
+        raise SettingsError(f"{name} must not contain a user name or password.")
     if (parts.path and not path) or parts.query or parts.fragment:
-        raise SettingsError(f"{name} must be an address without path, ? or #.")
+        raise SettingsError(f"{name} must not contain a path, ? or #.")
     if parts.scheme == "http" and not any_http and not _loopback(parts.hostname):
-        raise SettingsError(f"{name} must use https; http is for this machine only.")
+        raise SettingsError(f"{name} must use HTTPS. HTTP is allowed on this machine only.")
     return value
 
 
@@ -267,7 +267,7 @@ def _proxy(env: Mapping[str, str], name: str) -> str:
         parts = urlsplit(value)
         _ = parts.port
     except ValueError:
-        raise SettingsError(f"{name} is not a web address.") from None
+        raise SettingsError(f"{name} must be a web address.") from None
     if parts.scheme != "http" or not parts.hostname:
         raise SettingsError(f"{name} must start with http:// and name a host.")
     return value
@@ -319,5 +319,5 @@ def _log_format(env: Mapping[str, str]) -> str:
 def _time_zone(env: Mapping[str, str]) -> str:
     value = _text(env, "TIME_ZONE") or "UTC"
     if find_zone(value) is None:
-        raise SettingsError("TIME_ZONE is not a known zone, such as Europe/Berlin.")
+        raise SettingsError("TIME_ZONE must be a known time zone, such as Europe/Berlin.")
     return value

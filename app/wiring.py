@@ -72,7 +72,7 @@ def make_client(
             transport=transport,
         )
     except OSError:
-        raise SettingsError("SN_CA_FILE is not a file of certificates.") from None
+        raise SettingsError("SN_CA_FILE must be a certificate file (PEM).") from None
     return ServiceNowClient(
         slots,
         click_seconds=settings.timeout_seconds,

@@ -88,8 +88,8 @@ def test_what_was_said_is_counted_by_what_people_made_of_it(agent: TestClient, p
     past.add(3, "hardware", "software", sure=False, confidence=0.3)
     past.add(1, "hardware")
     found = facts(look(agent))
-    assert found["Predicted"].startswith("36, of which 1 nobody")
-    assert found["Accepted"].startswith("25, of which 5 left untouched")
+    assert found["Predicted"].startswith("36 (1 not reviewed yet")
+    assert found["Accepted"].startswith("25 (5 unchanged when resolved)")
     assert found["Replaced"] == "10"
     assert found["Not sure"] == "3"
     assert found["Right"] == "20 of 30"
@@ -99,16 +99,16 @@ def test_macro_f1_stands_beside_its_baseline(agent: TestClient, past: Past) -> N
     past.add(30, "network", "network")
     past.add(10, "access", "access")
     said = facts(look(agent))["Macro-F1"]
-    assert said == "1.00 over 40; always the commonest value would reach 0.43"
+    assert said == "1.00 over 40 tickets (baseline 0.43)"
 
 
 def test_under_thirty_no_figure_is_shown(agent: TestClient, past: Past) -> None:
     past.add(29, "network", "network")
     card = look(agent)
-    assert facts(card)["Macro-F1"] == "too few (29 decided)"
+    assert facts(card)["Macro-F1"] == "Not enough data (29 reviewed)"
     assert "Right" not in facts(card)
     assert not card.select("#calibration-category svg")
-    assert "too few (29)" in find(card, "#calibration-category").get_text()
+    assert "Not enough data (29)" in find(card, "#calibration-category").get_text()
     assert agent.get("/api/copilot/accuracy").json()["fields"][0]["quality"] is None
 
 
@@ -132,7 +132,10 @@ def test_each_value_has_a_bar_with_its_count(agent: TestClient, past: Past) -> N
     past.add(10, "network", "access")
     rows = look(agent).select("#classes-category tbody tr")
     text = [row.get_text(" ", strip=True) for row in rows]
-    assert text == ["access too few (0) too few (10)", "network 0.80 (40 of 50) 1.00 (40 of 40)"]
+    assert text == [
+        "access Not enough data (0) Not enough data (10)",
+        "network 0.80 (40 of 50) 1.00 (40 of 40)",
+    ]
     bars = look(agent).select("#classes-category rect.chart-bar")
     assert [bar["width"] for bar in bars] == ["152.0"]
 
@@ -142,7 +145,7 @@ def test_each_model_has_its_row(agent: TestClient, past: Past) -> None:
     past.add(2, "network", "access", model="blend-2")
     rows = look(agent).select("#versions-category tbody tr")
     text = [row.get_text(" ", strip=True) for row in rows]
-    assert text == ["blend-2 2 0 2 0 too few (2)", "starter-1 30 30 0 0 1.00 (30 of 30)"]
+    assert text == ["blend-2 2 0 2 0 Not enough data (2)", "starter-1 30 30 0 0 1.00 (30 of 30)"]
 
 
 def test_priority_has_kappa_and_the_recall_of_urgent_ones(agent: TestClient, past: Past) -> None:
@@ -150,16 +153,16 @@ def test_priority_has_kappa_and_the_recall_of_urgent_ones(agent: TestClient, pas
     past.add(6, "high", "urgent", field=Field.PRIORITY)
     past.add(40, "low", "low", field=Field.PRIORITY)
     found = facts(look(agent, field="priority"))
-    assert found["Urgent ones found"] == "24 of 30; always the commonest value would find 0"
+    assert found["Urgent tickets found (recall)"] == "24 of 30 (baseline 0)"
     assert found["Quadratic-weighted kappa"].startswith("0.9")
     assert "over 70" in found["Quadratic-weighted kappa"]
 
 
 def test_the_span_is_chosen_by_a_link(agent: TestClient, past: Past) -> None:
     past.add(30, "network", "network", days_ago=60)
-    assert facts(look(agent))["Predicted"].startswith("0,")
-    assert facts(look(agent, "?days=90"))["Predicted"].startswith("30,")
-    assert facts(look(agent, "?days=7"))["Predicted"].startswith("0,")
+    assert facts(look(agent))["Predicted"].startswith("0 (")
+    assert facts(look(agent, "?days=90"))["Predicted"].startswith("30 (")
+    assert facts(look(agent, "?days=7"))["Predicted"].startswith("0 (")
     assert agent.get("/api/copilot/accuracy?days=90").json()["fields"][0]["counted"]["predicted"]
     assert agent.get("/api/copilot/accuracy?days=0").status_code == 422
 
@@ -168,7 +171,7 @@ def test_repeating_a_correction_proves_nothing(agent: TestClient, past: Past) ->
     past.add(30, "network", "network", confidence=1.0, taught_by="agent@example.com")
     found = facts(look(agent))
     assert found["Accepted"].startswith("30")
-    assert found["Macro-F1"] == "too few (0 decided)"
+    assert found["Macro-F1"] == "Not enough data (0 reviewed)"
 
 
 def test_the_dashboard_counts_what_triage_did(

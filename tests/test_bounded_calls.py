@@ -190,7 +190,7 @@ def test_headers_that_drip_are_given_up(
     with dripping_headers() as url, client_of(url, click_seconds=0.4) as client:
         with pytest.raises(error) as caught:
             call(client)
-        assert "did not answer in time" in caught.value.message
+        assert "did not respond in time" in caught.value.message
 
 
 def test_a_name_that_is_not_found_in_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +203,7 @@ def test_a_name_that_is_not_found_in_time_is_given_up(monkeypatch: pytest.Monkey
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     with (
         client_of("http://localhost:9", click_seconds=0.2) as client,
-        pytest.raises(ServiceNowUnavailable, match="did not answer in time"),
+        pytest.raises(ServiceNowUnavailable, match="did not respond in time"),
     ):
         create(client)
     given_up.set()
@@ -388,7 +388,7 @@ def test_who_waits_for_a_token_keeps_their_own_deadline() -> None:
         patient = pool.submit(page, client)
         assert transport.asked.wait(10)
         for _ in range(3):
-            with pytest.raises(ServiceNowUnavailable, match="sign-in did not answer in time"):
+            with pytest.raises(ServiceNowUnavailable, match="sign-in did not respond in time"):
                 click(client)
         transport.released.set()
         assert patient.result(10)

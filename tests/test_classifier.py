@@ -134,7 +134,7 @@ def test_figures_are_of_texts_that_were_held_back(model: CategoryModel) -> None:
     assert figures.quality.majority == pytest.approx(1 / 3)
     assert 0 <= figures.quality.calibration_error < 0.3
     assert len(figures.data_hash) == 64
-    assert figures.rests_on == "108 tickets of this desk"
+    assert figures.rests_on == "108 of your tickets"
 
 
 def test_what_was_predicted_at_the_threshold_is_right_as_often_as_promised() -> None:
@@ -160,7 +160,7 @@ def test_a_desk_that_files_things_otherwise_is_followed_after_thirty_tickets() -
     assert blend.predict("the vpn does not connect from my house").likeliest == "access"
     assert blend.predict("paper jam in the printer").value == "hardware"
     assert blend.version.startswith("blend-")
-    assert blend.figures.rests_on.startswith("30 tickets of this desk and ")
+    assert blend.figures.rests_on.startswith("30 of your tickets and ")
 
 
 def test_starter_examples_fade_away_as_own_tickets_come() -> None:

@@ -254,19 +254,19 @@ def test_a_draft_changes_nothing_by_itself(
 # -- when it fails -----------------------------------------------------------------------------
 
 TROUBLES = {
-    "busy": (lambda m: m.answers(b"{}", status=500), "is in trouble (HTTP 500)"),
-    "too often": (lambda m: m.answers(b"{}", status=429), "asked too often"),
+    "busy": (lambda m: m.answers(b"{}", status=500), "is not available (HTTP 500)"),
+    "too often": (lambda m: m.answers(b"{}", status=429), "rate limit is reached"),
     "wrong key": (lambda m: m.answers(b'{"error": "sk-of-the-desk"}', status=401), "LLM_API_KEY"),
     "no such model": (lambda m: m.answers(b"{}", status=404), "LLM_MODEL"),
     "refused": (lambda m: m.answers(b"{}", status=400), "HTTP 400"),
-    "a web page": (lambda m: m.answers(b"<html>Hello</html>"), "cannot be read"),
-    "cut JSON": (lambda m: m.answers(chat("Fine")[:30]), "cannot be read"),
-    "another shape": (lambda m: m.answers(b'{"choices": []}'), "cannot be read"),
-    "a list": (lambda m: m.answers(b"[1]"), "cannot be read"),
-    "no words": (lambda m: m.says("  "), "answered with nothing"),
-    "null": (lambda m: m.says(None), "answered with nothing"),
-    "a number": (lambda m: m.says(7), "answered with nothing"),
-    "nested too deeply": (lambda m: m.answers(b"[" * 100_000), "cannot be read"),
+    "a web page": (lambda m: m.answers(b"<html>Hello</html>"), "could not be read"),
+    "cut JSON": (lambda m: m.answers(chat("Fine")[:30]), "could not be read"),
+    "another shape": (lambda m: m.answers(b'{"choices": []}'), "could not be read"),
+    "a list": (lambda m: m.answers(b"[1]"), "could not be read"),
+    "no words": (lambda m: m.says("  "), "empty response"),
+    "null": (lambda m: m.says(None), "empty response"),
+    "a number": (lambda m: m.says(7), "empty response"),
+    "nested too deeply": (lambda m: m.answers(b"[" * 100_000), "could not be read"),
     "huge": (lambda m: m.says("a" * 500_000), "answer is too long"),
     "a gzip bomb": (
         lambda m: m.answers(
@@ -274,10 +274,10 @@ TROUBLES = {
         ),
         "answer is too long",
     ),
-    "cut short": (lambda m: m.cuts_its_answer_short(), "broke"),
+    "cut short": (lambda m: m.cuts_its_answer_short(), "was lost"),
     "a redirect": (
         lambda m: m.answers(b"", status=302, headers={"Location": m.url}),
-        "did not answer properly",
+        "unexpected response",
     ),
 }
 
@@ -301,14 +301,14 @@ def test_when_the_model_fails_the_plain_steps_stand_and_a_sentence_says_why(
 def test_a_slow_model_is_given_up_at_the_deadline(model: LanguageModel, way: str) -> None:
     getattr(model, way)()
     client = LLMClient(base_url=model.url, model="m", seconds=0.3)
-    with pytest.raises(LanguageModelError, match=r"did not answer within 0\.3 seconds"):
+    with pytest.raises(LanguageModelError, match=r"did not respond within 0\.3 seconds"):
         client.complete([{"role": "user", "content": "Hello"}])
     client.close()
 
 
 def test_a_model_that_is_not_there_is_a_sentence() -> None:
     client = LLMClient(base_url="http://127.0.0.1:9/v1", model="m", seconds=2)
-    with pytest.raises(LanguageModelError, match="could not be reached"):
+    with pytest.raises(LanguageModelError, match="Cannot reach"):
         client.complete([])
     client.close()
 

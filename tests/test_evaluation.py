@@ -126,14 +126,14 @@ def test_it_is_the_code_that_trains_the_desks_own_model() -> None:
         (b"subject,body,topic\n", "header but no rows"),
         (as_csv([{"subject": "", "body": "", "topic": "a"}] * 3).encode(), "No row has both"),
         (as_csv([{**r, "topic": "One"} for r in rows(60)]).encode(), "one category only: 'One'"),
-        (as_csv(rows(12)).encode(), "too few rows: 12 different texts. 50 are needed"),
-        (as_csv(rows(60)[:1] * 60 + rows(3)).encode(), "too few rows: 3 different texts"),
-        (b"PK\x03\x04 a workbook", "workbook or an archive"),
+        (as_csv(rows(12)).encode(), "Not enough rows: 12 different texts. 50 are needed"),
+        (as_csv(rows(60)[:1] * 60 + rows(3)).encode(), "Not enough rows: 3 different texts"),
+        (b"PK\x03\x04 a workbook", "spreadsheet or archive"),
         ("subject,body,topic\nfür,ö,ä\n".encode("latin-1"), "not UTF-8 text"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "not UTF-8 text"),
         (gzip.compress(as_csv(rows()).encode())[:-40], "damaged"),
         (b"\x1f\x8b nonsense", "damaged"),
-        (b'subject,body,topic\na,"' + b"x" * 1_000_100, "closing quote"),
+        (b'subject,body,topic\na,"' + b"x" * 1_000_100, "missing quote"),
         (b'{"subject": "a", "body": "b"}', "has no column"),
     ],
 )
@@ -151,14 +151,14 @@ def test_what_cannot_be_used_is_refused_with_one_sentence(
 
 
 def test_files_and_columns_that_cannot_be_meant_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="There is no file"):
+    with pytest.raises(Invalid, match="was not found"):
         read(tmp_path / "nothing.csv")
     with pytest.raises(Invalid, match="cannot be read"):
         read(tmp_path)
     path = tmp_path / "tickets.csv"
     path.write_text(as_csv(rows(9)), encoding="utf-8")
     for text in ("topic,subject", ","):
-        with pytest.raises(Invalid, match="another one for the label"):
+        with pytest.raises(Invalid, match="different label column"):
             read_export(path, text=[one for one in text.split(",") if one], label="topic")
 
 
@@ -205,7 +205,7 @@ def test_a_text_that_holds_its_own_label_is_reported_as_a_leak() -> None:
         LabelledText(f"{r['topic']}: {r['subject']} {r['body']}", r["topic"]) for r in rows(90)
     )
     found = evaluate(Export(90, 0, examples, ()), learning_curve=False, say=quiet)
-    assert found.leaks == ("90 of 90 texts hold the name of their own category",)
+    assert found.leaks == ("90 of 90 texts contain the name of their category",)
 
 
 @pytest.mark.slow

@@ -123,7 +123,7 @@ def test_overrides_teach() -> None:
     assert after.predict(asked).value is Priority.URGENT
     assert after.version.startswith("blend-")
     assert after.version != before.version
-    assert "8 tickets of this desk" in after.figures.rests_on
+    assert "8 of your tickets" in after.figures.rests_on
     assert after.predict("How do I change my signature?").value is Priority.LOW
 
 

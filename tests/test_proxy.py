@@ -65,7 +65,7 @@ def test_instance_and_token_endpoint_are_reached_through_the_proxy(
         (407, "it wants a user name and password"),
         (403, "refused the connection to ServiceNow (HTTP 403)"),
         (502, "refused the connection to ServiceNow (HTTP 502)"),
-        (None, "proxy on the way to ServiceNow could not be reached"),
+        (None, "Cannot reach the proxy for ServiceNow"),
     ],
 )
 @pytest.mark.parametrize("auth_type", ["basic", "oauth"])

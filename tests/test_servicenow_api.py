@@ -206,7 +206,7 @@ def test_a_create_that_is_owed_is_202_with_the_next_try(
     body = response.json()
     assert (response.status_code, body["state"], body["attempts"]) == (202, "owed", 1)
     assert body["next_try_at"] == "2026-11-24T09:02:00Z"
-    assert "limits" in body["error"]
+    assert "rate limit" in body["error"]
     columns = api.get(f"/api/tickets/{ticket.id}").json()
     assert (columns["sn_sync_status"], columns["sn_last_error"]) == ("failed", body["error"])
 

@@ -142,14 +142,19 @@ def test_incidents_that_are_counted_and_hidden_are_told(
 # -- a sentence for each failure -----------------------------------------------------------------
 
 FAULTS: list[tuple[str, Callable[[Instance], object], str, str]] = [
-    ("401", lambda i: setattr(i.accounts, "password", "x"), "sign_in", "refused the sign-in"),
-    ("429", lambda i: i.faults.add("rate_limit", times=None, retry_after=60), "reach", "limits"),
-    ("asleep", lambda i: i.faults.hibernate(), "reach", "asleep"),
-    ("sso", lambda i: i.faults.add("login_redirect", times=None), "reach", "redirects"),
+    ("401", lambda i: setattr(i.accounts, "password", "x"), "sign_in", "rejected the sign-in"),
+    ("429", lambda i: i.faults.add("rate_limit", times=None, retry_after=60), "reach", "limit is"),
+    ("hibernating", lambda i: i.faults.hibernate(), "reach", "hibernating"),
+    ("sso", lambda i: i.faults.add("login_redirect", times=None), "reach", "redirected"),
     ("offline", lambda i: i.faults.add("offline_page", times=None), "reach", "offline"),
-    ("timeout", lambda i: i.faults.hang(1.5), "reach", "did not answer in time"),
-    ("404", lambda i: i.faults.add("fail", times=None, status=404), "read_incident", "no such"),
-    ("403", lambda i: i.closed_tables.add("incident"), "read_incident", "not allow"),
+    ("timeout", lambda i: i.faults.hang(1.5), "reach", "did not respond in time"),
+    (
+        "404",
+        lambda i: i.faults.add("fail", times=None, status=404),
+        "read_incident",
+        "was not found",
+    ),
+    ("403", lambda i: i.closed_tables.add("incident"), "read_incident", "denied"),
 ]
 
 

@@ -71,7 +71,7 @@ def test_failed_attempts_are_kept_with_their_outcome(
     tick(desk.services.servicenow)
     _, failed, done = history(desk, ticket=ticket_id)
     assert (failed.outcome, failed.attempt, failed.changes) == ("postponed", 1, ())
-    assert "asleep" in failed.detail
+    assert "hibernating" in failed.detail
     assert (done.outcome, done.attempt) == ("done", 2)
 
 

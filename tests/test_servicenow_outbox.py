@@ -47,7 +47,7 @@ def test_every_push_is_listed_with_its_story_and_what_waits_on_top(
     first, second = items(agent)
     assert f"Ticket {waiting.id}" in first
     assert "No sound (Open)" in first
-    assert "asleep" in first
+    assert "hibernating" in first
     assert "Retry now" in first
     assert f"Ticket {done}" in second
     assert "Done" in second

@@ -74,7 +74,7 @@ def test_after_a_refusal_only_clicks_go_until_its_time_has_passed(
     client: ServiceNowClient, instance: Instance, clock: Clock
 ) -> None:
     instance.faults.rate_limit(retry_after=600)
-    with client.click(), pytest.raises(Exception, match="limits the number"):
+    with client.click(), pytest.raises(Exception, match="rate limit is reached"):
         client.whoami()
     gone, held = calls_until_held(client)
     assert (gone, held.retry_after) == (0, 600)

@@ -107,7 +107,7 @@ def test_an_incident_that_is_gone_says_so_and_leaves_the_mirror(
     response = agent.get(f"/servicenow/incidents/{theirs['sys_id']}", headers=HTMX)
     assert response.status_code == 404
     assert response.headers["HX-Retarget"] == "#notices"
-    assert "may not see it" in response.text
+    assert "cannot see it" in response.text
     assert "INC0000001" not in agent.get("/servicenow").text
 
 
@@ -119,11 +119,11 @@ def test_without_the_instance_old_rows_are_shown_with_the_reason(
     instance.faults.hibernate()
     response = agent.post("/servicenow/fetch", headers=HTMX)
     assert response.status_code == 502
-    assert "asleep" in response.text
+    assert "hibernating" in response.text
     page = soup(agent.get("/servicenow").text)
     card = find(page, "#connection-card").get_text(" ", strip=True)
     assert "Not connected" in card
-    assert "asleep" in card
+    assert "hibernating" in card
     assert "Last successful check" in card
     assert "INC0000001" in find(page, "#incident-table").get_text()
     details = agent.get(f"/servicenow/incidents/{theirs['sys_id']}", headers=HTMX)
@@ -296,7 +296,7 @@ def test_a_busy_instance_leaves_a_card_that_polls_and_ends_by_itself(
     instance.faults.rate_limit(retry_after=120)
     card = soup(press(agent, f"/servicenow/tickets/{ticket.id}/incident"))
     section = find(card, "section")
-    assert "limits the number of requests" in card.get_text()
+    assert "rate limit is reached" in card.get_text()
     assert "Next attempt 09:02, in 2 min" in card.get_text()
     assert section["hx-get"] == f"/servicenow/tickets/{ticket.id}/push"
     clock.forward(minutes=3)

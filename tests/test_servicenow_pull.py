@@ -268,7 +268,7 @@ def test_a_failed_run_says_why_and_keeps_what_was_read(
     service.imports.run_due()
     ended = service.imports.get(run.id)
     assert ended.state is RunState.FAILED
-    assert "refused the sign-in" in (ended.error or "")
+    assert "rejected the sign-in" in (ended.error or "")
     assert ended.created == 2 * SMALLEST_PAGE
 
 

@@ -333,5 +333,5 @@ def test_the_timeline_tells_the_first_failed_attempt_and_not_each(
         events = desk.services.tickets.detail(ticket.id, desk.user).events
         failed = [event.body for event in events if "Not sent to ServiceNow" in event.body]
         assert len(failed) == 1
-        assert "asleep" in failed[0]
+        assert "hibernating" in failed[0]
         clock.forward(hours=1)

@@ -123,7 +123,7 @@ def test_the_pages_the_card_and_the_api_say_since_when_and_why(
     for path in ("/servicenow", "/servicenow/outbox", "/servicenow/history", "/servicenow/mapping"):
         note = soup(admin.get(path).text).select_one("#rest-note .held")
         assert note is not None, path
-        assert "refused the sign-in" in note.text
+        assert "rejected the sign-in" in note.text
         assert "5 errors in a row" in note.text
     card = soup(admin.get(f"/servicenow/tickets/{ticket_id}/push", headers=HTMX).text)
     assert card.select_one("#rest-note .held")

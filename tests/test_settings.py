@@ -115,7 +115,7 @@ DATABASES = "DATABASE_URL must be sqlite:///FILE or postgresql://USER:PASSWORD@H
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("PORT", "eighty", "PORT is not a number."),
+        ("PORT", "eighty", "PORT must be a number."),
         (
             "DATABASE_URL",
             "postgresql://desk:canary@127.0.0.1:9/desk",
@@ -125,7 +125,7 @@ DATABASES = "DATABASE_URL must be sqlite:///FILE or postgresql://USER:PASSWORD@H
         ("DATABASE_URL", "nonsense", DATABASES),
         ("DATABASE_URL", "mysql://x/y", DATABASES),
         ("DATABASE_URL", "sqlite://", DATABASES),
-        ("SN_CA_FILE", "nosuch.pem", "SN_CA_FILE is not a file of certificates."),
+        ("SN_CA_FILE", "nosuch.pem", "SN_CA_FILE must be a certificate file (PEM)."),
     ],
 )
 def test_a_bad_setting_stops_the_start_with_one_line(
@@ -172,5 +172,5 @@ def test_a_language_model_is_on_when_nothing_is_missing(
 
 
 def test_a_language_model_elsewhere_is_asked_over_https_only() -> None:
-    with pytest.raises(SettingsError, match="LLM_BASE_URL must use https"):
+    with pytest.raises(SettingsError, match="LLM_BASE_URL must use HTTPS"):
         Settings.from_env(LLM | {"LLM_BASE_URL": "http://api.example.com/v1"})

@@ -92,7 +92,7 @@ def test_a_server_that_says_nothing_is_waited_for_briefly() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         said = trouble(f"postgresql://u:secret-password@127.0.0.1:{port}/desk?connect_timeout=2")
-    assert "did not answer in time" in said
+    assert "did not respond in time" in said
 
 
 @pytest.mark.slow

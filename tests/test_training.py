@@ -92,7 +92,7 @@ def test_a_training_learns_from_the_desk_and_is_used_at_once(
     trained(app, boss)
     card = soup(boss.get("/admin/copilot").text).select_one("#model")
     assert card is not None
-    assert "4 tickets of this desk" in card.get_text()
+    assert "4 of your tickets" in card.get_text()
     assert "In use" in find(card, "tbody tr").get_text()
     assert model_of(boss).startswith("blend-")
     assert model_of(boss) != before
@@ -102,7 +102,7 @@ def test_a_training_learns_from_the_desk_and_is_used_at_once(
     assert kept.own == 4
     assert kept.data_hash
     assert kept.figures["category"]["own"] == 4
-    assert "4 tickets of this desk" in boss.get("/copilot/accuracy").text
+    assert "4 of your tickets" in boss.get("/copilot/accuracy").text
     app.state.engine.dispose()
 
 
@@ -149,13 +149,13 @@ def test_a_stored_model_with_another_signature_is_refused_and_said_so(
     assert model_of(again).startswith("starter-")
     page = again.get("/admin/copilot").text
     assert "was refused: the starter model is used" in page
-    assert "In use: the starter model" in page
+    assert "In use: starter model" in page
     restarted.state.engine.dispose()
 
 
 @pytest.mark.parametrize(
     ("command", "said"),
-    [(CRASHES, "ended with status 3"), (SILENT, "left no model behind")],
+    [(CRASHES, "failed with exit status 3"), (SILENT, "produced no model")],
 )
 def test_a_training_that_crashes_harms_nothing(
     settings: Settings,
@@ -196,7 +196,7 @@ def test_a_training_whose_process_is_gone_is_given_up(
         trained_models.claim(conn, lease_until=clock.moment)
     training_app.state.services.training.recover()
     assert states(engine) == [ModelState.FAILED]
-    assert "ended before it was done" in boss.get("/admin/copilot").text
+    assert "Training stopped early" in boss.get("/admin/copilot").text
 
 
 def test_stopping_the_app_leaves_the_training_for_the_next_start(

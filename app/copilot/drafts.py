@@ -37,7 +37,7 @@ TASKS = {
         "the timeline tells. Say what is not known."
     ),
     DraftKind.SUMMARY: (
-        "Summarise the timeline in at most eight short lines: what happened, what was tried, how "
+        "Summarize the timeline in at most eight short lines: what happened, what was tried, how "
         "things stand, what is open."
     ),
 }

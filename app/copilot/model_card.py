@@ -53,6 +53,6 @@ class PriorityFigures:
 
 
 def _rests_on(*, own: int, starter: int) -> str:
-    mine = f"{own:,} ticket{'' if own == 1 else 's'} of this desk"
+    mine = f"{own:,} of your tickets"
     given = f"{starter:,} starter example{'' if starter == 1 else 's'}"
     return " and ".join(part for part, count in ((mine, own), (given, starter)) if count)

@@ -102,7 +102,7 @@ def people(conn: Connection, addresses: Collection[str]) -> dict[str, Person]:
 def get_user(conn: Connection, user_id: int) -> User:
     row = conn.execute(select(*PUBLIC).where(users.c.id == user_id)).mappings().first()
     if row is None:
-        raise NotFound("There is no such account.")
+        raise NotFound("The account was not found.")
     return _user(row)
 
 

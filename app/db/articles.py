@@ -27,7 +27,7 @@ def get(conn: Connection, slug: str, *, internal: bool = True, for_update: bool 
         query = query.with_for_update()
     row = conn.execute(query).mappings().first()
     if row is None or not (row["public"] or internal):
-        raise NotFound("There is no such article.")
+        raise NotFound("The article was not found.")
     return _article(row)
 
 

@@ -12,7 +12,7 @@ REFUSALS = (
     (("no pg_hba.conf entry",), "does not accept this user from this machine (pg_hba.conf)."),
     (("failed to resolve", "could not translate"), "was not found (DNS). Check the host name."),
     (("connection refused",), "refused the connection. Check host and port, and that it runs."),
-    (("timeout expired", "timed out"), "did not answer in time. Check host, port and firewall."),
+    (("timeout expired", "timed out"), "did not respond in time. Check host, port and firewall."),
     (("too many clients", "remaining connection slots"), "has no free connection left."),
     (("starting up", "shutting down", "recovery mode"), "is starting or stopping. Try again soon."),
     (("ssl", "certificate"), "could not be reached over TLS. Check sslmode and certificates."),

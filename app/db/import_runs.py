@@ -82,7 +82,7 @@ def add(
 def get(conn: Connection, run_id: int) -> SyncRun:
     row = conn.execute(select(sync_runs).where(sync_runs.c.id == run_id)).mappings().first()
     if row is None:
-        raise NotFound(f"There is no sync run {run_id}.")
+        raise NotFound(f"Import {run_id} was not found.")
     return _run(row)
 
 

@@ -129,7 +129,7 @@ def get(conn: Connection, item_id: int) -> OutboxItem:
     """One push. Raises NotFound."""
     row = conn.execute(select(outbox).where(outbox.c.id == item_id)).mappings().first()
     if row is None:
-        raise NotFound(f"There is no push {item_id}.")
+        raise NotFound(f"Outbox item {item_id} was not found.")
     return item_of_row(row)
 
 

@@ -9,7 +9,7 @@ from app.db.tables import exchanges, outbox, sync_rows, sync_runs, ticket_events
 from app.models.sync_runs import Outcome, PulledRow
 
 COLUMNS = ("sys_id", "number", "outcome", "reason", "ticket_id")
-UNDONE = "The ticket was deleted when the import was undone."
+UNDONE = "Ticket deleted when the import was undone."
 # A person wrote in the ticket's timeline, here and not in ServiceNow.
 _touched = exists().where(
     ticket_events.c.ticket_id == tickets.c.id,

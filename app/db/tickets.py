@@ -81,7 +81,7 @@ def get(conn: Connection, ticket_id: int, *, for_update: bool = False) -> Ticket
         query = query.with_for_update()
     row = conn.execute(query).mappings().first()
     if row is None:
-        raise NotFound(f"There is no ticket {ticket_id}.")
+        raise NotFound(f"Ticket {ticket_id} was not found.")
     return ticket_of_row(row)
 
 

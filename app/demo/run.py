@@ -47,7 +47,7 @@ def run(settings: Settings, *, reset: bool, folder: Path = ROOT / "demo-data") -
     with simulator:
         settings = demo_settings(settings, folder, simulator.url)
         if fresh:
-            print("Making sample data, about twenty seconds ...", flush=True)
+            print("Creating sample data (about 20 seconds) ...", flush=True)
             make_sample(settings, keeper.instance, folder)
             keeper.save()
         app = create_app(settings)
@@ -105,7 +105,7 @@ def make_sample(
 
 
 def _say(url: str) -> None:
-    print(f"Simulated ServiceNow listens on {url}", flush=True)
+    print(f"Simulated ServiceNow is running at {url}", flush=True)
     print("Demo accounts:", flush=True)
     for email, password, role in ACCOUNTS:
         print(f"  {role:<10} {email:<24} {password}", flush=True)

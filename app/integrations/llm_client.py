@@ -19,14 +19,14 @@ log = logging.getLogger("app.llm")
 # More than any draft needs; what is longer is not read to its end.
 LONGEST_ANSWER = 400_000
 MESSAGES_OF_STATUS = {
-    401: (Kind.AUTH, "The language model refused the key.", "Check LLM_API_KEY."),
-    403: (Kind.PERMISSION, "The language model refuses this account.", "Check LLM_API_KEY."),
+    401: (Kind.AUTH, "The language model rejected the API key.", "Check LLM_API_KEY."),
+    403: (Kind.PERMISSION, "The language model rejected this account.", "Check LLM_API_KEY."),
     404: (
         Kind.NOT_FOUND,
-        "The language model is not at this address.",
+        "The language model was not found at this address.",
         "Check LLM_BASE_URL and LLM_MODEL.",
     ),
-    429: (Kind.RATE, "The language model is asked too often.", "Try again in a minute."),
+    429: (Kind.RATE, "The language model's rate limit is reached.", "Try again in a minute."),
 }
 
 
@@ -89,9 +89,9 @@ def _text(status: int, body: bytes) -> str:
         answer: Any = json_of(body)
         text = answer["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError) as exc:
-        raise _unexpected("What the language model answered cannot be read.") from exc
+        raise _unexpected("The language model's response could not be read.") from exc
     if not isinstance(text, str) or not text.strip():
-        raise _unexpected("The language model answered with nothing.")
+        raise _unexpected("The language model returned an empty response.")
     return text
 
 
@@ -100,12 +100,12 @@ def _refused(status: int) -> LanguageModelError:
         kind, message, hint = MESSAGES_OF_STATUS[status]
         return LanguageModelError(message, kind=kind, hint=hint)
     if status >= 500:
-        message, hint = f"The language model is in trouble (HTTP {status}).", "Try again later."
+        message, hint = f"The language model is not available (HTTP {status}).", "Try again later."
         return LanguageModelError(message, kind=Kind.BUSY, hint=hint)
     if status >= 400:
-        message = f"The language model refused the request (HTTP {status})."
+        message = f"The language model rejected the request (HTTP {status})."
         return LanguageModelError(message, kind=Kind.INVALID, hint="Check LLM_MODEL.")
-    return _unexpected(f"The language model did not answer properly (HTTP {status}).")
+    return _unexpected(f"The language model returned an unexpected response (HTTP {status}).")
 
 
 def _unexpected(message: str) -> LanguageModelError:
@@ -119,15 +119,15 @@ def _no_answer(exc: httpx.HTTPError, seconds: float) -> LanguageModelError:
     if isinstance(exc, httpx.ProxyError):
         return _refused_by_proxy(str(exc)[:3])
     if isinstance(exc, httpx.TimeoutException):
-        message = f"The language model did not answer within {seconds:g} seconds."
+        message = f"The language model did not respond within {seconds:g} seconds."
         return LanguageModelError(message, kind=Kind.NETWORK, hint="Try again later.")
     if "CERTIFICATE" in str(exc).upper():
-        message = "The certificate of the language model could not be verified."
+        message = "The language model's certificate could not be verified."
         return LanguageModelError(message, kind=Kind.NETWORK, hint="Check LLM_BASE_URL.")
     if isinstance(exc, httpx.ConnectError):
-        message = "The language model could not be reached."
+        message = "Cannot reach the language model."
         return LanguageModelError(message, kind=Kind.NETWORK, hint="Check LLM_BASE_URL.")
-    message = "The connection to the language model broke."
+    message = "The connection to the language model was lost."
     return LanguageModelError(message, kind=Kind.NETWORK, hint="Try again.")
 
 

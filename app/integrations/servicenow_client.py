@@ -327,7 +327,7 @@ def _reading(fields: Iterable[str]) -> dict[str, str]:
 
 def _checked(sys_id: str) -> str:
     if not SYS_ID.fullmatch(sys_id):
-        raise ServiceNowRejected("This is not a sys_id.", kind=Kind.INVALID)
+        raise ServiceNowRejected("The sys_id is not valid.", kind=Kind.INVALID)
     return sys_id
 
 

@@ -207,7 +207,7 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class PushStatus:
-    """Where a ticket's push stands. `created`: this very call made the incident."""
+    """Sync status of a ticket. `created` is true if this call created the incident."""
 
     ticket: MaskedTicket
     state: PushState

@@ -41,7 +41,7 @@ class ChoicesForm(BaseModel):
 
 
 class ChoicesIn(BaseModel):
-    """`seen` is the mark of the conflicts that were read; without it the latest are meant."""
+    """`seen` identifies the conflicts you read. Without it, the latest are used."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -53,7 +53,7 @@ class ChoicesIn(BaseModel):
 
 
 class SideOut(BaseModel):
-    """`by` is an address here and a user name there; empty when it is not known."""
+    """`by` is an e-mail for the ticket and a user name for ServiceNow. Empty if unknown."""
 
     value: str | None
     shown: str
@@ -67,7 +67,7 @@ class SideOut(BaseModel):
 
 
 class ConflictOut(BaseModel):
-    """One field; `readable` is false where theirs has no meaning here and cannot be taken.
+    """One field in conflict. `readable` is false if the ServiceNow value is not mapped.
 
     `overwritten`: theirs was changed while ours was being sent, so that ServiceNow has ours now.
     """

@@ -17,7 +17,7 @@ OF_THE_STORED = ("mode", "created_at", *SETTLED)
 
 
 class NeighbourOut(BaseModel):
-    """A labelled ticket that resembles this one; `match` is 0 to 1."""
+    """A similar ticket with a confirmed category. `match` is 0 to 1."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -28,7 +28,7 @@ class NeighbourOut(BaseModel):
 
 
 class RecordOut(BaseModel):
-    """Of predictions with about this confidence, how many were right on this desk."""
+    """Number of correct predictions with about this confidence."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -37,7 +37,7 @@ class RecordOut(BaseModel):
 
 
 class PredictionOut(BaseModel):
-    """What was said of one field. `value` is the best guess, filled in only when `sure`.
+    """Prediction for one field. `value` is the best guess. It is set only if `sure` is true.
 
     `verdict` is null while nobody has decided; `settled_*` tell who decided what.
     """
@@ -83,7 +83,7 @@ class PredictionOut(BaseModel):
 
 
 class TicketDetailOut(TicketOut):
-    """A ticket with its predictions, and what it and its incident changed both.
+    """A ticket with its predictions and conflicts.
 
     `reasons_pending`: the predictions were made in a batch and stand; their words and neighbours
     are still being prepared. Ask again in a moment.

@@ -52,13 +52,13 @@ class PullForm(BaseModel):
         try:
             return date.fromisoformat(str(typed)) if typed else None
         except ValueError:
-            raise ValueError("Write a day such as 2026-01-31") from None
+            raise ValueError("Enter a date such as 2026-01-31") from None
 
     @field_validator("limit", mode="before")
     @classmethod
     def _number(cls, typed: object) -> object:
         if not str(typed).strip().isdecimal():
-            raise ValueError("Write a whole number, such as 1000")
+            raise ValueError("Enter a whole number, such as 1000")
         return typed
 
     def wanted(self) -> dict[str, Any]:
@@ -76,7 +76,9 @@ class PullForm(BaseModel):
 
 
 class RunOut(BaseModel):
-    """One pull. `reasons` counts why rows were skipped or failed, `hidden` what access rules hid.
+    """An import run.
+
+    `reasons` counts why rows were skipped or failed, `hidden` the rows hidden by access rules.
 
     A run that waits for the instance is `running` and has `waiting_until`.
     """
@@ -127,7 +129,7 @@ class RunOut(BaseModel):
 
 
 class UndoOut(BaseModel):
-    """How many tickets of an import went, and how many were kept and why."""
+    """Number of deleted tickets, and of tickets not deleted with the reason."""
 
     run_id: int
     removed: int

@@ -18,7 +18,7 @@ class DiscardIn(BaseModel):
 
 
 class OutboxItemOut(BaseModel):
-    """One push. `next_try_at` is null for one that waits for a person or is over."""
+    """An outbox item. `next_try_at` is null for blocked and finished items."""
 
     id: int
     ticket_id: int
@@ -54,7 +54,7 @@ class OutboxItemOut(BaseModel):
 
 
 class OutboxOut(BaseModel):
-    """One page of the outbox; `paused` and `read_only` say why nothing is sent."""
+    """One page of the outbox. `paused` and `read_only` tell why nothing is sent."""
 
     items: list[OutboxItemOut]
     total: int

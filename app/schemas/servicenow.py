@@ -22,7 +22,7 @@ class CheckOut(BaseModel):
 
 
 class PauseOut(BaseModel):
-    """Pushes wait since then; who wanted it and why."""
+    """Who paused sending, when and why."""
 
     since: datetime
     by: str
@@ -34,7 +34,7 @@ class PauseOut(BaseModel):
 
 
 class RestOut(BaseModel):
-    """After five failures of one kind nothing is sent until then."""
+    """The open circuit breaker: nothing is sent until `until` after five errors of one kind."""
 
     since: datetime
     until: datetime
@@ -64,7 +64,7 @@ class RestoreOut(BaseModel):
 
 
 class HealthOut(BaseModel):
-    """How the connection stands. No secret, ever."""
+    """Connection status. Contains no secrets."""
 
     configured: bool
     connected: bool
@@ -155,7 +155,7 @@ def _incident(row: IncidentRow) -> dict[str, Any]:
 
 
 class IncidentsOut(BaseModel):
-    """`count` are the rows here, `total` what the instance says matches."""
+    """`count` is the number of rows returned, `total` the number that match in ServiceNow."""
 
     incidents: list[IncidentOut]
     count: int
@@ -194,14 +194,14 @@ class IncidentDetailsOut(IncidentOut):
 
 
 class DuplicateOut(BaseModel):
-    """A second incident of the ticket, made by a lost answer."""
+    """A duplicate incident, created after a lost response."""
 
     sys_id: str
     number: str
 
 
 class PushOut(BaseModel):
-    """Where a ticket's push stands. `created`: this very call made the incident."""
+    """Sync status of a ticket. `created` is true if this call created the incident."""
 
     ticket_id: int
     state: Literal["none", "linked", "owed", "held", "unconfirmed", "blocked"]

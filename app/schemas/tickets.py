@@ -22,11 +22,11 @@ LONGEST_ID = len(str(HIGHEST_ID))
 def storable(text: str) -> str:
     """Text that a database can keep. Raises ValueError for NUL or half a surrogate pair."""
     if "\x00" in text:
-        raise ValueError("may not hold a NUL character")
+        raise ValueError("cannot contain a NUL character")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError("holds half of a character") from None
+        raise ValueError("contains an incomplete character") from None
     return text
 
 
@@ -63,7 +63,10 @@ def id_in(text: str) -> int | None:
 
 
 class Problem(BaseModel):
-    """RFC 9457, with a stable `code`; `errors` has a sentence per field, `hint` what to do."""
+    """Problem details (RFC 9457) with a stable `code`.
+
+    `errors` has a message per field, `hint` the next step.
+    """
 
     type: str
     title: str
@@ -83,14 +86,14 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
     }
     for status, words in {
-        401: "No session and no valid API token",
-        403: "The role may not",
-        404: "There is no such thing, or it may not be seen",
-        409: "It does not go with how things stand",
+        401: "Not logged in, or no valid API token",
+        403: "Your role does not allow this",
+        404: "Not found, or not visible to you",
+        409: "Conflicts with the current state",
         413: "Too large",
-        422: "The input cannot be used",
+        422: "The input is not valid",
         502: "ServiceNow cannot be used",
-        503: "Not available now; Retry-After says when, if it is known",
+        503: "Temporarily unavailable. See Retry-After if present.",
     }.items()
 }
 
@@ -108,7 +111,7 @@ class TicketIn(BaseModel):
 
 
 class TicketChange(BaseModel):
-    """What shall be changed; a field that is left out stays, null empties it.
+    """Fields to change. Omitted fields stay as they are; null clears a field.
 
     Impact and urgency (1 high to 3 low) decide the priority by the desk's matrix.
     `assignment_group` is the sys_id or the name of one of the instance's groups.
@@ -134,7 +137,7 @@ class TicketChange(BaseModel):
 
 
 class NoteIn(BaseModel):
-    """A note. `internal` is true for agents unless said otherwise; `send` is the tick."""
+    """A note. `internal` defaults to true for agents. `send` also sends it to ServiceNow."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -199,7 +202,7 @@ class TicketsOut(BaseModel):
 
 
 class NoteOut(BaseModel):
-    """A note as it is shown: secrets in `body` are hidden, and `secrets_hidden` says so."""
+    """A note. Secrets in `body` are hidden; `secrets_hidden` is then true."""
 
     id: int
     ticket_id: int
@@ -225,7 +228,7 @@ class NoteOut(BaseModel):
 
 
 class TicketQuery(BaseModel):
-    """How a list of tickets is narrowed; `cursor` is what the last answer gave.
+    """Ticket filters. `cursor` is `next_cursor` of the previous response.
 
     `conflict` leaves those that somebody changed here and in ServiceNow.
     """

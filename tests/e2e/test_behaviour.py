@@ -105,7 +105,7 @@ def test_a_failure_is_said_in_words_and_nothing_is_lost(
     visitor.go("/servicenow")
     instance.faults.hibernate()
     visitor.press("Fetch latest incidents")
-    visitor.page.get_by_role("alert").get_by_text("asleep").wait_for()
+    visitor.page.get_by_role("alert").get_by_text("hibernating").wait_for()
     assert visitor.page.locator("#incident-table").count() == 1
     visitor.page.get_by_role("button", name="Dismiss").click()
     assert visitor.page.locator("#notices .notice").count() == 0

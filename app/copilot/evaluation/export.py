@@ -36,22 +36,20 @@ class Export:
 def read_export(path: Path, *, text: Sequence[str], label: str) -> Export:
     """Read a file, gzipped or not. Raises Invalid with what is wrong with it."""
     if not text or label in text:
-        raise Invalid("Name at least one column of text, and another one for the label.")
+        raise Invalid("Specify at least one text column and a different label column.")
     try:
         with _opened(path) as lines:
             return _read(lines, path.name, text=text, label=label)
     except FileNotFoundError as exc:
-        raise Invalid(f"There is no file {path}.") from exc
+        raise Invalid(f"{path} was not found.") from exc
     except (gzip.BadGzipFile, EOFError, zlib.error) as exc:
-        raise Invalid(f"{path.name} is damaged: it cannot be unpacked to its end.") from exc
+        raise Invalid(f"{path.name} is damaged and cannot be unpacked.") from exc
     except OSError as exc:
         raise Invalid(f"{path} cannot be read: {exc.strerror or exc}.") from exc
     except UnicodeDecodeError as exc:
         raise Invalid(f"{path.name} is not UTF-8 text. Save it as CSV in UTF-8.") from exc
     except csv.Error as exc:
-        raise Invalid(
-            f"{path.name} is not CSV that can be read: {exc}. Is a closing quote missing?"
-        ) from exc
+        raise Invalid(f"{path.name} is not valid CSV: {exc}. Check for a missing quote.") from exc
 
 
 @contextmanager
@@ -59,7 +57,7 @@ def _opened(path: Path) -> Iterator[TextIO]:
     with path.open("rb") as raw:
         start = raw.read(2)
     if start == ZIP:
-        raise Invalid(f"{path.name} is a workbook or an archive. Export it as CSV.")
+        raise Invalid(f"{path.name} is a spreadsheet or archive. Export it as CSV.")
     encoding = "utf-16" if start in UTF_16 else "utf-8-sig"
     opener = gzip.open if start == GZIP else open
     with opener(path, "rt", encoding=encoding, newline="") as lines:

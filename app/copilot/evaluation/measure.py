@@ -85,7 +85,7 @@ def evaluate(export: Export, *, learning_curve: bool, say: Say) -> Evaluation:
     known, asked = _split(examples)
     say(f"Training on {len(known):,} texts of {len(_names(known))} categories ...")
     model = train(known)
-    say(f"Trained in {model.figures.seconds:.1f} s. Asking about {len(asked):,} others ...")
+    say(f"Trained in {model.figures.seconds:.1f} s. Testing on {len(asked):,} rows ...")
     truth, classes = np.array([one.label for one in asked]), np.array(model.classes)
     shares = model.shares([one.text for one in asked])
     sure = shares.max(axis=1) >= model.figures.threshold
@@ -125,7 +125,7 @@ def _check(export: Export, examples: Sequence[LabelledText]) -> None:
     common = [name for name, count in counts.items() if count >= LEAST_OF_A_CLASS]
     if len(examples) < LEAST_ROWS or len(common) < 2:
         raise Invalid(
-            f"There are too few rows: {len(examples):,} different texts. {LEAST_ROWS} are needed, "
+            f"Not enough rows: {len(examples):,} different texts. {LEAST_ROWS} are needed, "
             f"and two categories with {LEAST_OF_A_CLASS} each."
         )
 
@@ -176,7 +176,7 @@ def _named_in_the_text(examples: Sequence[LabelledText]) -> tuple[str, ...]:
     holding = sum(one.label.lower() in one.text.lower() for one in examples)
     if holding < 0.95 * len(examples):
         return ()
-    return (f"{holding:,} of {len(examples):,} texts hold the name of their own category",)
+    return (f"{holding:,} of {len(examples):,} texts contain the name of their category",)
 
 
 def _explained_ms(model: CategoryModel, asked: Sequence[LabelledText]) -> float:

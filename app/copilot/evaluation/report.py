@@ -5,19 +5,20 @@ from dataclasses import asdict
 
 from app.copilot.evaluation.measure import Evaluation
 
+LEAKS = "Possible data leaks: these values follow from another column, not from the text."
+
 
 def as_json(found: Evaluation) -> str:
     return json.dumps(asdict(found), indent=2, ensure_ascii=False)
 
 
 def as_text(found: Evaluation) -> str:
-    """The figures with what they mean, each share with its count."""
+    """The metrics with what they mean, each share with its count."""
     parts = [_data(found), _quality(found), _per_class(found)]
     if found.curve:
         parts.append(_curve(found))
     if found.leaks:
-        parts.append("\n".join(["Leaks: what is learned of these is not the text.",
-                                *(f"  - {leak}" for leak in found.leaks)]))  # fmt: skip
+        parts.append("\n".join([LEAKS, *(f"  - {leak}" for leak in found.leaks)]))
     return "\n\n".join(parts)
 
 
@@ -33,25 +34,25 @@ def _data(found: Evaluation) -> str:
     ]
     if found.too_rare:
         rare = ", ".join(found.too_rare[:10])
-        lines.append(f"Too rare to be measured: {rare}")
+        lines.append(f"Not enough rows to measure: {rare}")
     return "\n".join(lines)
 
 
 def _quality(found: Evaluation) -> str:
     quality = found.quality
-    right = "" if found.filled_in_right is None else f", {found.filled_in_right:.1%} of them right"
+    right = "" if found.filled_in_right is None else f", {found.filled_in_right:.1%} correct"
     return "\n".join(
         [
             f"Majority baseline       {quality.majority:>9.3f}",
             f"Accuracy                {quality.accuracy:>9.3f}",
             f"Macro-F1                {quality.macro_f1:>9.3f}",
-            f"Among the first three   {quality.top3:>9.3f}",
+            f"Top-3 accuracy          {quality.top3:>9.3f}",
             f"Calibration error       {quality.calibration_error:>9.3f}",
-            f"Coverage at 90 % right  {quality.coverage_90:>9.3f}",
-            f"Coverage at 95 % right  {quality.coverage_95:>9.3f}",
+            f"Coverage at 90%         {quality.coverage_90:>9.3f}",
+            f"Coverage at 95%         {quality.coverage_95:>9.3f}",
             f"Filled in (from {found.threshold:.2f} on){found.filled_in:>10.3f}{right}",
             f"Training                {found.training_seconds:>9.1f} s",
-            f"A prediction, explained {found.explained_ms:>9.1f} ms (median)",
+            f"Time per prediction     {found.explained_ms:>9.1f} ms (median)",
             f"All of it               {found.seconds:>9.1f} s",
         ]
     )

@@ -56,7 +56,7 @@ def transport_failure(exc: httpx.HTTPError, *, write: bool) -> ServiceNowError:
     )
     message, hint = _broken(exc)
     if write and not isinstance(exc, never_sent):
-        message += " It is not known whether the change arrived; it is being checked."
+        message += " The change may have arrived. Checking the result."
         return AnswerLost(message, kind=Kind.UNCONFIRMED, hint=hint, details=details)
     if isinstance(exc, AnswerTooLong):
         return AnswerTooLarge(message, kind=Kind.UNEXPECTED, hint=hint, details=details)
@@ -73,35 +73,35 @@ def _broken(exc: httpx.HTTPError) -> tuple[str, str]:
         return _refused_by_proxy(exc)
     if "CERTIFICATE" in str(exc).upper():
         return (
-            "The certificate of ServiceNow could not be verified.",
-            "Check SN_INSTANCE_URL; for a private authority set SN_CA_FILE.",
+            "ServiceNow's certificate could not be verified.",
+            "Check SN_INSTANCE_URL. For a private certificate authority, set SN_CA_FILE.",
         )
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return (
-            "No secure connection to ServiceNow could be made (TLS).",
-            "Check that SN_INSTANCE_URL speaks https, and a proxy in between.",
+            "A secure connection to ServiceNow could not be made (TLS).",
+            "Check that SN_INSTANCE_URL uses HTTPS. Check any proxy.",
         )
     if isinstance(exc, httpx.TimeoutException):
         return (
-            "ServiceNow did not answer in time.",
-            "The instance may be slow; raise SN_TIMEOUT_SECONDS if it always is.",
+            "ServiceNow did not respond in time.",
+            "Try again. If it is always slow, increase SN_TIMEOUT_SECONDS.",
         )
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return (
-            "The name of the ServiceNow instance could not be found (DNS).",
-            "Check the spelling of SN_INSTANCE_URL and this machine's name server.",
+            "The ServiceNow host name was not found (DNS).",
+            "Check the spelling of SN_INSTANCE_URL and this server's DNS settings.",
         )
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return (
             "ServiceNow refused the connection.",
-            "Check host and port of SN_INSTANCE_URL; a firewall may stand in between.",
+            "Check the host and port in SN_INSTANCE_URL, and any firewall.",
         )
     if isinstance(exc, httpx.ConnectError):
         return (
-            "ServiceNow could not be reached.",
-            "Check SN_INSTANCE_URL, the network and a proxy in between.",
+            "Cannot reach ServiceNow.",
+            "Check SN_INSTANCE_URL, the network and any proxy.",
         )
-    return "The connection to ServiceNow broke.", TRY_AGAIN
+    return "The connection to ServiceNow was lost.", TRY_AGAIN
 
 
 def _refused_by_proxy(exc: httpx.ProxyError) -> tuple[str, str]:
@@ -119,7 +119,7 @@ def _refused_by_proxy(exc: httpx.ProxyError) -> tuple[str, str]:
             "The proxy must allow CONNECT to the instance; or list its host in NO_PROXY.",
         )
     return (
-        "The proxy on the way to ServiceNow could not be reached.",
+        "Cannot reach the proxy for ServiceNow.",
         "Check HTTPS_PROXY; list the instance's host in NO_PROXY if no proxy is needed.",
     )
 
@@ -188,9 +188,9 @@ def _clean(values: Iterable[Any]) -> bool:
 
 def unreadable() -> ServiceNowRejected:
     return ServiceNowRejected(
-        "ServiceNow's answer could not be read.",
+        "ServiceNow's response could not be read.",
         kind=Kind.UNEXPECTED,
-        hint="Check SN_INSTANCE_URL and what stands before the instance.",
+        hint="Check SN_INSTANCE_URL and any proxy in front of the instance.",
     )
 
 
@@ -214,7 +214,7 @@ def _failure(response: httpx.Response, body: dict[str, Any]) -> ServiceNowError:
     write = response.request.method in WRITES
     if status == 401:
         return ServiceNowUnavailable(
-            "ServiceNow refused the sign-in.",
+            "ServiceNow rejected the sign-in (401).",
             kind=Kind.AUTH,
             hint="Check the user name and password or the OAuth client. The account may be "
             "locked, or basic authentication switched off: OAuth is the preferred way.",
@@ -222,7 +222,7 @@ def _failure(response: httpx.Response, body: dict[str, Any]) -> ServiceNowError:
         )
     if status == 429:
         return ServiceNowUnavailable(
-            "ServiceNow limits the number of requests."
+            "The ServiceNow rate limit is reached."
             if "X-RateLimit-Rule" in response.headers or wait
             else "ServiceNow is busy (HTTP 429).",
             kind=Kind.RATE,
@@ -236,7 +236,7 @@ def _failure(response: httpx.Response, body: dict[str, Any]) -> ServiceNowError:
     if CANCELLED in response.text and not write:
         return TooSlow(message, kind=kind, hint=hint, details=details)
     if write:
-        message += " It is not known whether the change arrived; it is being checked."
+        message += " The change may have arrived. Checking the result."
         kind = kind if kind is Kind.HIBERNATING else Kind.UNCONFIRMED
         return AnswerLost(message, kind=kind, hint=hint, retry_after=wait, details=details)
     return ServiceNowUnavailable(message, kind=kind, hint=hint, retry_after=wait, details=details)
@@ -248,8 +248,8 @@ def _trouble(response: httpx.Response, body: dict[str, Any]) -> tuple[Kind, str,
     if any(mark in response.text for mark in HIBERNATING):
         return (
             Kind.HIBERNATING,
-            "The ServiceNow instance is asleep.",
-            "Wake it on the developer site; that takes a few minutes.",
+            "The ServiceNow instance is hibernating.",
+            "Wake it on the ServiceNow developer site. This takes a few minutes.",
         )
     if "currently offline" in response.text:
         return Kind.BUSY, "The ServiceNow instance is offline.", TRY_AGAIN
@@ -258,49 +258,47 @@ def _trouble(response: httpx.Response, body: dict[str, Any]) -> tuple[Kind, str,
     if 300 <= status < 400:
         return (
             Kind.UNEXPECTED,
-            "Something before ServiceNow redirects to another page.",
-            "Check SN_INSTANCE_URL; a single sign-on or proxy may stand before the API.",
+            "ServiceNow redirected the request to another page.",
+            "Check SN_INSTANCE_URL. Single sign-on or a proxy may block the API.",
         )
     if status == 202:
-        return Kind.BUSY, "ServiceNow took the request but sent no answer.", TRY_AGAIN
+        return Kind.BUSY, "ServiceNow accepted the request but sent no response.", TRY_AGAIN
     if "error" in body or CANCELLED in response.text:
-        return Kind.BUSY, "ServiceNow cancelled the request: it took too long.", TRY_AGAIN
+        return Kind.BUSY, "ServiceNow canceled the request because it took too long.", TRY_AGAIN
     if "json" in response.headers.get("Content-Type", ""):
         return Kind.BUSY, "ServiceNow's answer is incomplete or cannot be read.", TRY_AGAIN
     return (
         Kind.UNEXPECTED,
-        "Something before ServiceNow answered with a web page.",
-        "Check SN_INSTANCE_URL; a single sign-on, proxy or maintenance page may stand before it.",
+        "A web page was returned instead of ServiceNow data.",
+        "Check SN_INSTANCE_URL. Single sign-on, a proxy or a maintenance page may block the API.",
     )
 
 
 def _rejection(status: int, body: dict[str, Any], details: dict[str, str]) -> ServiceNowError:
     message, detail = _said(body)
     kind = {403: Kind.PERMISSION, 404: Kind.NOT_FOUND}.get(status, Kind.INVALID)
-    hint = "Give the integration account the right, or ask the instance's administrator."
+    hint = "Ask a ServiceNow administrator to grant the permission."
     if status == 404:
-        sentence = "ServiceNow has no such record, or the integration account may not see it."
+        sentence = "The record was not found, or the integration account cannot see it."
     elif found := MANDATORY.search(detail):
-        kind, hint = Kind.INVALID, "Fill these fields, then press Retry now."
-        sentence = f"ServiceNow wants these fields: {_short(found[1])}."
+        kind, hint = Kind.INVALID, "Fill in these fields, then press Retry now."
+        sentence = f"ServiceNow requires these fields: {_short(found[1])}."
     elif found := BUSINESS_RULE.search(detail):
-        sentence = f"The business rule “{_short(found[1])}” of the instance stopped this."
-        hint = "Ask the instance's administrator what the rule wants."
+        sentence = f"The business rule “{_short(found[1])}” rejected this change."
+        hint = "Ask a ServiceNow administrator what the rule requires."
     elif "access scope" in message + detail:
-        sentence = "The OAuth token may not use the Table API."
+        sentence = "The OAuth token cannot use the Table API."
         hint = "Add the REST API auth scope to the OAuth client."
     elif status == 403 and "ACL" in detail:
-        sentence = "The integration account may not do this in ServiceNow (access rule)."
+        sentence = "The integration account does not have permission in ServiceNow (access rule)."
     elif status == 403 and "Insufficient rights" in message:
-        sentence = "The query uses a field that is unknown or that the account may not read."
+        sentence = "The query uses an unknown field, or one that the account cannot read."
     elif status == 403:
-        sentence = f"ServiceNow does not allow this: {_short(detail or message) or 'HTTP 403'}"
+        sentence = f"ServiceNow denied the request: {_short(detail or message) or 'HTTP 403'}"
     else:
         said = _short(message or detail)
-        sentence = (
-            f"ServiceNow cannot use this request (HTTP {status}{': ' + said if said else ''})."
-        )
-        hint = "Check the query or the values that were sent."
+        sentence = f"ServiceNow rejected the request (HTTP {status}{': ' + said if said else ''})."
+        hint = "Check the query or the values."
     return ServiceNowRejected(sentence, kind=kind, hint=hint, details=details)
 
 

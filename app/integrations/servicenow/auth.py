@@ -94,7 +94,7 @@ class OAuth(httpx.Auth):
             return waiting.result(_left(request))
         except TimeoutError:
             raise ServiceNowUnavailable(
-                "ServiceNow's sign-in did not answer in time.", kind=Kind.NETWORK, hint=TRY_AGAIN
+                "ServiceNow's sign-in did not respond in time.", kind=Kind.NETWORK, hint=TRY_AGAIN
             ) from None
 
     def _ask(self, request: httpx.Request, waiting: "Future[str]") -> None:
@@ -172,29 +172,29 @@ def _refusal(answer: httpx.Response) -> ServiceNowUnavailable:
     details = {"path": "token", "status": str(answer.status_code)}
     if b"nstance" in answer.content and b"ibernat" in answer.content:
         return ServiceNowUnavailable(
-            "The ServiceNow instance is asleep.",
+            "The ServiceNow instance is hibernating.",
             kind=Kind.HIBERNATING,
-            hint="Wake it on the developer site; that takes a few minutes.",
+            hint="Wake it on the ServiceNow developer site. This takes a few minutes.",
             details=details,
         )
     if answer.status_code == 429 or answer.status_code >= 500:
         return ServiceNowUnavailable(
-            f"ServiceNow's sign-in is busy (HTTP {answer.status_code}).",
+            f"ServiceNow's sign-in service is busy (HTTP {answer.status_code}).",
             kind=Kind.BUSY,
             hint=TRY_AGAIN,
             details=details,
         )
     if answer.status_code in (400, 401, 403):
         return ServiceNowUnavailable(
-            "ServiceNow refused the OAuth sign-in.",
+            "ServiceNow rejected the OAuth sign-in.",
             kind=Kind.AUTH,
             hint="Check SN_CLIENT_ID, SN_CLIENT_SECRET and the user or refresh token; the reason "
             "is in the instance's own log.",
             details=details,
         )
     return ServiceNowUnavailable(
-        f"The OAuth sign-in was answered with something else (HTTP {answer.status_code}).",
+        f"The OAuth sign-in returned an unexpected response (HTTP {answer.status_code}).",
         kind=Kind.UNEXPECTED,
-        hint="Check SN_TOKEN_URL; a proxy or log-in page may stand before it.",
+        hint="Check SN_TOKEN_URL. A proxy or log-in page may block it.",
         details=details,
     )

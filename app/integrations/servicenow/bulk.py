@@ -168,9 +168,9 @@ def _last_sys_id(records: Sequence[Record], before: str) -> str:
     ids = [before, *(record["sys_id"] for record in records)]
     if not (_ascending(ids) or _ascending([one.casefold() for one in ids])):
         raise ServiceNowRejected(
-            "ServiceNow does not sort incidents by sys_id.",
+            "ServiceNow did not sort incidents by sys_id.",
             kind=Kind.UNEXPECTED,
-            hint="Check that the integration account may sort by this field.",
+            hint="Check that the integration account can sort by this field.",
         )
     return ids[-1]
 

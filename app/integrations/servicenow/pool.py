@@ -163,9 +163,9 @@ class ConnectionPool:
                 raise closing()
             if not free or self.left() <= 0:
                 raise HeldBack(
-                    "Too many calls to ServiceNow are under way.",
+                    "Too many ServiceNow requests are running.",
                     kind=Kind.BUSY,
-                    hint="The instance may be slow. Try again in a moment.",
+                    hint="Try again in a moment. The instance may be slow.",
                 )
             client = self._free.pop()
         try:

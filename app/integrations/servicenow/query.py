@@ -50,21 +50,21 @@ CONDITION = re.compile(
 def refused(what: str) -> ServiceNowRejected:
     """The error for a query that must not be sent."""
     return ServiceNowRejected(
-        f"This query cannot be used: {what}",
+        f"The query is not valid: {what}",
         kind=Kind.INVALID,
-        hint="Write conditions such as state=1^priority<=2, joined by ^, ^OR or ^NQ.",
+        hint="Use conditions such as state=1^priority<=2. Join them with ^, ^OR or ^NQ.",
     )
 
 
 def _field(name: str) -> str:
     if not FIELD.fullmatch(name):
-        raise refused(f"“{name[:40]}” is not a field name.")
+        raise refused(f"“{name[:40]}” is not a valid field name.")
     return name
 
 
 def _value(value: str) -> str:
     if not value.isprintable():
-        raise refused("a value holds a control character or a line break.")
+        raise refused("a value contains a control character or a line break.")
     if SCRIPT.search(value):
         raise refused("a value may not hold javascript:.")
     return value.replace("^", "^^")
@@ -106,7 +106,7 @@ class Query:
         """`field` is one of the values; a comma inside one cannot be escaped and is refused."""
         wanted = tuple(values)
         if any("," in value for value in wanted):
-            raise refused("a value in a list may not hold a comma.")
+            raise refused("a value in a list cannot contain a comma.")
         return self._and(f"{_field(field)}IN{','.join(_value(value) for value in wanted)}")
 
     @property
@@ -134,7 +134,7 @@ class Query:
         if not text:
             return cls()
         if not text.isprintable():
-            raise refused("it holds a control character or a line break.")
+            raise refused("it contains a control character or a line break.")
         groups: list[list[str]] = [[]]
         for term in _terms(text):
             if term == "EQ":
@@ -143,7 +143,7 @@ class Query:
                 groups.append([_condition(term[2:])])
             elif term.startswith("OR") and not term.startswith("ORDERBY"):
                 if not groups[-1]:
-                    raise refused("^OR has nothing before it.")
+                    raise refused("^OR needs a condition before it.")
                 groups[-1].append(f"OR{_condition(term[2:])}")
             else:
                 groups[-1].append(_condition(term))
@@ -169,10 +169,10 @@ def _terms(text: str) -> list[str]:
 
 def _condition(term: str) -> str:
     if term.startswith("ORDERBY"):
-        raise refused("it may not hold an order; the latest come first.")
+        raise refused("it cannot contain ORDERBY. The newest incidents always come first.")
     found = CONDITION.fullmatch(term)
     if not found:
-        raise refused(f"“{term[:60]}” is not a condition.")
+        raise refused(f"“{term[:60]}” is not a valid condition.")
     value = found["value"].replace("^^", "^")
     _value(value)
     return term

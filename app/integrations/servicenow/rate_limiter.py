@@ -61,9 +61,10 @@ class RateLimiter:
             self._forget()
         elif until > now:
             raise HeldBack(
-                "ServiceNow limits the number of requests; what is left is kept for people.",
+                "The ServiceNow rate limit is nearly reached. The remaining requests are"
+                " reserved for users.",
                 kind=Kind.RATE,
-                hint="It goes on by itself when the instance allows more.",
+                hint="It continues automatically when the limit resets.",
                 retry_after=(until - now).total_seconds(),
             )
 

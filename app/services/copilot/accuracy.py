@@ -1,4 +1,4 @@
-"""How right triage is here: what it said against what people decided."""
+"""Triage accuracy: what it said against what people decided."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence

@@ -24,7 +24,7 @@ REFUSED = (
     "The stored model does not carry this installation's signature and was refused: the starter "
     "model is used. SECRET_KEY may have changed; train again."
 )
-UNREADABLE = "The stored model was made by another version of the app and cannot be read."
+UNREADABLE = "The stored model is from another app version. Train the model again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,9 @@ class ModelRegistry:
         with writing(self._database) as conn:
             found = trained_models.find(conn, model_id) if model_id else None
             if model_id and (found is None or found.state is not ModelState.DONE):
-                raise Conflict("This model is not kept any more.", hint="Choose one of the list.")
+                raise Conflict(
+                    "This model is no longer stored.", hint="Choose a model from the list."
+                )
             if self.active(conn) != model_id:
                 copilot_settings.add(conn, ACTIVE, model_id, by=by.email, now=self._now())
 

@@ -81,7 +81,7 @@ class CopilotSettings:
             if value not in tuple(Priority)
         }
         if wrong:
-            raise Invalid("The matrix was not saved.", fields=wrong)
+            raise Invalid("The matrix was not saved. Check these fields:", fields=wrong)
         with writing(self._engine) as conn:
             now, own = self.rules(conn).cells, basis.own(wanted)
             if contested := basis.contested(own, now):

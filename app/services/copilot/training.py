@@ -34,7 +34,7 @@ LONGEST = timedelta(minutes=15)
 LOOK_SECONDS = 0.2
 # What a child process needs of our environment; no secret is among it.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "SYSTEMROOT", "TMPDIR", "VIRTUAL_ENV")
-GONE = "The process that trained it ended before it was done. It will be tried again."
+GONE = "Training stopped early. It restarts automatically."
 
 
 class Training:
@@ -59,7 +59,7 @@ class Training:
         """Train soon. Raises Conflict while a training is asked for or runs."""
         with writing(self._engine) as conn:
             if not trained_models.ask(conn, by=by.email, now=self._now()):
-                raise Conflict("A training is already under way.")
+                raise Conflict("Training is already in progress.")
 
     def recover(self) -> None:
         """After a restart of the only process: nobody is training, whatever the rows say."""
@@ -83,7 +83,7 @@ class Training:
             raise
         except Exception:  # A training that fails harms nothing: the model in use stays.
             log.exception("training %s broke", wanted.id)
-            self._fail(wanted, "Something broke on our side while training. The log tells more.")
+            self._fail(wanted, "An unexpected error stopped the training. See the log.")
         return True
 
     def _worth_it(self, conn: Connection, now: datetime) -> bool:
@@ -106,7 +106,7 @@ class Training:
                 with writing(self._engine) as conn:
                     trained_models.settle(conn, wanted.id, ModelState.QUEUED)
             elif told or not result.exists():
-                self._fail(wanted, told or "The training left no model behind.")
+                self._fail(wanted, told or "Training produced no model.")
             else:
                 content = result.read_bytes()
                 self._models.keep(wanted.id, content, figures=figures_of(content), own=own)
@@ -129,11 +129,12 @@ class Training:
             if child.poll() is None:
                 child.kill()
                 child.wait()
-                return f"It took longer than {LONGEST.total_seconds() / 60:.0f} minutes."
+                minutes = LONGEST.total_seconds() / 60
+                return f"Training took longer than {minutes:.0f} minutes and was stopped."
         if child.returncode == 0:
             return ""
         log.error("training ended with %s", child.returncode, extra={"fields": _kind(complaints)})
-        return f"The training process ended with status {child.returncode}. The log tells more."
+        return f"Training failed with exit status {child.returncode}. See the log."
 
     def _own(self, conn: Connection) -> Iterator[LabelledText]:
         for text, label in labels.categories(conn, CATEGORIES):

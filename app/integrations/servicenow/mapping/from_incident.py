@@ -48,7 +48,7 @@ STAMP_LENGTH = 19
 def parse_stamp(text: str) -> datetime:
     """`YYYY-MM-DD HH:MM:SS` in UTC, as raw values are. Raises ValueError."""
     if len(text) != STAMP_LENGTH or text[10] != " ":
-        raise ValueError(f"{text!r} is no time")
+        raise ValueError(f"{text!r} is not a valid date and time")
     return datetime.fromisoformat(f"{text}+00:00")
 
 
@@ -86,9 +86,9 @@ def incident_from_record(record: Record) -> Incident:
         )
     except (KeyError, ValueError) as exc:
         raise ServiceNowRejected(
-            f"ServiceNow sent an incident that cannot be read: {exc}",
+            f"An incident from ServiceNow could not be read: {exc}",
             kind=Kind.UNEXPECTED,
-            hint="Check that the integration account may read this field.",
+            hint="Check that the integration account can read this field.",
         ) from exc
 
 

@@ -92,7 +92,7 @@ class Lookups:
         caller, trouble = self.find_user(ticket.requester_email)
         if not caller:
             caller = self._context.defaults.caller
-            used = "The default caller is used." if caller else "The caller stays empty."
+            used = "Default caller is used." if caller else "The caller stays empty."
             notes.append(f"Caller: {trouble} {used}")
         assigned_to, trouble = self.find_user(ticket.assignee)
         if ticket.assignee and not assigned_to:
