@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from app.db.incidents import connection
-from app.models.servicenow import Pause, Rest, Restore
+from app.models.servicenow import KeptKeys, Pause, Rest, Restore
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class ConnectionState:
     rest: Rest | None = None
     restore: Restore | None = None
     pulling: bool = True
+    kept_keys: KeptKeys = KeptKeys()
 
 
 def read(conn: Connection, host: str, *, now: datetime) -> ConnectionState:
@@ -41,4 +42,5 @@ def read(conn: Connection, host: str, *, now: datetime) -> ConnectionState:
             row["creates_released_at"],
             row["creates_released_by"],
         )
-    return ConnectionState(pause, rest, restore, row["pulling"] is not False)
+    kept = KeptKeys(row["keeps_correlation_id"], row["keeps_sys_id"])
+    return ConnectionState(pause, rest, restore, row["pulling"] is not False, kept)

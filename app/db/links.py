@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select, update
 
 from app.db import create_keys, events, outbox
 from app.db.tables import installation, tickets
+from app.db.tickets import ticket_of_row
 from app.models.conflicts import SYNCED, Values
 from app.models.servicenow import OutboxItem, OutboxKind, OutboxState
 from app.models.tickets import NotePush, SyncStatus, Ticket, TicketEvent
@@ -59,17 +60,17 @@ def link(  # noqa: PLR0913 The columns of a link.
     seen: Values,
     group_name: str = "",
     now: datetime,
-) -> None:
+) -> Ticket:
     """Tie the ticket to its incident, whose group becomes the ticket's if that has none.
 
-    Raises IntegrityError when another ticket has it.
+    Returns the linked ticket. Raises IntegrityError when another ticket has the incident.
     """
     group = theirs.get("assignment_group")
     given = {}
     if group and not ours.get("assignment_group"):
         given = {"assignment_group": group, "assignment_group_name": group_name or None}
         ours = {**ours, "assignment_group": group}
-    conn.execute(
+    row = conn.execute(
         update(tickets)
         .where(tickets.c.id == ticket_id)
         .values(
@@ -84,7 +85,9 @@ def link(  # noqa: PLR0913 The columns of a link.
             sn_conflicts=None,
             sn_conflict_since=None,
         )
+        .returning(tickets)
     )
+    return ticket_of_row(row.mappings().one())
 
 
 def unlink(conn: Connection, ticket: Ticket, *, now: datetime) -> None:

@@ -45,11 +45,9 @@ def kept_keys(conn: Connection, host: str) -> KeptKeys:
 
 
 def store_kept_keys(conn: Connection, host: str, kept: KeptKeys) -> None:
-    """Remember it, if it is news."""
-    if kept != kept_keys(conn, host):
-        remember_connection(
-            conn, host, keeps_correlation_id=kept.correlation_id, keeps_sys_id=kept.sys_id
-        )
+    remember_connection(
+        conn, host, keeps_correlation_id=kept.correlation_id, keeps_sys_id=kept.sys_id
+    )
 
 
 def last_queued(conn: Connection) -> int:

@@ -130,19 +130,21 @@ class CreatePush:
         current = tickets.get(conn, item.ticket_id, for_update=True)
         if not outbox.finish(conn, item, now=now):
             return
-        self._link(conn, current, record, maps, found=found)
+        linked = self._link(conn, current, record, maps, found=found)
         suggestions.count_used(conn, item.ticket_id, None, way="description", now=now)
         said = _priority_there(record, attempt.ticket, maps)
         told = f"Incident {number} created in ServiceNow.{said}"
         events.add_event(conn, item.ticket_id, told, by=item.created_by, now=now)
-        restores.store_kept_keys(conn, self._context.host, keys_kept(record, item))
+        kept = keys_kept(record, item)
+        if kept != attempt.connection.kept_keys:
+            restores.store_kept_keys(conn, self._context.host, kept)
         for other in others:
             self._note_duplicate(conn, item, other, kept=number)
-        self._compare(conn, attempt, record)
+        self._compare(conn, attempt, linked, record)
 
     def _link(
         self, conn: DbConnection, ticket: Ticket, record: Record, maps: mapping.Maps, *, found: bool
-    ) -> None:
+    ) -> Ticket:
         theirs: Values = mapping.ticket_values(record, maps)
         # An incident that was looked up has the values of an earlier attempt.
         ours: Values = ticket.sn_agreed.get("sent") or links.values_of(ticket)
@@ -154,7 +156,7 @@ class CreatePush:
             names = mapping.agreed_at_first(ours, theirs, record)
             ours = {name: ours[name] for name in names}
             theirs = {name: theirs[name] for name in names if name in theirs}
-        links.link(
+        return links.link(
             conn,
             ticket.id,
             sys_id=record["sys_id"],
@@ -167,10 +169,11 @@ class CreatePush:
             now=self._context.now(),
         )
 
-    def _compare(self, conn: DbConnection, attempt: Attempt, record: Record) -> None:
+    def _compare(
+        self, conn: DbConnection, attempt: Attempt, ticket: Ticket, record: Record
+    ) -> None:
         """Merge what changed in ServiceNow, and queue what changed in the ticket."""
         context, item, maps = self._context, attempt.item, attempt.maps
-        ticket = tickets.get(conn, item.ticket_id)
         pulling = attempt.connection.pulling
         compared = reconcile(ticket, record, maps=maps, pulling=pulling, now=context.now())
         after = write(conn, ticket, compared, now=context.now())
