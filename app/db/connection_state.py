@@ -1,6 +1,6 @@
 """What decides about the pushes of a connection, read in one statement."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -20,7 +20,7 @@ class ConnectionState:
     rest: Rest | None = None
     restore: Restore | None = None
     pulling: bool = True
-    kept_keys: KeptKeys = KeptKeys()
+    kept_keys: KeptKeys = field(default_factory=KeptKeys)
 
 
 def read(conn: Connection, host: str, *, now: datetime) -> ConnectionState:
