@@ -1,4 +1,4 @@
-"""The accuracy page: what was said against what people decided, and "too few" under 30."""
+"""The accuracy page: what was said against what people decided, and "Not enough data" under 30."""
 
 from datetime import timedelta
 

@@ -202,5 +202,9 @@ class SettingChange:
         if kind == "mode":
             return f"{field.capitalize()} mode set to {self.value}"
         if kind == "model":
-            return f"Model set to {self.value}" if self.value else "Model set to the starter model"
+            return (
+                f"Model set to training {self.value}"
+                if self.value
+                else "Model set to the starter model"
+            )
         return "Priority matrix changed"
