@@ -23,7 +23,7 @@ def test_a_field_goes_into_the_shadow(either: Visitor, live_desk: Desk) -> None:
     either.sign_in("admin")
     either.go("/admin/copilot")
     either.page.locator("#modes").get_by_label("Shadow").first.check()
-    either.press("Switch category")
+    either.press("Save category mode")
     either.page.get_by_text("Category mode set to shadow").wait_for()
     either.go(f"/tickets/{ticket.id}")
     assert either.page.locator("#prediction-priority").count() == 1
