@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from app.errors import DatabaseAway
 from app.services.articles import ArticleService
@@ -19,16 +20,6 @@ LAST_SECONDS = 1.0
 # An import needs the processor itself, and then the search: so many seconds lie between two
 # batches of other work.
 BESIDE_OTHERS = 1.0
-
-
-def tick(servicenow: ServiceNowService, *, stopping: Callable[[], bool] = lambda: False) -> None:
-    """One look at everything that is due."""
-    servicenow.clock.look()
-    servicenow.delivery.deliver_due(stopping=stopping)
-    servicenow.imports.undo_due(stopping=stopping)
-    servicenow.imports.run_due(stopping=stopping)
-    servicenow.incoming.run_due(stopping=stopping)
-    servicenow.history.purge_due()
 
 
 class WakeUps:
@@ -50,6 +41,51 @@ class WakeUps:
         self.unread.set()
 
 
+Stopping = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one thread of the worker does at each look, and what wakes it early.
+
+    `look` asks its argument between two steps whether to stop, which is a heartbeat too. `at_start`
+    is done once, before the first look.
+    """
+
+    name: str
+    look: Callable[[Stopping], object]
+    wake_up: threading.Event
+    at_start: tuple[Callable[[], object], ...] = ()
+
+
+def servicenow_jobs(
+    servicenow: ServiceNowService, wake_ups: WakeUps, importing: threading.Event
+) -> tuple[Job, ...]:
+    """Push and pull. `importing` is set while an import runs."""
+
+    def push(stopping: Stopping) -> None:
+        servicenow.delivery.deliver_due(stopping=stopping)
+
+    def pull(stopping: Stopping) -> None:
+        servicenow.imports.undo_due(stopping=stopping)
+        importing.set()
+        try:
+            pulled = servicenow.imports.run_due(stopping=stopping)
+        finally:
+            importing.clear()
+        if pulled:
+            wake_ups.unread.set()
+            wake_ups.background.set()
+        servicenow.incoming.run_due(stopping=stopping)
+        servicenow.history.purge_due()
+
+    at_start = (servicenow.held_creates.check_at_start, servicenow.connection.try_again)
+    return (
+        Job("pushes", push, wake_ups.push, at_start),
+        Job("pulls", pull, wake_ups.imports),
+    )
+
+
 class Worker:
     """`start` and `stop` frame the life of the app; `seconds` is the pause between two looks."""
 
@@ -66,7 +102,7 @@ class Worker:
         seconds: float,
     ) -> None:
         self._servicenow = servicenow
-        self._learning = background
+        self._background = background
         self._similar = similar
         self._knowledge = knowledge
         self._health = health
@@ -76,14 +112,17 @@ class Worker:
         self._stop = threading.Event()
         self._importing = threading.Event()
         self._indexing = threading.Event()
-        self._threads = (
-            threading.Thread(target=self._push, name="pushes", daemon=True),
-            threading.Thread(target=self._pull, name="pulls", daemon=True),
-            threading.Thread(target=self._index, name="search", daemon=True),
-            threading.Thread(target=self._learn, name="learning", daemon=True),
-            threading.Thread(target=self._train, name="training", daemon=True),
+        jobs = (
+            *servicenow_jobs(servicenow, wake_ups, self._importing),
+            Job("search", self._index, wake_ups.unread),
+            Job("learning", self._learn, wake_ups.background),
+            Job("training", self._train, wake_ups.training),
         )
-        health.expect(thread.name for thread in self._threads)
+        self._threads = tuple(
+            threading.Thread(target=self._loop, args=(job,), name=job.name, daemon=True)
+            for job in jobs
+        )
+        health.expect(job.name for job in jobs)
 
     def start(self) -> None:
         self._servicenow.held_creates.begin()
@@ -105,48 +144,14 @@ class Worker:
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
 
-    def _push(self) -> None:
-        servicenow, stopping = self._servicenow, self._stopping("pushes")
-        at_start = [servicenow.held_creates.check_at_start, servicenow.connection.try_again]
-
-        def look() -> None:
-            # Inside the loop, which outlives a database that is away; each is done once.
-            while at_start:
-                at_start.pop(0)()
-            servicenow.delivery.deliver_due(stopping=stopping)
-
-        self._loop("pushes", look, self._wake_ups.push)
-
-    def _pull(self) -> None:
-        self._loop("pulls", self._pull_and_purge, self._wake_ups.imports)
-
-    def _pull_and_purge(self) -> None:
-        stopping = self._stopping("pulls")
-        self._servicenow.imports.undo_due(stopping=stopping)
-        self._importing.set()
+    def _index(self, stopping: Stopping) -> None:
+        self._indexing.set()
         try:
-            pulled = self._servicenow.imports.run_due(stopping=stopping)
+            self._knowledge.index_missing(
+                stopping=stopping, pause=lambda: self._let_pass(self._importing)
+            )
         finally:
-            self._importing.clear()
-        if pulled:
-            self._wake_ups.unread.set()
-            self._wake_ups.background.set()
-        self._servicenow.incoming.run_due(stopping=stopping)
-        self._servicenow.history.purge_due()
-
-    def _index(self) -> None:
-        stopping = self._stopping("search")
-
-        def look() -> None:
-            self._indexing.set()
-            try:
-                self._knowledge.index_missing(
-                    stopping=stopping, pause=lambda: self._let_pass(self._importing)
-                )
-            finally:
-                self._indexing.clear()
-
-        self._loop("search", look, self._wake_ups.unread)
+            self._indexing.clear()
 
     def _let_pass(self, *work: threading.Event) -> None:
         """Let requests go first, and the `work` of other jobs."""
@@ -154,24 +159,17 @@ class Worker:
         if any(one.is_set() for one in work):
             self._stop.wait(BESIDE_OTHERS)
 
-    def _learn(self) -> None:
-        def look() -> None:
-            self._similar.keep_fresh()
-            self._learning.keep_up(
-                stopping=self._stopping("learning"),
-                pause=lambda: self._let_pass(self._importing, self._indexing),
-            )
+    def _learn(self, stopping: Stopping) -> None:
+        self._similar.keep_fresh()
+        self._background.keep_up(
+            stopping=stopping, pause=lambda: self._let_pass(self._importing, self._indexing)
+        )
 
-        self._loop("learning", look, self._wake_ups.background)
+    def _train(self, stopping: Stopping) -> None:
+        if self._background.train(stopping=stopping):
+            self._wake_ups.background.set()
 
-    def _train(self) -> None:
-        def look() -> None:
-            if self._learning.train(stopping=self._stopping("training")):
-                self._wake_ups.background.set()
-
-        self._loop("training", look, self._wake_ups.training)
-
-    def _stopping(self, name: str) -> Callable[[], bool]:
+    def _stopping(self, name: str) -> Stopping:
         """What a long job asks between two steps: whether to stop. To ask is a sign of life."""
 
         def stopping() -> bool:
@@ -180,19 +178,21 @@ class Worker:
 
         return stopping
 
-    def _loop(self, name: str, look: Callable[[], object], wake_up: threading.Event) -> None:
-        away = False
-        while not self._stop.is_set():
-            self._health.beat(name)
+    def _loop(self, job: Job) -> None:
+        stopping, away, at_start = self._stopping(job.name), False, list(job.at_start)
+        while not stopping():
             try:
                 self._servicenow.clock.look()
-                look()
+                # Inside the loop, which outlives a database that is away.
+                while at_start:
+                    at_start.pop(0)()
+                job.look(stopping)
                 away = False
             except DatabaseAway as exc:
                 if not away:
-                    log.warning("worker %s waits: %s", name, exc.message)
+                    log.warning("worker %s waits: %s", job.name, exc.message)
                 away = True
             except Exception:  # The loop must outlive whatever breaks in it.
-                log.exception("worker %s stumbled", name)
-            wake_up.wait(self._seconds)
-            wake_up.clear()
+                log.exception("worker %s stumbled", job.name)
+            job.wake_up.wait(self._seconds)
+            job.wake_up.clear()

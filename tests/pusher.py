@@ -12,7 +12,7 @@ from app.errors import DatabaseAway
 from app.services.servicenow import ServiceNowService
 from app.settings import Settings
 from app.wiring import make_servicenow
-from app.worker import tick
+from tests.ticking import tick
 
 PAUSE = 0.05
 # Forked from a process that has imported everything: a start takes no time.

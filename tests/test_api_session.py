@@ -15,9 +15,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.simulator import Instance
-from app.worker import tick
 from tests.conftest import script
 from tests.desk import Desk
+from tests.ticking import tick
 
 RECORDED = Path(__file__).parent / "data" / "api_session.jsonl"
 # People read these; their words may change.

@@ -33,9 +33,9 @@ from app.services.servicenow import ServiceNowService
 from app.settings import Settings
 from app.simulator import Instance, RunningSimulator
 from app.simulator.bodies import BODIES
-from app.worker import tick
 from tests.conftest import Clock
 from tests.desk import Desk
+from tests.ticking import tick
 
 TOKEN = "/oauth_token.do"
 SMALL = 1.0

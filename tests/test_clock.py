@@ -20,9 +20,9 @@ from app.services.servicenow import ServiceNowService
 from app.settings import Settings
 from app.simulator import Instance
 from app.wiring import make_servicenow
-from app.worker import tick
 from tests.conftest import SAME_ORIGIN, Clock
 from tests.desk import Desk
+from tests.ticking import tick
 
 JUMPS = [timedelta(hours=1), timedelta(days=1), timedelta(days=400)]
 ENDINGS = ("_until", "due_at", "not_before", "claimed_at", "swept_at", "lease_until")

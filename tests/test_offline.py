@@ -15,11 +15,11 @@ from app.main import create_app
 from app.models.tickets import TicketStatus
 from app.settings import ServiceNowSettings, Settings
 from app.simulator import Instance
-from app.worker import tick
 from tests.conftest import HTMX, PASSWORD, SAME_ORIGIN, Clock, signed_in
 from tests.desk import Desk
 from tests.guard import Guard
 from tests.test_killed_process import ROOT, Process, free_port
+from tests.ticking import tick
 
 GUARD = Guard()
 sys.addaudithook(GUARD)

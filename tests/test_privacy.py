@@ -12,11 +12,11 @@ from app.models.accounts import Role
 from app.models.tickets import TicketStatus
 from app.simulator import Instance
 from app.web import ROOT
-from app.worker import tick
 from tests.conftest import HTMX, Clock, SignIn
 from tests.desk import Desk
 from tests.html import find, soup
 from tests.test_rights import ROUTES
+from tests.ticking import tick
 
 CANARY = "Kanarie-7731x"
 SECOND = "4711-99-Zz"

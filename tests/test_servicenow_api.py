@@ -7,9 +7,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.simulator import Instance
-from app.worker import tick
 from tests.conftest import Clock, script
 from tests.desk import Desk
+from tests.ticking import tick
 
 CREATE = "/api/sn/incidents/create-from-ticket/"
 

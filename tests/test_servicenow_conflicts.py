@@ -14,12 +14,12 @@ from app.models.accounts import Role
 from app.models.servicenow import PushState
 from app.models.tickets import EventKind
 from app.simulator import Instance
-from app.worker import tick
 from tests.both_sides import BETH, HARDWARE, BothSides
 from tests.conftest import HTMX, account
 from tests.desk import Desk
 from tests.html import find, soup
 from tests.test_servicenow_pages import press
+from tests.ticking import tick
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from fastapi.testclient import TestClient
 from app.models.tickets import Ticket
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
-from app.worker import tick
 from tests.conftest import HTMX, Clock
 from tests.desk import Desk
 from tests.html import soup
+from tests.ticking import tick
 
 
 @pytest.fixture

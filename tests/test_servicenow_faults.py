@@ -12,9 +12,9 @@ from app.models.tickets import TicketStatus
 from app.services.servicenow import ServiceNowService
 from app.settings import Settings
 from app.simulator import Instance
-from app.worker import tick
 from tests.conftest import Clock
 from tests.desk import Desk
+from tests.ticking import tick
 
 pytestmark = pytest.mark.slow
 LATE = 0.15

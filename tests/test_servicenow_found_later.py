@@ -5,10 +5,10 @@ import pytest
 from app.models.servicenow import PushState
 from app.models.tickets import TicketStatus
 from app.simulator import Instance
-from app.worker import tick
 from tests.both_sides import BETH, HARDWARE, NETWORK
 from tests.conftest import Clock
 from tests.desk import Desk
+from tests.ticking import tick
 from tests.world import a_world
 
 BY = "desk@example.com"

@@ -16,13 +16,13 @@ from app.models.servicenow_pages import HistoryEntry, HistoryFilter
 from app.models.tickets import TicketStatus
 from app.services.servicenow.sync_history import field_changes
 from app.simulator import Instance
-from app.worker import tick
 from tests.both_sides import BothSides
 from tests.conftest import HTMX, Clock
 from tests.desk import Desk
 from tests.html import soup
 from tests.test_servicenow_outbox import linked
 from tests.test_servicenow_pages import press
+from tests.ticking import tick
 
 HISTORY = "/servicenow/history"
 

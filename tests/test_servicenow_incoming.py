@@ -24,11 +24,11 @@ from app.services.servicenow.pull.change_poller import PAGE
 from app.settings import Settings
 from app.simulator import Instance
 from app.wiring import make_client
-from app.worker import tick
 from tests.both_sides import BETH, BothSides
 from tests.conftest import HTMX, Clock
 from tests.desk import Desk
 from tests.html import soup
+from tests.ticking import tick
 
 LONG_AGO = "2026-01-01 00:00:00"
 

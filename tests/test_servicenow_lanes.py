@@ -18,9 +18,9 @@ from app.models.tickets import TicketStatus
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
 from app.wiring import make_servicenow
-from app.worker import tick
 from tests.conftest import Clock
 from tests.desk import Desk
+from tests.ticking import tick
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from fastapi.testclient import TestClient
 
 from app.models.tickets import TicketStatus
 from app.simulator import Instance
-from app.worker import tick
 from tests.desk import Desk
 from tests.html import find, soup
 from tests.test_servicenow_outbox import linked
 from tests.test_servicenow_pages import press
+from tests.ticking import tick
 
 MAPPING = "/servicenow/mapping"
 

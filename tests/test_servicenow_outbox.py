@@ -6,11 +6,11 @@ from fastapi.testclient import TestClient
 
 from app.models.tickets import TicketStatus
 from app.simulator import Instance
-from app.worker import tick
 from tests.conftest import HTMX, Clock
 from tests.desk import Desk
 from tests.html import find, soup
 from tests.test_servicenow_pages import press
+from tests.ticking import tick
 
 OUTBOX = "/servicenow/outbox"
 

@@ -6,10 +6,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.models.servicenow import PushState
-from app.worker import tick
 from tests.both_sides import BETH, HARDWARE, BothSides
 from tests.conftest import Clock
 from tests.html import find, soup
+from tests.ticking import tick
 
 OURS: dict[str, dict[str, Any]] = {
     "subject": {"subject": "Ours"},

@@ -15,9 +15,9 @@ from app.services.servicenow import ServiceNowService
 from app.settings import Settings
 from app.simulator import Instance
 from app.wiring import make_client
-from app.worker import tick
 from tests.conftest import Clock
 from tests.desk import Desk
+from tests.ticking import tick
 
 HOUR = 3600
 

@@ -11,11 +11,11 @@ from app.copilot.engine import TriageEngine
 from app.main import create_app
 from app.settings import Settings
 from app.simulator import Instance
-from app.worker import tick
 from tests.both_sides import BETH
 from tests.conftest import HTMX, Clock, signed_in
 from tests.desk import Desk
 from tests.html import find, soup
+from tests.ticking import tick
 
 
 def press(browser: TestClient, path: str, **form: str) -> str:

@@ -16,9 +16,9 @@ from app.services.servicenow import ServiceNowService
 from app.settings import Settings
 from app.simulator import Instance
 from app.simulator.base import LEGACY_CLOSE_CODES
-from app.worker import tick
 from tests.conftest import Clock
 from tests.desk import Desk
+from tests.ticking import tick
 
 
 @pytest.fixture

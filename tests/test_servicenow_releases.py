@@ -17,10 +17,10 @@ from app.models.servicenow import OutboxState, PushState
 from app.models.tickets import TicketStatus
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
-from app.worker import tick
 from tests.conftest import Clock
 from tests.desk import Desk
 from tests.test_killed_process import eventually
+from tests.ticking import tick
 
 BY = "desk@example.com"
 

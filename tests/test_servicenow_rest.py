@@ -10,10 +10,10 @@ from app.models.servicenow import PushState
 from app.models.sync_runs import RunState
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
-from app.worker import tick
 from tests.conftest import HTMX, Clock
 from tests.desk import Desk
 from tests.html import soup
+from tests.ticking import tick
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from app.models.servicenow import PushState, Restore
 from app.models.servicenow_pages import HistoryFilter
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
-from app.worker import tick
 from tests.backups import put_rows_back, rows_of
 from tests.conftest import HTMX, Clock
 from tests.desk import Desk
 from tests.html import find, soup
+from tests.ticking import tick
 
 STATE_AND_NEXT = ("State", "Next attempt")
 BY = "desk@example.com"

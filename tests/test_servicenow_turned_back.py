@@ -14,9 +14,9 @@ from app.models.servicenow import PushState
 from app.models.sync_runs import RunState
 from app.services.servicenow.pull.apply_changes import ChangeApplier
 from app.simulator import Instance
-from app.worker import tick
 from tests.both_sides import BothSides
 from tests.conftest import Clock
+from tests.ticking import tick
 
 EARLIER = "went back to an earlier version in ServiceNow"
 ENDED = {

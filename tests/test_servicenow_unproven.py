@@ -10,10 +10,10 @@ from fastapi.testclient import TestClient
 from app.models.servicenow import PushState, PushStatus
 from app.services.servicenow import ServiceNowService
 from app.simulator import Instance
-from app.worker import tick
 from tests.conftest import HTMX, Clock
 from tests.desk import Desk
 from tests.html import find, soup
+from tests.ticking import tick
 
 BY = "desk@example.com"
 LATE = 0.15

@@ -10,9 +10,9 @@ from app.errors import Conflict
 from app.models.servicenow import PushState
 from app.models.tickets import TicketStatus
 from app.simulator.base import sys_id_of
-from app.worker import tick
 from tests.both_sides import BETH, HARDWARE, NETWORK, BothSides
 from tests.conftest import Clock
+from tests.ticking import tick
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from app.db.engine import reading
 from app.models.characters import plain
 from app.models.servicenow import PushState
 from app.simulator import Instance
-from app.worker import tick
 from tests.desk import Desk
+from tests.ticking import tick
 
 OUTLOOK = """<html><head><style>p.MsoNormal {margin:0} </style><title>no</title></head>
 <body lang=EN><!-- hidden --><p class="MsoNormal">The <b>printer</b> on floor&nbsp;2

@@ -11,11 +11,11 @@ from app.models.form_basis import Basis
 from app.models.tickets import TicketStatus
 from app.security import SESSION_COOKIE
 from app.simulator import Instance
-from app.worker import tick
 from tests.both_sides import BothSides
 from tests.conftest import SAME_ORIGIN, SignIn, account
 from tests.desk import CODE, NOTES, Desk
 from tests.html import Element, find, soup
+from tests.ticking import tick
 
 WROTE = "changed this {} while you were editing."
 

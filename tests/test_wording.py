@@ -13,12 +13,12 @@ from app.errors import STATUS_OF_KIND, Kind
 from app.models.servicenow import OutboxItem, PushState
 from app.models.tickets import NOTES, EventKind
 from app.simulator import Instance
-from app.worker import tick
 from tests.both_sides import BothSides
 from tests.conftest import HTMX, Clock
 from tests.desk import Desk
 from tests.html import find, soup
 from tests.test_servicenow_unproven import blind, close_journal, create_and_wait, lose
+from tests.ticking import tick
 
 OTHER_WORDS = "Not a word as before."
 MESSAGES = (

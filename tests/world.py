@@ -19,8 +19,8 @@ from app.models.tickets import NewTicket, Priority, TicketEvent, TicketStatus
 from app.settings import Settings
 from app.simulator import Instance, RunningSimulator
 from app.wiring import make_services
-from app.worker import tick
 from tests.conftest import Clock, servicenow_settings
+from tests.ticking import tick
 
 BY = "agent@example.com"
 ENDING = {"resolution_code": "Solution provided", "resolution_notes": "New cable"}
