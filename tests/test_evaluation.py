@@ -102,7 +102,7 @@ def test_the_command_prints_every_figure_and_its_progress(
     assert "Training on 192 texts of 3 categories" in said.err
     assert main(["evaluate", str(path), *columns]) == 0
     page = capsys.readouterr().out
-    for words in ("Majority baseline", "Macro-F1", "Coverage at 95 %", "Printing", "Asked about"):
+    for words in ("Majority baseline", "Macro-F1", "Coverage at 95%", "Printing", "Tested on"):
         assert words in page
 
 
