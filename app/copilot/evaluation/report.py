@@ -30,7 +30,7 @@ def _data(found: Evaluation) -> str:
         f"  texts with two labels {found.contradicted:>9,}",
         f"Categories              {found.classes:>9,}",
         f"Learned from            {found.trained_on:>9,}",
-        f"Tested on             {found.quality.count:>9,}",
+        f"Tested on               {found.quality.count:>9,}",
     ]
     if found.too_rare:
         rare = ", ".join(found.too_rare[:10])
