@@ -28,7 +28,9 @@ class Cluster:
         if os.getuid() == 0:
             shutil.chown(self._folder, "postgres")
             shutil.chown(self._data, "postgres")
-        self._run("initdb", "-A", "trust", "-U", "postgres", "--no-sync")
+        self._run(
+            "initdb", "-E", "UTF8", "--locale", "C", "-A", "trust", "-U", "postgres", "--no-sync"
+        )
 
     def start(self) -> None:
         options = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=off"

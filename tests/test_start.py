@@ -159,6 +159,22 @@ def test_three_processes_start_at_once_on_an_empty_server(cluster: Cluster, data
 
 
 @pytest.mark.slow
+def test_a_database_without_a_locale_holds_every_alphabet(cluster: Cluster) -> None:
+    """As a server makes it on a machine without `LANG`."""
+    cluster.execute(
+        "CREATE DATABASE bare TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    with ExitStack() as closing:
+        prepare(cluster.url("bare"), closing)
+        engine = make_engine(cluster.url("bare"))
+        closing.callback(engine.dispose)
+        with writing(engine) as conn:
+            conn.execute(text("UPDATE installation SET id = 'Zürich 東京'"))
+        with reading(engine) as conn:
+            assert conn.execute(text("SELECT id FROM installation")).scalar_one() == "Zürich 東京"
+
+
+@pytest.mark.slow
 def test_the_command_line_says_it_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("no database at all " * 100)
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}

@@ -157,9 +157,13 @@ def make_engine(url: str) -> Engine:
 
 
 def _make_postgresql(target: URL) -> Engine:
-    """Waits for the server, a connection or a lock end before a page gives up."""
-    waits: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS}
-    waits["options"] = f"-c lock_timeout={1000 * BUSY_SECONDS}"
+    """Waits for the server, a connection or a lock end before a page gives up.
+
+    The client encoding is set, because a database that was created without a locale has none and
+    would answer in bytes.
+    """
+    arguments: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "client_encoding": "utf8"}
+    arguments["options"] = f"-c lock_timeout={1000 * BUSY_SECONDS}"
     return create_engine(
         target,
         pool_size=10,
@@ -168,7 +172,7 @@ def _make_postgresql(target: URL) -> Engine:
         pool_pre_ping=True,
         hide_parameters=True,
         # What the address says itself goes first.
-        connect_args={name: value for name, value in waits.items() if name not in target.query},
+        connect_args={name: value for name, value in arguments.items() if name not in target.query},
     )
 
 
