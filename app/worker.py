@@ -17,9 +17,10 @@ from app.traffic import Traffic
 log = logging.getLogger("app.worker")
 # For writing down how interrupted calls ended.
 LAST_SECONDS = 1.0
-# An import needs the processor itself, and then the search: so many seconds lie between two
-# batches of other work.
-BESIDE_OTHERS = 1.0
+# An import needs the processor itself, and then the search index: until they end, so many seconds
+# lie between two batches of other work.
+BESIDE_OTHERS = 10.0
+LOOK_AGAIN = 0.1
 
 
 class WakeUps:
@@ -156,8 +157,10 @@ class Worker:
     def _let_pass(self, *work: threading.Event) -> None:
         """Let requests go first, and the `work` of other jobs."""
         self._traffic.let_pass()
-        if any(one.is_set() for one in work):
-            self._stop.wait(BESIDE_OTHERS)
+        until = time.monotonic() + BESIDE_OTHERS
+        while any(one.is_set() for one in work) and time.monotonic() < until:
+            if self._stop.wait(LOOK_AGAIN):
+                return
 
     def _learn(self, stopping: Stopping) -> None:
         self._similar.keep_fresh()
